@@ -1,0 +1,297 @@
+#include "depot.h"
+
+#include "report.h"
+#include "trace.h"
+
+#define PICK_LOOKS 8 /* slabs of the fullest bucket among which the lowest address is chosen */
+
+struct hak_depot hak_depots[HAK_CLASS_COUNT];
+
+void hak_depot_init(void)
+{
+	for (unsigned class = 0; class < HAK_CLASS_COUNT; class++) {
+		hak_depots[class].lock.rank = HAK_RANK_DEPOT;
+		for (unsigned b = 0; b < HAK_DEPOT_BUCKETS; b++)
+			hak_depots[class].buckets[b] = HAK_NO_SLOT;
+	}
+}
+
+/* ---- Partly used slabs, in buckets by how full they are ---- */
+
+static void bucket_remove(struct hak_depot *depot, uint32_t slab)
+{
+	struct hak_slot *slot = hak_slot(slab);
+
+	if (!slot->listed)
+		return;
+	if (slot->previous == HAK_NO_SLOT)
+		depot->buckets[slot->listed - 1] = slot->next;
+	else
+		hak_slot(slot->previous)->next = slot->next;
+	if (slot->next != HAK_NO_SLOT)
+		hak_slot(slot->next)->previous = slot->previous;
+	slot->listed = 0;
+}
+
+/* Moves a slab to the bucket that fits its fill; a full one is on no list: it has nothing to offer. */
+static void bucket_update(struct hak_depot *depot, uint32_t slab)
+{
+	struct hak_slot *slot = hak_slot(slab);
+	unsigned bucket = slot->used * HAK_DEPOT_BUCKETS / slot->capacity;
+	bool full = slot->used == slot->capacity;
+
+	if (!full && slot->listed == bucket + 1)
+		return;
+	bucket_remove(depot, slab);
+	if (full)
+		return;
+	slot->listed = (uint8_t)(bucket + 1);
+	slot->previous = HAK_NO_SLOT;
+	slot->next = depot->buckets[bucket];
+	if (slot->next != HAK_NO_SLOT)
+		hak_slot(slot->next)->previous = slab;
+	depot->buckets[bucket] = slab;
+}
+
+/* Fullest first and lowest first: new blocks fill the gaps of slabs that are in use anyway, and the others get a chance to empty. */
+static uint32_t pick_slab(const struct hak_depot *depot)
+{
+	for (unsigned b = HAK_DEPOT_BUCKETS; b-- > 0;) {
+		uint32_t best = depot->buckets[b];
+		uint32_t slab = best;
+
+		for (unsigned looks = 0; slab != HAK_NO_SLOT && looks < PICK_LOOKS; looks++, slab = hak_slot(slab)->next) {
+			if (slab < best)
+				best = slab;
+		}
+		if (best != HAK_NO_SLOT)
+			return best;
+	}
+	return HAK_NO_SLOT;
+}
+
+/* ---- Blocks out of a slab and back ---- */
+
+static void batch_push(struct hak_batch *batch, uintptr_t address)
+{
+	struct hak_block *block = (struct hak_block *)address;
+
+	block->next = batch->head;
+	batch->head = block;
+	batch->length++;
+}
+
+/* Takes blocks that came back earlier, the lowest first. */
+static void take_returned(uint32_t slab, uint32_t block_bytes, uint32_t want, struct hak_batch *batch)
+{
+	struct hak_slot *slot = hak_slot(slab);
+	uint64_t *bits = hak_block_bits(slab);
+	uintptr_t start = hak_slot_address(slab);
+
+	while (slot->free && batch->length < want) {
+		uint64_t word = bits[slot->hint];
+
+		if (!word) {
+			slot->hint++;
+			continue;
+		}
+		unsigned block = slot->hint * 64u + (unsigned)__builtin_ctzll(word);
+
+		bits[slot->hint] = word & (word - 1);
+		slot->free--;
+		hak_single_writer_add(&slot->used, 1);
+		batch_push(batch, start + (uintptr_t)block * block_bytes);
+	}
+}
+
+/* Takes blocks that were never handed out. Linked from the highest down, so that the batch is used in rising order. */
+static void carve(uint32_t slab, uint32_t block_bytes, uint32_t want, struct hak_batch *batch)
+{
+	struct hak_slot *slot = hak_slot(slab);
+	uint32_t count = slot->capacity - slot->carved;
+	uintptr_t start = hak_slot_address(slab) + (uintptr_t)slot->carved * block_bytes;
+
+	if (count > want - batch->length)
+		count = want - batch->length;
+	for (uint32_t i = count; i-- > 0;)
+		batch_push(batch, start + (uintptr_t)i * block_bytes);
+	slot->carved = (uint16_t)(slot->carved + count);
+	hak_single_writer_add(&slot->used, count);
+}
+
+static void take_blocks(struct hak_depot *depot, unsigned class, uint32_t slab, uint32_t want, struct hak_batch *batch)
+{
+	uint32_t block_bytes = hak_size_classes[class].block_bytes;
+	uint32_t before = batch->length;
+
+	take_returned(slab, block_bytes, want, batch);
+	if (batch->length < want)
+		carve(slab, block_bytes, want, batch);
+	depot->handed_out += batch->length - before;
+	bucket_update(depot, slab);
+}
+
+/* Gives one block back to its slab. Returns false if it can't be one of this class's blocks, or is already there: the program's error is
+ * reported, and the block stays out for good. */
+static bool return_block(struct hak_depot *depot, unsigned class, const struct hak_block *block, enum hak_release_cause cause)
+{
+	size_t number = hak_slot_of_address(block);
+	const struct hak_size_class *size = &hak_size_classes[class];
+
+	if (hak_bin_of_address(block) != HAK_BIN_OF_CLASS(class)) {
+		hak_report(HAK_REPORT_CORRUPT_LIST, block);
+		return false;
+	}
+	uint32_t slab = (uint32_t)number - hak_slot((uint32_t)number)->distance;
+	uint32_t offset = (uint32_t)((uintptr_t)block - hak_slot_address(slab));
+	uint32_t index = hak_block_of_offset(size, offset);
+	struct hak_slot *slot = hak_slot(slab);
+	uint64_t *word = &hak_block_bits(slab)[index / 64];
+	uint64_t bit = 1ull << (index % 64);
+
+	if (index * size->block_bytes != offset || index >= slot->carved) {
+		hak_report(HAK_REPORT_INVALID_FREE, block);
+		return true;
+	}
+	if (*word & bit) {
+		hak_report(HAK_REPORT_DOUBLE_FREE, block);
+		return true;
+	}
+	*word |= bit;
+	if (index / 64 < slot->hint)
+		slot->hint = (uint16_t)(index / 64);
+	slot->free++;
+	hak_single_writer_add(&slot->used, -1);
+	depot->handed_out--;
+	if (slot->used == 0) {
+		bucket_remove(depot, slab);
+		hak_pool_release_slab(slab, cause);
+	} else {
+		bucket_update(depot, slab);
+	}
+	return true;
+}
+
+static void take_apart(struct hak_depot *depot, unsigned class, struct hak_batch batch, enum hak_release_cause cause)
+{
+	struct hak_block *block = batch.head;
+
+	/* The stored length bounds the walk, so that a list that a stray write made circular ends too. */
+	for (uint32_t i = 0; i < batch.length && block; i++) {
+		struct hak_block *next;
+
+		if (hak_bin_of_address(block) != HAK_BIN_OF_CLASS(class)) {
+			hak_report(HAK_REPORT_CORRUPT_LIST, block);
+			return; /* what hangs behind it is out of reach, and leaked */
+		}
+		next = block->next;
+		return_block(depot, class, block, cause);
+		block = next;
+	}
+}
+
+/* ---- Batches in transit ---- */
+
+static struct hak_batch remove_coldest(struct hak_depot *depot)
+{
+	struct hak_batch coldest = depot->batch[0];
+
+	depot->batches--;
+	for (unsigned i = 0; i < depot->batches; i++)
+		depot->batch[i] = depot->batch[i + 1];
+	if (depot->idle_batches > depot->batches)
+		depot->idle_batches = depot->batches;
+	return coldest;
+}
+
+/* Batches that the depot keeps of a class: half a MiB of blocks, but a few of the bigger ones in any case. */
+static unsigned depot_capacity(unsigned class)
+{
+	size_t bytes = (size_t)hak_size_classes[class].batch * hak_size_classes[class].block_bytes;
+	size_t fit = (512u << 10) / bytes;
+
+	return fit < 4 ? 4 : fit > HAK_DEPOT_BATCHES ? HAK_DEPOT_BATCHES : (unsigned)fit;
+}
+
+struct hak_batch hak_depot_fetch(unsigned class, uint32_t want)
+{
+	struct hak_depot *depot = &hak_depots[class];
+	struct hak_batch batch = {NULL, 0};
+
+	hak_lock_acquire(&depot->lock);
+	if (depot->batches) {
+		batch = depot->batch[--depot->batches];
+		if (depot->idle_batches > depot->batches)
+			depot->idle_batches = depot->batches;
+	}
+	while (batch.length < want / 2) {
+		uint32_t slab = pick_slab(depot);
+
+		if (slab == HAK_NO_SLOT)
+			break;
+		take_blocks(depot, class, slab, want, &batch);
+	}
+	if (batch.length) {
+		depot->hits++;
+		hak_trace_depot_hit(class, batch.length);
+	} else {
+		uint32_t slab = hak_pool_acquire_slab(class);
+
+		if (slab != HAK_NO_SLOT)
+			take_blocks(depot, class, slab, want, &batch);
+	}
+	hak_lock_release(&depot->lock);
+	return batch;
+}
+
+void hak_depot_put(unsigned class, const struct hak_batch *batches, unsigned count, enum hak_release_cause cause)
+{
+	struct hak_depot *depot = &hak_depots[class];
+	unsigned capacity = depot_capacity(class);
+
+	hak_lock_acquire(&depot->lock);
+	for (unsigned i = 0; i < count; i++) {
+		if (depot->batches >= capacity)
+			take_apart(depot, class, remove_coldest(depot), cause);
+		depot->batch[depot->batches++] = batches[i];
+	}
+	hak_lock_release(&depot->lock);
+}
+
+void hak_depot_tick(unsigned class)
+{
+	struct hak_depot *depot = &hak_depots[class];
+	uint32_t surplus;
+
+	hak_lock_acquire(&depot->lock);
+	surplus = depot->idle_before < depot->idle_batches ? depot->idle_before : depot->idle_batches;
+	for (uint32_t i = 0; i < surplus; i++)
+		take_apart(depot, class, remove_coldest(depot), HAK_RELEASE_DRAIN);
+	depot->idle_before = depot->idle_batches;
+	depot->idle_batches = depot->batches;
+	hak_lock_release(&depot->lock);
+}
+
+void hak_depot_trim(void)
+{
+	for (unsigned class = 0; class < HAK_CLASS_COUNT; class++) {
+		struct hak_depot *depot = &hak_depots[class];
+
+		hak_lock_acquire(&depot->lock);
+		while (depot->batches)
+			take_apart(depot, class, remove_coldest(depot), HAK_RELEASE_TRIM);
+		hak_lock_release(&depot->lock);
+	}
+}
+
+uint64_t hak_depot_cached_blocks(unsigned class)
+{
+	struct hak_depot *depot = &hak_depots[class];
+	uint64_t blocks = 0;
+
+	hak_lock_acquire(&depot->lock);
+	for (unsigned i = 0; i < depot->batches; i++)
+		blocks += depot->batch[i].length;
+	hak_lock_release(&depot->lock);
+	return blocks;
+}

@@ -1,0 +1,231 @@
+#include "entry.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "init.h"
+#include "large.h"
+#include "os.h"
+#include "report.h"
+#include "stats.h"
+#include "thread.h"
+#include "trace.h"
+
+#define PURGE_CALLS 4 /* purging system calls that one slow path may make for the others */
+
+/* Of a block that realloc makes smaller, this much must stay in use, or it moves. */
+#define SHRINK_LIMIT(bytes) ((bytes) / 2)
+
+static void *out_of_memory(size_t bytes)
+{
+	hak_stat_add(out_of_memory, 1);
+	hak_trace_out_of_memory(bytes, hak_arena_committed_bytes());
+	hak_trace_flush();
+	errno = ENOMEM;
+	return NULL;
+}
+
+/* The bins of no class are at their countdowns' end for ever; the fast path has moved the word below it. */
+static void rest_none(void)
+{
+	hak_store_relaxed(&hak_bins[HAK_BIN_NONE].alloc_left, 0);
+	hak_store_relaxed(&hak_bins[HAK_BIN_NONE].free_left, 0);
+}
+
+static void *alloc_small(unsigned bin)
+{
+	struct hak_cache *cache = hak_thread_enter(false);
+	void *block = hak_cache_alloc(cache, bin);
+
+	/* An orphan's own bins are not the orphans' cache's: they must go on leading here. */
+	if (HAK_UNLIKELY(cache->bins != hak_bins))
+		hak_store_relaxed(&hak_bins[bin].alloc_left, 0);
+	hak_thread_leave(cache);
+	return block;
+}
+
+static void *alloc_large(size_t bytes, size_t alignment, bool *zero)
+{
+	struct hak_cache *cache = hak_thread_enter(false);
+	void *block = hak_large_alloc(bytes, alignment, zero);
+
+	if (block)
+		hak_cache_count_large(cache, true);
+	hak_thread_leave(cache);
+	return block;
+}
+
+void *hak_malloc_slow(size_t bytes)
+{
+	void *block;
+	bool zero;
+
+	if (HAK_UNLIKELY(!hak_init()))
+		return out_of_memory(bytes);
+	rest_none();
+	if (bytes <= HAK_MAX_SMALL)
+		block = alloc_small(hak_bin_of_size(bytes));
+	else
+		block = alloc_large(bytes, HAK_ALIGNMENT, &zero);
+	return HAK_LIKELY(block != NULL) ? block : out_of_memory(bytes);
+}
+
+void hak_free_slow(void *block)
+{
+	unsigned bin = hak_bin_of_address(block);
+	struct hak_cache *cache;
+	bool ok = true;
+	int saved = errno;
+
+	rest_none();
+	if (!block)
+		return;
+	if (bin == HAK_BIN_NONE) {
+		hak_report(HAK_REPORT_INVALID_FREE, block);
+		hak_trace_flush();
+		errno = saved;
+		return;
+	}
+	cache = hak_thread_enter(true);
+	if (bin == HAK_BIN_LARGE) {
+		ok = hak_large_free(block);
+		if (ok)
+			hak_cache_count_large(cache, false);
+		hak_store_relaxed(&hak_bins[bin].free_left, 0);
+	} else {
+		hak_cache_free(cache, bin, block);
+		if (HAK_UNLIKELY(cache->bins != hak_bins))
+			hak_store_relaxed(&hak_bins[bin].free_left, 0);
+	}
+	hak_pool_purge_due(PURGE_CALLS);
+	if (!ok)
+		hak_report(HAK_REPORT_INVALID_FREE, block);
+	hak_thread_leave(cache);
+	errno = saved;
+}
+
+void *hak_entry_calloc(size_t count, size_t bytes)
+{
+	size_t total;
+	bool zero = false;
+	void *block;
+
+	if (HAK_UNLIKELY(__builtin_mul_overflow(count, bytes, &total)))
+		return out_of_memory(SIZE_MAX);
+	if (total > HAK_MAX_SMALL && hak_init()) {
+		rest_none();
+		block = alloc_large(total, HAK_ALIGNMENT, &zero);
+		if (!block)
+			return out_of_memory(total);
+	} else {
+		block = hak_entry_malloc(total);
+	}
+	if (block && !zero)
+		memset(block, 0, total);
+	return block;
+}
+
+/* Alignments up to a class's block size come free where the block size is a multiple of them: slabs start at multiples of 64 KiB. */
+static unsigned bin_for_alignment(size_t alignment, size_t bytes)
+{
+	unsigned bin = hak_bin_of_size(bytes < alignment ? alignment : bytes);
+
+	while (bin < HAK_BIN_LARGE && (hak_size_classes[HAK_CLASS_OF_BIN(bin)].block_bytes & (alignment - 1)) != 0)
+		bin++;
+	return bin;
+}
+
+void *hak_entry_memalign(size_t alignment, size_t bytes)
+{
+	unsigned bin = HAK_BIN_LARGE;
+	bool zero;
+	void *block;
+
+	if (alignment == 0 || (alignment & (alignment - 1)) != 0) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (alignment <= HAK_ALIGNMENT)
+		return hak_entry_malloc(bytes);
+	if (HAK_UNLIKELY(!hak_init()))
+		return out_of_memory(bytes);
+	if (bytes <= HAK_MAX_SMALL && alignment <= HAK_MAX_SMALL)
+		bin = bin_for_alignment(alignment, bytes);
+	if (bin < HAK_BIN_LARGE) /* a class's block size is what makes the fast path choose that class */
+		return hak_entry_malloc(hak_size_classes[HAK_CLASS_OF_BIN(bin)].block_bytes);
+	block = alloc_large(bytes, alignment, &zero);
+	return block ? block : out_of_memory(bytes);
+}
+
+/* Bytes of the live block at `block`, 0 if none starts there. That a small block is live, only its slab could say; that it begins where one
+ * can, its slot's record does. */
+static size_t usable(const void *block)
+{
+	unsigned bin = hak_bin_of_address(block);
+	uint32_t slot, slab, offset, size;
+
+	if (bin == HAK_BIN_NONE)
+		return 0;
+	if (bin == HAK_BIN_LARGE)
+		return hak_large_usable(block);
+	slot = (uint32_t)hak_slot_of_address(block);
+	slab = slot - hak_slot(slot)->distance;
+	offset = (uint32_t)((uintptr_t)block - hak_slot_address(slab));
+	size = hak_size_classes[HAK_CLASS_OF_BIN(bin)].block_bytes;
+	return offset % size == 0 ? size : 0;
+}
+
+size_t hak_entry_usable_size(const void *block)
+{
+	size_t bytes;
+
+	if (!block)
+		return 0;
+	bytes = usable(block);
+	if (!bytes) {
+		hak_report(HAK_REPORT_INVALID_USABLE, block);
+		hak_trace_flush();
+	}
+	return bytes;
+}
+
+static void *move(void *block, size_t old, size_t bytes)
+{
+	void *moved = hak_entry_malloc(bytes);
+
+	if (moved) {
+		memcpy(moved, block, old < bytes ? old : bytes);
+		hak_entry_free(block);
+	}
+	return moved;
+}
+
+void *hak_entry_realloc(void *block, size_t bytes)
+{
+	size_t old;
+
+	if (!block)
+		return hak_entry_malloc(bytes);
+	if (bytes == 0) {
+		hak_entry_free(block);
+		return NULL;
+	}
+	old = usable(block);
+	if (!old) {
+		hak_report(HAK_REPORT_INVALID_REALLOC, block);
+		hak_trace_flush();
+		errno = EINVAL;
+		return NULL;
+	}
+	if (bytes > HAK_MAX_REQUEST)
+		return out_of_memory(bytes);
+	if (old <= HAK_MAX_SMALL) {
+		if (bytes <= old && bytes >= SHRINK_LIMIT(old))
+			return block;
+		if (bytes <= HAK_MAX_SMALL && hak_size_classes[HAK_CLASS_OF_BIN(hak_bin_of_size(bytes))].block_bytes == old)
+			return block;
+	} else if (bytes > HAK_MAX_SMALL && hak_large_resize(block, bytes)) {
+		return block;
+	}
+	return move(block, old, bytes);
+}

@@ -1,0 +1,336 @@
+#include "front_cache.h"
+
+#include <sched.h>
+
+#include "os.h"
+#include "settings.h"
+#include "stats.h"
+#include "trace.h"
+
+/* A class's cache behind the hot list holds at most this, and the hot list about one batch. */
+#define CLASS_BYTES (256u << 10)
+#define LIMIT_AT_START 2
+#define READ_TRIES 1000
+
+HAK_TLS struct hak_bin hak_bins[HAK_BIN_COUNT];
+static uint32_t drain_epoch;
+
+static const struct hak_size_class *class_of(unsigned bin)
+{
+	return &hak_size_classes[HAK_CLASS_OF_BIN(bin)];
+}
+
+/* How many of the `armed` steps were taken. A countdown that fired stands at -1: the step that made it fire is not taken yet. */
+static uint32_t steps_taken(int32_t armed, int32_t left)
+{
+	return (uint32_t)(armed - (left < 0 ? 0 : left));
+}
+
+/* Brings the counts and the length up to date with what the fast paths did. */
+static void settle(struct hak_cache *cache, unsigned bin)
+{
+	struct hak_cache_class *class = &cache->classes[bin];
+	struct hak_bin *hot = &cache->bins[bin];
+	uint32_t allocs = steps_taken(class->alloc_armed, hot->alloc_left);
+	uint32_t frees = steps_taken(class->free_armed, hot->free_left);
+
+	hak_store_relaxed(&class->allocs, class->allocs + allocs);
+	hak_store_relaxed(&class->frees, class->frees + frees);
+	hak_store_relaxed(&class->length, class->length + frees - allocs);
+	hak_store_relaxed(&class->alloc_armed, 0);
+	hak_store_relaxed(&class->free_armed, 0);
+	hak_store_relaxed(&hot->alloc_left, 0);
+	hak_store_relaxed(&hot->free_left, 0);
+}
+
+/* Sets the countdowns for what the list holds now. As many mallocs as it is long can't run it dry. The frees are bounded so that it stays
+ * about a batch long, with a few to spare each time, or a program that frees and allocates in turn would be here at every call. */
+static void arm(struct hak_cache *cache, unsigned bin)
+{
+	struct hak_cache_class *class = &cache->classes[bin];
+	struct hak_bin *hot = &cache->bins[bin];
+	uint32_t batch = class_of(bin)->batch;
+	uint32_t slack = batch >= 4 ? batch / 4 : 1;
+	uint32_t room = class->length + slack < batch ? batch - class->length : slack;
+
+	hak_store_relaxed(&class->alloc_armed, (int32_t)class->length);
+	hak_store_relaxed(&class->free_armed, (int32_t)room);
+	hak_store_relaxed(&hot->alloc_left, (int32_t)class->length);
+	hak_store_relaxed(&hot->free_left, (int32_t)room);
+}
+
+static void set_head(struct hak_cache *cache, unsigned bin, struct hak_block *head, uint32_t length)
+{
+	cache->bins[bin].head = head;
+	hak_store_relaxed(&cache->classes[bin].length, length);
+}
+
+static void count_stashed(struct hak_cache *cache, unsigned bin, uint32_t add, uint32_t subtract)
+{
+	struct hak_cache_class *class = &cache->classes[bin];
+
+	hak_store_relaxed(&class->stashed, class->stashed + add - subtract);
+	cache->stashed_bytes += ((uint64_t)add - subtract) * class_of(bin)->block_bytes;
+}
+
+static uint32_t limit_max(unsigned bin)
+{
+	uint32_t fit = CLASS_BYTES / (class_of(bin)->batch * class_of(bin)->block_bytes);
+
+	return fit > HAK_CACHE_BATCHES ? HAK_CACHE_BATCHES : fit < 1 ? 1 : fit;
+}
+
+/* ---- Refilling ---- */
+
+static struct hak_batch take_batch(struct hak_cache *cache, unsigned bin)
+{
+	struct hak_cache_class *class = &cache->classes[bin];
+	struct hak_batch batch = class->batch[--class->batches];
+
+	if (class->low_water > class->batches)
+		class->low_water = class->batches;
+	count_stashed(cache, bin, 0, batch.length);
+	return batch;
+}
+
+/* Hangs `batch` behind the hot list. That list is short here, at most a quarter of a batch, and its blocks are warm, so walking to its
+ * end costs little. */
+static void append(struct hak_cache *cache, unsigned bin, struct hak_batch batch)
+{
+	struct hak_bin *hot = &cache->bins[bin];
+	uint32_t length = cache->classes[bin].length;
+	struct hak_block *last = hot->head;
+
+	if (length == 0) {
+		set_head(cache, bin, batch.head, batch.length);
+		return;
+	}
+	for (uint32_t i = 1; i < length; i++)
+		last = last->next;
+	last->next = batch.head;
+	set_head(cache, bin, hot->head, length + batch.length);
+}
+
+static void refill(struct hak_cache *cache, unsigned bin)
+{
+	struct hak_cache_class *class = &cache->classes[bin];
+	struct hak_batch batch;
+
+	if (class->batches) {
+		batch = take_batch(cache, bin);
+	} else {
+		batch = hak_depot_fetch(HAK_CLASS_OF_BIN(bin), class_of(bin)->batch);
+		/* A cache that has to go to the depot is too small for its thread's swings. */
+		if (class->limit < limit_max(bin))
+			class->limit++;
+	}
+	if (batch.length)
+		append(cache, bin, batch);
+}
+
+void *hak_cache_alloc(struct hak_cache *cache, unsigned bin)
+{
+	struct hak_cache_class *class = &cache->classes[bin];
+	struct hak_bin *hot = &cache->bins[bin];
+	struct hak_block *block;
+
+	settle(cache, bin);
+	if (class->length <= class_of(bin)->batch / 4)
+		refill(cache, bin);
+	block = class->length ? hot->head : NULL;
+	if (block) {
+		set_head(cache, bin, block->next, class->length - 1);
+		hak_store_relaxed(&class->allocs, class->allocs + 1);
+	}
+	arm(cache, bin);
+	return block;
+}
+
+/* ---- Overflowing and draining ---- */
+
+/* Gives the `count` coldest batches to the depot. Returns the blocks given. */
+static uint32_t give_coldest(struct hak_cache *cache, unsigned bin, unsigned count, enum hak_release_cause cause)
+{
+	struct hak_cache_class *class = &cache->classes[bin];
+	uint32_t blocks = 0;
+
+	if (!count)
+		return 0;
+	for (unsigned i = 0; i < count; i++)
+		blocks += class->batch[i].length;
+	hak_depot_put(HAK_CLASS_OF_BIN(bin), class->batch, count, cause);
+	class->batches = (uint8_t)(class->batches - count);
+	for (unsigned i = 0; i < class->batches; i++)
+		class->batch[i] = class->batch[i + count];
+	if (class->low_water > class->batches)
+		class->low_water = class->batches;
+	count_stashed(cache, bin, 0, blocks);
+	return blocks;
+}
+
+/* The hot list becomes a batch. If this class or this thread has enough of them, the coldest go. */
+static void stash(struct hak_cache *cache, unsigned bin)
+{
+	struct hak_cache_class *class = &cache->classes[bin];
+	uint64_t bytes = (uint64_t)class->length * class_of(bin)->block_bytes;
+
+	if (class->batches >= class->limit)
+		give_coldest(cache, bin, class->batches - class->limit + 1u, HAK_RELEASE_OVERFLOW);
+	if (cache->stashed_bytes + bytes > hak_settings.cache_bytes)
+		give_coldest(cache, bin, class->batches, HAK_RELEASE_OVERFLOW);
+	class->batch[class->batches++] = (struct hak_batch){cache->bins[bin].head, class->length};
+	count_stashed(cache, bin, class->length, 0);
+	set_head(cache, bin, NULL, 0);
+	if (cache->stashed_bytes > hak_settings.cache_bytes)
+		give_coldest(cache, bin, class->batches, HAK_RELEASE_OVERFLOW);
+}
+
+/* Frees between drains: as set, fewer where a block is above 1 KiB, so that the memory that waits is about the same. */
+static uint64_t drain_interval(unsigned bin)
+{
+	uint64_t interval = hak_settings.drain_interval;
+
+	if (class_of(bin)->block_bytes > 1024)
+		interval = interval * 1024 / class_of(bin)->block_bytes;
+	return interval < 16 ? 16 : interval;
+}
+
+/* Gives back what was not needed since the last drain: the batches that lay below the lowest level of the stack. Nothing is walked,
+ * and what the program uses in turn stays. */
+static void drain(struct hak_cache *cache, unsigned bin)
+{
+	struct hak_cache_class *class = &cache->classes[bin];
+	unsigned idle = class->low_water;
+	uint32_t blocks = give_coldest(cache, bin, idle, HAK_RELEASE_DRAIN);
+
+	class->drain_at = class->frees + drain_interval(bin);
+	class->low_water = class->batches;
+	if (blocks) {
+		if (class->limit > LIMIT_AT_START)
+			class->limit--;
+		hak_stat_add(drains, 1);
+		hak_stat_add(drained_blocks, blocks);
+		hak_trace_drain(HAK_CLASS_OF_BIN(bin), blocks, class->length + class->stashed);
+	}
+	hak_depot_tick(HAK_CLASS_OF_BIN(bin));
+}
+
+void hak_cache_free(struct hak_cache *cache, unsigned bin, void *p)
+{
+	struct hak_cache_class *class = &cache->classes[bin];
+	struct hak_bin *hot = &cache->bins[bin];
+	uint32_t batch = class_of(bin)->batch;
+	struct hak_block *block = p;
+
+	settle(cache, bin);
+	if (class->length >= batch + (batch >= 4 ? batch / 4 : 1))
+		stash(cache, bin);
+	block->next = hot->head;
+	set_head(cache, bin, block, class->length + 1);
+	hak_store_relaxed(&class->frees, class->frees + 1);
+	if (class->frees >= class->drain_at)
+		drain(cache, bin);
+	arm(cache, bin);
+}
+
+void hak_cache_count_large(struct hak_cache *cache, bool alloc)
+{
+	struct hak_cache_class *class = &cache->classes[HAK_BIN_LARGE];
+
+	/* This bin's countdowns stay at their end; the fast path that found it so has moved the word to -1. */
+	hak_store_relaxed(&cache->bins[HAK_BIN_LARGE].free_left, 0);
+	if (alloc)
+		hak_store_relaxed(&class->allocs, class->allocs + 1);
+	else
+		hak_store_relaxed(&class->frees, class->frees + 1);
+}
+
+static void flush_bin(struct hak_cache *cache, unsigned bin, enum hak_release_cause cause)
+{
+	struct hak_cache_class *class = &cache->classes[bin];
+	uint32_t blocks;
+
+	settle(cache, bin);
+	if (class->length) {
+		struct hak_batch batch = {cache->bins[bin].head, class->length};
+
+		blocks = class->length;
+		hak_depot_put(HAK_CLASS_OF_BIN(bin), &batch, 1, cause);
+		set_head(cache, bin, NULL, 0);
+	} else {
+		blocks = 0;
+	}
+	blocks += give_coldest(cache, bin, class->batches, cause);
+	if (blocks && cause != HAK_RELEASE_THREAD_EXIT) {
+		hak_stat_add(drains, 1);
+		hak_stat_add(drained_blocks, blocks);
+		hak_trace_drain(HAK_CLASS_OF_BIN(bin), blocks, 0);
+	}
+	arm(cache, bin);
+}
+
+void hak_cache_flush(struct hak_cache *cache, enum hak_release_cause cause)
+{
+	for (unsigned bin = HAK_BIN_OF_CLASS(0); bin < HAK_BIN_LARGE; bin++)
+		flush_bin(cache, bin, cause);
+}
+
+void hak_cache_init(struct hak_cache *cache, struct hak_bin *bins)
+{
+	cache->bins = bins;
+	cache->drain_epoch = hak_load_relaxed(&drain_epoch);
+	for (unsigned bin = HAK_BIN_OF_CLASS(0); bin < HAK_BIN_LARGE; bin++) {
+		cache->classes[bin].limit = LIMIT_AT_START < limit_max(bin) ? LIMIT_AT_START : (uint8_t)limit_max(bin);
+		cache->classes[bin].drain_at = drain_interval(bin);
+		arm(cache, bin);
+	}
+}
+
+void hak_cache_request_drain(void)
+{
+	hak_add_relaxed(&drain_epoch, 1u);
+}
+
+bool hak_cache_drain_wanted(struct hak_cache *cache)
+{
+	uint32_t epoch = hak_load_relaxed(&drain_epoch);
+
+	if (HAK_LIKELY(cache->drain_epoch == epoch))
+		return false;
+	cache->drain_epoch = epoch;
+	return true;
+}
+
+/* ---- Reading another thread's counts ---- */
+
+static void read_bin(const struct hak_cache *cache, unsigned bin, struct hak_cache_counts *counts)
+{
+	const struct hak_cache_class *class = &cache->classes[bin];
+	uint32_t allocs = steps_taken(hak_load_relaxed(&class->alloc_armed), hak_load_relaxed(&cache->bins[bin].alloc_left));
+	uint32_t frees = steps_taken(hak_load_relaxed(&class->free_armed), hak_load_relaxed(&cache->bins[bin].free_left));
+	int64_t length = (int64_t)hak_load_relaxed(&class->length) + frees - allocs;
+
+	counts->allocs = hak_load_relaxed(&class->allocs) + allocs;
+	counts->frees = hak_load_relaxed(&class->frees) + frees;
+	/* A malloc that is seen while the free before it is not would make this negative for a moment. */
+	counts->cached_blocks = hak_load_relaxed(&class->stashed) + (uint64_t)(length < 0 ? 0 : length);
+}
+
+void hak_cache_read(const struct hak_cache *cache, struct hak_cache_counts counts[HAK_BIN_COUNT])
+{
+	uint32_t before, after;
+	unsigned tries = 0;
+
+	do {
+		/* The owner may have been interrupted in the middle: it needs the processor to get out of it. */
+		if (++tries % READ_TRIES == 0)
+			sched_yield();
+		/* Pairs with the release store in hak_cache_end. */
+		before = hak_load_acquire(&cache->version);
+		for (unsigned bin = 0; bin < HAK_BIN_COUNT; bin++)
+			read_bin(cache, bin, &counts[bin]);
+		/* Pairs with the release fence in hak_cache_begin: had we read any word of a later change, we see its odd number. */
+		hak_fence_acquire();
+		after = hak_load_relaxed(&cache->version);
+	} while (before != after || (before & 1));
+}

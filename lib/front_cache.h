@@ -1,0 +1,122 @@
+/* front_cache.h: a thread's lists of ready blocks, and the fast paths of malloc and free.
+ *
+ * The fast paths know no features. malloc counts down and pops, free counts down and pushes; when a countdown ends, the slow path sees to
+ * everything else: refilling, statistics, draining, first use. The countdowns are set so that the list can neither run dry nor overflow
+ * before one ends, which is why the fast paths don't look at the list before they use it; and what is left of them tells exactly how many
+ * mallocs and frees there have been, and how long the list is, without further cost.
+ *
+ * The words of a bin are written by their thread only. Others read the countdowns with relaxed loads, and the rest under a
+ * seqlock (struct hak_cache). */
+#ifndef HAK_FRONT_CACHE_H
+#define HAK_FRONT_CACHE_H
+
+#include "arena.h"
+#include "atomic.h"
+#include "base.h"
+#include "depot.h"
+#include "size_class.h"
+
+/* The hot part of a class's cache: 16 bytes, so that a bin is found by one shift. All zero it sends both fast paths to the slow one. */
+struct hak_bin {
+	struct hak_block *head;
+	int32_t alloc_left; /* mallocs until the slow path; never more than the list is long */
+	int32_t free_left;  /* frees until the slow path */
+};
+
+extern HAK_TLS struct hak_bin hak_bins[HAK_BIN_COUNT];
+
+/* Pops a block for a request of `bytes`, or returns NULL when the slow path must serve it. */
+HAK_INLINE void *hak_cache_pop(size_t bytes)
+{
+	struct hak_bin *bin;
+	struct hak_block *block;
+
+	if (HAK_UNLIKELY(bytes > HAK_MAX_SMALL))
+		return NULL;
+	bin = &hak_bins[hak_bin_of_size(bytes)];
+	if (HAK_UNLIKELY(hak_single_writer_dec(&bin->alloc_left) < 0))
+		return NULL;
+	block = bin->head;
+	bin->head = block->next;
+	return block;
+}
+
+/* Pushes a block, or returns false when the slow path must see to it: a countdown that ended, a large block, a pointer that isn't ours. The bins
+ * of those have countdowns that are always at their end, so that this takes no further test. */
+HAK_INLINE bool hak_cache_push(void *p)
+{
+	struct hak_bin *bin = &hak_bins[hak_bin_of_address(p)];
+	struct hak_block *block = p;
+
+	if (HAK_UNLIKELY(hak_single_writer_dec(&bin->free_left) < 0))
+		return false;
+	block->next = bin->head;
+	bin->head = block;
+	return true;
+}
+
+#define HAK_CACHE_BATCHES 8 /* batches behind the hot list, most a class */
+
+/* The cold part of a class's cache. */
+struct hak_cache_class {
+	uint64_t allocs, frees;        /* when the countdowns were last set */
+	int32_t alloc_armed, free_armed; /* what they were set to */
+	uint32_t length;               /* of the hot list at that moment */
+	uint32_t stashed;              /* blocks in the batches */
+	uint64_t drain_at;             /* the count of frees at which to drain next */
+	uint8_t batches;
+	uint8_t low_water;             /* fewest batches since the last drain */
+	uint8_t limit;                 /* batches this thread may keep: grows with demand */
+	struct hak_batch batch[HAK_CACHE_BATCHES]; /* a stack: the coldest first */
+};
+
+/* A thread's cache. `version` is its seqlock: odd while the owner's slow path changes the cold parts, so a reader that sees the same even
+ * number before and after has a consistent copy. */
+struct hak_cache {
+	uint32_t version;
+	uint32_t drain_epoch; /* the last request for a drain of all threads that this one has met */
+	uint64_t stashed_bytes;
+	struct hak_bin *bins; /* the owner's hot parts */
+	struct hak_cache_class classes[HAK_BIN_COUNT];
+};
+
+/* Brackets every change of a cache by its owner. The release fence keeps the changes from being seen before the odd number, the release
+ * store from being seen after the even one; hak_cache_read has their partners. */
+HAK_INLINE void hak_cache_begin(struct hak_cache *cache)
+{
+	hak_store_relaxed(&cache->version, cache->version + 1);
+	hak_fence_release();
+}
+
+HAK_INLINE void hak_cache_end(struct hak_cache *cache)
+{
+	hak_store_release(&cache->version, cache->version + 1);
+}
+
+/* The slow paths of the owner. All are called between begin and end. */
+
+/* A block of bin's class: refills the list when it is short. NULL if memory is out. */
+void *hak_cache_alloc(struct hak_cache *cache, unsigned bin);
+/* Takes a block of bin's class back. */
+void hak_cache_free(struct hak_cache *cache, unsigned bin, void *block);
+/* Counts a large allocation or its free. */
+void hak_cache_count_large(struct hak_cache *cache, bool alloc);
+/* Gives every block to the depot. */
+void hak_cache_flush(struct hak_cache *cache, enum hak_release_cause cause);
+/* Readies an all-zero cache whose hot parts are `bins`. */
+void hak_cache_init(struct hak_cache *cache, struct hak_bin *bins);
+
+/* Asks all threads to flush their caches at their next slow path. */
+void hak_cache_request_drain(void);
+
+/* Whether such a request is new to this cache; answers true once for each. The owner calls it at the start of its slow paths. */
+bool hak_cache_drain_wanted(struct hak_cache *cache);
+
+/* What a cache holds, of one bin, as another thread may read it. */
+struct hak_cache_counts {
+	uint64_t allocs, frees, cached_blocks;
+};
+/* Reads the counts of all bins. Any thread, as long as the cache's owner lives. */
+void hak_cache_read(const struct hak_cache *cache, struct hak_cache_counts counts[HAK_BIN_COUNT]);
+
+#endif

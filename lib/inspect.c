@@ -1,0 +1,235 @@
+#include "inspect.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "os.h"
+#include "settings.h"
+#include "shared_pool.h"
+#include "thread.h"
+#include "trace.h"
+
+/* ---- The slot map ---- */
+
+static void fill_slot(struct hak_slot_info *info, const struct hak_superslab *ss, unsigned i, uint32_t now)
+{
+	const struct hak_slot *slot = &ss->slots[i];
+	bool active = ss->active >> i & 1;
+
+	*info = (struct hak_slot_info){
+		.state = active ? HAK_SLOT_ACTIVE : ss->empty >> i & 1 ? HAK_SLOT_EMPTY : HAK_SLOT_UNUSED,
+		.class = HAK_NO_CLASS,
+		.age_ms = now - slot->since_ms,
+	};
+	if (info->state == HAK_SLOT_UNUSED)
+		return;
+	if (slot->bin != HAK_BIN_LARGE)
+		info->class = (uint8_t)HAK_CLASS_OF_BIN(slot->bin);
+	if (slot->distance == 0) {
+		info->span = slot->span;
+		info->capacity = slot->capacity;
+		/* The slab's blocks come and go under its depot's lock, not the pool's. */
+		info->used = active ? hak_load_relaxed(&slot->used) : 0;
+	}
+}
+
+static void fill_superslab(struct hak_superslab_info *info, uint32_t index, uint32_t now)
+{
+	const struct hak_superslab *ss = hak_ss(index);
+
+	info->address = hak_ss_address(index);
+	info->index = index;
+	info->in_lru = ss->place == HAK_PLACE_LRU;
+	info->active_slots = (uint8_t)__builtin_popcount(ss->active);
+	for (unsigned i = 0; i < HAK_SLOTS_PER_SS; i++)
+		fill_slot(&info->slots[i], ss, i, now);
+}
+
+static void fill_map(struct hak_inspect *out, enum hak_place place)
+{
+	uint32_t now = hak_os_clock_ms();
+
+	for (uint32_t index = 0; index < hak_arena_taken(); index++) {
+		if (hak_ss(index)->place != place)
+			continue;
+		if (out->superslab_count < out->superslab_capacity)
+			fill_superslab(&out->superslabs[out->superslab_count], index, now);
+		out->superslab_count++;
+	}
+}
+
+static void fill_pool(struct hak_inspect *out)
+{
+	hak_lock_acquire(&hak_pool.lock);
+	fill_map(out, HAK_PLACE_IN_USE);
+	fill_map(out, HAK_PLACE_LRU);
+	for (unsigned kind = 0; kind < HAK_KIND_COUNT; kind++) {
+		const struct hak_pool_kind *from = &hak_pool.kinds[kind];
+
+		out->empty_slots += from->empty_slots;
+		if (kind >= HAK_CLASS_COUNT)
+			continue;
+		struct hak_class_info *class = &out->classes[kind];
+
+		class->slabs = from->active_slabs;
+		class->empty_slots = from->empty_slots;
+		class->stage1 = from->stage1;
+		class->stage2 = from->stage2;
+		class->stage3 = from->stage3;
+		class->converted = from->converted;
+		class->from_lru = from->from_lru;
+		class->free_list_peak = from->peak;
+		if (from->peak > out->free_list_peak)
+			out->free_list_peak = from->peak;
+	}
+	out->superslabs_in_use = hak_pool.superslabs_in_use;
+	out->large_slots = hak_pool.large_slots;
+	out->large_bytes = out->large_slots * HAK_SLOT_BYTES;
+	out->large_allocs = hak_pool.large_allocs;
+	out->large_frees = hak_pool.large_frees;
+	out->lru_length = hak_pool.lru_length;
+	out->reserved_bytes = hak_arena_reserved_bytes();
+	out->committed_bytes = hak_arena_committed_bytes();
+	out->metadata_bytes = hak_arena_metadata_bytes();
+#define HAK_STAT(name, meaning) out->stats.name = hak_stat_get(name);
+#include "stats.def"
+#undef HAK_STAT
+	hak_lock_release(&hak_pool.lock);
+}
+
+/* ---- The counts of threads ---- */
+
+static void add_counts(struct hak_inspect *out, const struct hak_cache_counts counts[HAK_BIN_COUNT])
+{
+	for (unsigned class = 0; class < HAK_CLASS_COUNT; class++) {
+		out->classes[class].allocs += counts[HAK_BIN_OF_CLASS(class)].allocs;
+		out->classes[class].frees += counts[HAK_BIN_OF_CLASS(class)].frees;
+		out->classes[class].cached_blocks += counts[HAK_BIN_OF_CLASS(class)].cached_blocks;
+	}
+}
+
+static void fill_thread(struct hak_inspect *out, const struct hak_thread *thread, const struct hak_cache_counts counts[HAK_BIN_COUNT])
+{
+	struct hak_thread_info *info;
+
+	if (out->thread_count++ >= out->thread_capacity)
+		return;
+	info = &out->threads[out->thread_count - 1];
+	*info = (struct hak_thread_info){.tid = thread->tid};
+	for (unsigned bin = 0; bin < HAK_BIN_COUNT; bin++) {
+		info->allocs += counts[bin].allocs;
+		info->frees += counts[bin].frees;
+		if (bin != HAK_BIN_NONE && bin != HAK_BIN_LARGE)
+			info->cached_bytes += counts[bin].cached_blocks * hak_size_classes[HAK_CLASS_OF_BIN(bin)].block_bytes;
+	}
+}
+
+static void fill_threads(struct hak_inspect *out)
+{
+	struct hak_cache_counts counts[HAK_BIN_COUNT];
+
+	hak_thread_read_orphans(counts);
+	add_counts(out, counts);
+	hak_lock_acquire(&hak_threads.lock);
+	hak_thread_reap();
+	add_counts(out, hak_threads.dead);
+	for (const struct hak_thread *thread = hak_threads.first; thread; thread = thread->next) {
+		hak_cache_read(&thread->cache, counts);
+		add_counts(out, counts);
+		fill_thread(out, thread, counts);
+	}
+	hak_lock_release(&hak_threads.lock);
+}
+
+/* ---- Sums ---- */
+
+/* A block freed by one thread and allocated by another may be seen in either order while both run: differences are held at zero. */
+static uint64_t minus(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+static void fill_sums(struct hak_inspect *out)
+{
+	uint64_t active_bytes = out->large_bytes;
+
+	out->live_bytes = out->large_bytes;
+	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++) {
+		struct hak_class_info *class = &out->classes[c];
+
+		class->block_bytes = hak_size_classes[c].block_bytes;
+		class->slots_per_slab = hak_size_classes[c].slots_per_slab;
+		class->live_blocks = minus(class->allocs, class->frees);
+		out->live_bytes += class->live_blocks * class->block_bytes;
+		out->cached_bytes += class->cached_blocks * class->block_bytes;
+		active_bytes += class->slabs * class->slots_per_slab * HAK_SLOT_BYTES;
+	}
+	out->slack_bytes = minus(active_bytes, out->live_bytes + out->cached_bytes);
+	out->lru_capacity = hak_settings.ss_lru;
+	out->drain_interval = hak_settings.drain_interval;
+}
+
+void hak_inspect(struct hak_inspect *out)
+{
+	struct hak_superslab_info *superslabs = out->superslabs;
+	struct hak_thread_info *threads = out->threads;
+	size_t superslab_capacity = out->superslab_capacity;
+	size_t thread_capacity = out->thread_capacity;
+	int saved = errno;
+
+	memset(out, 0, sizeof(*out));
+	out->superslabs = superslabs;
+	out->superslab_capacity = superslab_capacity;
+	out->threads = threads;
+	out->thread_capacity = thread_capacity;
+	fill_threads(out);
+	for (unsigned class = 0; class < HAK_CLASS_COUNT; class++) {
+		out->classes[class].cached_blocks += hak_depot_cached_blocks(class);
+		out->classes[class].depot = hak_load_relaxed(&hak_depots[class].hits);
+	}
+	fill_pool(out);
+	fill_sums(out);
+	errno = saved;
+}
+
+bool hak_inspect_address(const void *address, uintptr_t *superslab, unsigned *index, struct hak_slot_info *info)
+{
+	size_t slot = hak_slot_of_address(address);
+	bool found = false;
+
+	hak_lock_acquire(&hak_pool.lock);
+	if (slot < hak_heap.slots) {
+		uint32_t number = (uint32_t)(slot / HAK_SLOTS_PER_SS);
+		const struct hak_superslab *ss = hak_ss(number);
+
+		found = ss->place == HAK_PLACE_IN_USE || ss->place == HAK_PLACE_LRU;
+		if (found) {
+			*superslab = hak_ss_address(number);
+			*index = slot % HAK_SLOTS_PER_SS;
+			fill_slot(info, ss, *index, hak_os_clock_ms());
+		}
+	}
+	hak_lock_release(&hak_pool.lock);
+	return found;
+}
+
+void hak_inspect_request_drain(void)
+{
+	hak_thread_drain();
+}
+
+size_t hak_inspect_purge(void)
+{
+	size_t bytes;
+
+	hak_depot_trim();
+	bytes = hak_pool_trim();
+	hak_trace_flush();
+	return bytes;
+}
+
+void hak_inspect_purge_due(void)
+{
+	hak_pool_purge_due(UINT32_MAX);
+	hak_trace_flush();
+}

@@ -1,0 +1,25 @@
+/* settings.h: the allocator's settings, one field for each row of env.def. */
+#ifndef HAK_SETTINGS_H
+#define HAK_SETTINGS_H
+
+#include "env.h"
+
+struct hak_settings {
+#define HAK_ENV_VALUE(field, name, type, value, text, minimum, maximum, words, help) uint64_t field;
+#define HAK_ENV_STRING(field, name, text, help) char field[HAK_ENV_TEXT_MAX];
+#include "env.def"
+#undef HAK_ENV_VALUE
+#undef HAK_ENV_STRING
+};
+
+/* Written by hak_settings_read before a second thread exists, constant afterwards. */
+extern struct hak_settings hak_settings;
+
+/* The table as rows, for the parser and the tests. */
+extern const struct hak_env_row hak_settings_rows[];
+extern const size_t hak_settings_count;
+
+/* Reads them from the environment at the process's start. */
+void hak_settings_read(void);
+
+#endif

@@ -1,0 +1,54 @@
+/* size_class.h: which block size serves a request. */
+#ifndef HAK_SIZE_CLASS_H
+#define HAK_SIZE_CLASS_H
+
+#include "base.h"
+
+enum {
+#define HAK_CLASS(bytes, slots) HAK_CLASS_OF_##bytes,
+#include "size_class.def"
+#undef HAK_CLASS
+	HAK_CLASS_COUNT
+};
+
+#define HAK_MAX_SMALL 32768u /* the largest block size of a class; above it whole slots are allocated */
+#define HAK_SIZE_STEP_SHIFT 4
+#define HAK_SIZE_STEPS ((HAK_MAX_SMALL >> HAK_SIZE_STEP_SHIFT) + 1)
+
+struct hak_size_class {
+	uint32_t block_bytes;
+	uint32_t slots_per_slab;
+	uint32_t capacity;  /* blocks a slab holds */
+	uint32_t batch;     /* blocks that move between caches together */
+	uint64_t reciprocal; /* offset * reciprocal >> 40 = offset / block_bytes, exact for offsets below 2^24 */
+};
+extern const struct hak_size_class hak_size_classes[HAK_CLASS_COUNT];
+
+/* A bin is what the class map's byte and the front cache's arrays are indexed by: 0 is "not ours", so that memory which was
+ * never touched says so; class c is c + 1; large allocations come last. */
+#define HAK_BIN_NONE 0u
+#define HAK_BIN_OF_CLASS(c) ((c) + 1u)
+#define HAK_CLASS_OF_BIN(bin) ((bin)-1u)
+#define HAK_BIN_LARGE (HAK_CLASS_COUNT + 1u)
+#define HAK_BIN_COUNT (HAK_CLASS_COUNT + 2u)
+
+/* Request, rounded up to 16-byte steps, to bin. Zero until hak_size_class_init: a request then goes to HAK_BIN_NONE, whose
+ * countdown always fires, and so to the slow path, which initialises. */
+extern uint8_t hak_bin_of_step[HAK_SIZE_STEPS];
+
+/* Fills the table; idempotent; before any second thread allocates. */
+void hak_size_class_init(void);
+
+/* The bin for a request of `bytes` <= HAK_MAX_SMALL. */
+HAK_INLINE unsigned hak_bin_of_size(size_t bytes)
+{
+	return hak_bin_of_step[(bytes + HAK_ALIGNMENT - 1) >> HAK_SIZE_STEP_SHIFT];
+}
+
+/* The number of the block that `offset` (bytes from the slab's start) lies in. */
+HAK_INLINE uint32_t hak_block_of_offset(const struct hak_size_class *class, uint32_t offset)
+{
+	return (uint32_t)(((uint64_t)offset * class->reciprocal) >> 40);
+}
+
+#endif

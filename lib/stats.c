@@ -1,0 +1,3 @@
+#include "stats.h"
+
+struct hak_stats hak_stats;

@@ -1,0 +1,261 @@
+#include "superslab.h"
+
+#include "os.h"
+
+struct hak_superslab *hak_superslabs;
+uint64_t (*hak_set_words[3])[HAK_SET_COUNT];
+
+/* Sets. A bit in level 1 says that the word below it in level 0 is not zero, likewise level 2. */
+
+bool hak_set_has(unsigned set, uint32_t index)
+{
+	return hak_set_words[0][index / 64][set] >> (index % 64) & 1;
+}
+
+void hak_set_add(unsigned set, uint32_t index)
+{
+	for (unsigned level = 0; level < 3; level++) {
+		uint64_t *word = &hak_set_words[level][index / 64][set];
+		uint64_t before = *word;
+
+		*word |= 1ull << (index % 64);
+		if (before)
+			return; /* the summaries above know of this word already */
+		index /= 64;
+	}
+}
+
+void hak_set_remove(unsigned set, uint32_t index)
+{
+	for (unsigned level = 0; level < 3; level++) {
+		uint64_t *word = &hak_set_words[level][index / 64][set];
+
+		*word &= ~(1ull << (index % 64));
+		if (*word)
+			return;
+		index /= 64;
+	}
+}
+
+/* The first word index at or above `from` that is not zero at `level`, searched through the summary above; UINT32_MAX if none. */
+static uint32_t next_word(unsigned set, unsigned level, uint32_t from)
+{
+	uint32_t top = (hak_arena_taken() >> 18) + 1; /* words of level 2 that can hold anything */
+
+	if (level == 2) {
+		for (; from < top; from++) {
+			if (hak_set_words[2][from][set])
+				return from;
+		}
+		return UINT32_MAX;
+	}
+	uint32_t word = from / 64;
+	uint64_t bits;
+
+	if (word / 64 >= top)
+		return UINT32_MAX;
+	bits = hak_set_words[level + 1][word][set] & (~0ull << (from % 64));
+	if (!bits) {
+		word = next_word(set, level + 1, word + 1);
+		if (word == UINT32_MAX)
+			return UINT32_MAX;
+		bits = hak_set_words[level + 1][word][set];
+	}
+	return word * 64 + (uint32_t)__builtin_ctzll(bits);
+}
+
+uint32_t hak_set_next(unsigned set, uint32_t from)
+{
+	uint32_t taken = hak_arena_taken();
+	uint32_t word = from / 64;
+	uint64_t bits;
+
+	if (from >= taken)
+		return HAK_NO_SUPERSLAB;
+	bits = hak_set_words[0][word][set] & (~0ull << (from % 64));
+	if (!bits) {
+		word = next_word(set, 0, word + 1);
+		if (word == UINT32_MAX)
+			return HAK_NO_SUPERSLAB;
+		bits = hak_set_words[0][word][set];
+	}
+	return word * 64 + (uint32_t)__builtin_ctzll(bits);
+}
+
+/* Runs of slots. */
+
+unsigned hak_longest_run(uint32_t mask)
+{
+	unsigned length = 0;
+
+	for (; mask; length++)
+		mask &= mask << 1;
+	return length;
+}
+
+unsigned hak_find_run(uint32_t mask, unsigned count, unsigned alignment)
+{
+	uint32_t starts = mask;
+	uint32_t aligned = 0;
+
+	for (unsigned i = 1; i < count; i++)
+		starts &= mask >> i;
+	for (unsigned i = 0; i < HAK_SLOTS_PER_SS; i += alignment)
+		aligned |= 1u << i;
+	starts &= aligned;
+	return starts ? (unsigned)__builtin_ctz(starts) : HAK_SLOTS_PER_SS;
+}
+
+/* Keeping the sets in agreement with a SuperSlab's record. */
+
+static unsigned slots_needed(unsigned bin)
+{
+	return bin == HAK_BIN_LARGE ? 1 : hak_size_classes[HAK_CLASS_OF_BIN(bin)].slots_per_slab;
+}
+
+static void set_affinity(uint32_t index, unsigned bin, unsigned longest)
+{
+	const struct hak_superslab *ss = hak_ss(index);
+
+	if (ss->class_slots[bin] && longest >= slots_needed(bin))
+		hak_set_add(HAK_SET_AFFINITY + bin, index);
+	else
+		hak_set_remove(HAK_SET_AFFINITY + bin, index);
+}
+
+static unsigned run_set(unsigned longest)
+{
+	return HAK_SET_RUN + (longest > HAK_LARGE_RUN_MAX ? HAK_LARGE_RUN_MAX : longest) - 1;
+}
+
+/* Recomputes the longest UNUSED run and moves the SuperSlab between the sets that depend on it. `also` names bins that may have lost
+ * their last slot here, and whose affinity therefore ends. */
+static void refresh(uint32_t index, uint64_t also)
+{
+	struct hak_superslab *ss = hak_ss(index);
+	unsigned longest = ss->place == HAK_PLACE_IN_USE ? hak_longest_run(ss->unused) : 0;
+
+	if (longest != ss->longest_unused) {
+		if (ss->longest_unused)
+			hak_set_remove(run_set(ss->longest_unused), index);
+		if (longest)
+			hak_set_add(run_set(longest), index);
+		ss->longest_unused = (uint8_t)longest;
+		also |= ss->bins;
+	}
+	for (; also; also &= also - 1)
+		set_affinity(index, (unsigned)__builtin_ctzll(also), longest);
+}
+
+static void count_slots(struct hak_superslab *ss, unsigned bin, int change)
+{
+	ss->class_slots[bin] = (uint8_t)(ss->class_slots[bin] + change);
+	if (ss->class_slots[bin])
+		ss->bins |= 1ull << bin;
+	else
+		ss->bins &= ~(1ull << bin);
+}
+
+static void write_map(uint32_t index, unsigned first, unsigned count, unsigned bin)
+{
+	uint8_t *map = hak_heap.class_map + (size_t)index * HAK_SLOTS_PER_SS + first;
+
+	for (unsigned i = 0; i < count; i++)
+		hak_store_relaxed(&map[i], (uint8_t)bin);
+}
+
+void hak_slots_activate(uint32_t index, unsigned first, unsigned count, unsigned bin)
+{
+	struct hak_superslab *ss = hak_ss(index);
+	uint32_t mask = hak_slot_mask(first, count);
+	uint32_t now = hak_os_clock_ms();
+
+	HAK_ASSERT((ss->unused & mask) == mask);
+	ss->unused &= ~mask;
+	ss->active |= mask;
+	for (unsigned i = 0; i < count; i++) {
+		struct hak_slot *slot = &ss->slots[first + i];
+
+		*slot = (struct hak_slot){.bin = (uint8_t)bin, .distance = (uint8_t)i, .since_ms = now};
+	}
+	ss->slots[first].span = count;
+	count_slots(ss, bin, (int)count);
+	write_map(index, first, count, bin);
+	refresh(index, 1ull << bin);
+}
+
+void hak_slots_empty(uint32_t index, unsigned first, unsigned count)
+{
+	struct hak_superslab *ss = hak_ss(index);
+	uint32_t mask = hak_slot_mask(first, count);
+	uint32_t now = hak_os_clock_ms();
+
+	HAK_ASSERT((ss->active & mask) == mask);
+	ss->active &= ~mask;
+	ss->empty |= mask;
+	for (unsigned i = 0; i < count; i++)
+		ss->slots[first + i].since_ms = now;
+	write_map(index, first, count, HAK_BIN_NONE);
+}
+
+void hak_slots_reactivate(uint32_t index, unsigned first, unsigned count)
+{
+	struct hak_superslab *ss = hak_ss(index);
+	uint32_t mask = hak_slot_mask(first, count);
+	uint32_t now = hak_os_clock_ms();
+
+	HAK_ASSERT((ss->empty & mask) == mask);
+	ss->empty &= ~mask;
+	ss->active |= mask;
+	for (unsigned i = 0; i < count; i++)
+		ss->slots[first + i].since_ms = now;
+	write_map(index, first, count, ss->slots[first].bin);
+}
+
+void hak_slots_reset(uint32_t index, unsigned first, unsigned count)
+{
+	struct hak_superslab *ss = hak_ss(index);
+	uint32_t mask = hak_slot_mask(first, count);
+	uint32_t now = hak_os_clock_ms();
+	uint64_t lost = ss->bins;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct hak_slot *slot = &ss->slots[first + i];
+
+		if (slot->bin != HAK_BIN_NONE)
+			count_slots(ss, slot->bin, -1);
+		*slot = (struct hak_slot){.bin = HAK_BIN_NONE, .since_ms = now};
+	}
+	ss->active &= ~mask;
+	ss->empty &= ~mask;
+	ss->unused |= mask;
+	write_map(index, first, count, HAK_BIN_NONE);
+	refresh(index, lost & ~ss->bins);
+}
+
+void hak_ss_set_place(uint32_t index, enum hak_place place)
+{
+	struct hak_superslab *ss = hak_ss(index);
+
+	if (ss->place == HAK_PLACE_LRU)
+		hak_set_remove(HAK_SET_LRU, index);
+	else if (ss->place == HAK_PLACE_RETIRED)
+		hak_set_remove(HAK_SET_RETIRED, index);
+	ss->place = (uint8_t)place;
+	ss->since_ms = hak_os_clock_ms();
+	if (place == HAK_PLACE_LRU)
+		hak_set_add(HAK_SET_LRU, index);
+	else if (place == HAK_PLACE_RETIRED)
+		hak_set_add(HAK_SET_RETIRED, index);
+	refresh(index, 0);
+}
+
+void hak_ss_create(uint32_t index)
+{
+	struct hak_superslab *ss = hak_ss(index);
+
+	ss->unused = ~0u;
+	ss->zero = ~0u;
+	ss->place = HAK_PLACE_NONE;
+	ss->since_ms = hak_os_clock_ms();
+}

@@ -1,0 +1,248 @@
+/* Events go two ways: to the sink at once, and as text into a buffer of the emitting thread, because emitting happens under allocator
+ * locks and writing must not. hak_trace_flush, at the end of each slow path, writes the text and gives the buffer back. */
+#include "trace.h"
+
+#include <string.h>
+
+#include "fmt.h"
+#include "lock.h"
+#include "log.h"
+#include "os.h"
+
+#define EVENT_ROW(name, group, line, n, ...) [HAK_EVENT_ID_##name] = {#name, line, HAK_GROUP_##group, n, __VA_ARGS__},
+#define KIND_U 'U'
+#define KIND_P 'P'
+const struct hak_event_type hak_event_types[HAK_EVENT_ID_COUNT] = {
+#define HAK_EVENT2(name, group, line, k1, a1, k2, a2) EVENT_ROW(name, group, line, 2, {KIND_##k1, KIND_##k2}, {#a1, #a2})
+#define HAK_EVENT3(name, group, line, k1, a1, k2, a2, k3, a3) \
+	EVENT_ROW(name, group, line, 3, {KIND_##k1, KIND_##k2, KIND_##k3}, {#a1, #a2, #a3})
+#define HAK_EVENT4(name, group, line, k1, a1, k2, a2, k3, a3, k4, a4) \
+	EVENT_ROW(name, group, line, 4, {KIND_##k1, KIND_##k2, KIND_##k3, KIND_##k4}, {#a1, #a2, #a3, #a4})
+#define HAK_EVENT5(name, group, line, k1, a1, k2, a2, k3, a3, k4, a4, k5, a5) \
+	EVENT_ROW(name, group, line, 5, {KIND_##k1, KIND_##k2, KIND_##k3, KIND_##k4, KIND_##k5}, {#a1, #a2, #a3, #a4, #a5})
+#include "trace_events.def"
+#undef HAK_EVENT2
+#undef HAK_EVENT3
+#undef HAK_EVENT4
+#undef HAK_EVENT5
+};
+
+const char *const hak_trace_group_names[HAK_TRACE_GROUP_COUNT + 1] = {
+#define X(name, text) text,
+	HAK_TRACE_GROUPS(X)
+#undef X
+};
+
+uint32_t hak_trace_mask;
+static uint32_t sink_groups;
+static uint32_t line_groups;
+static const struct hak_sink *sink;
+static bool tick_wanted;
+static HAK_TLS bool ticking;
+
+/* A slow path emits a bounded number of lines while it holds locks (a depot batch that comes apart is the longest, some 250), so
+ * this holds them all. Lines beyond it are counted, and the count is printed. */
+#define LINES_BYTES (64u << 10)
+struct lines {
+	struct lines *next; /* in the pool of free buffers */
+	uint32_t used;
+	uint32_t lost;
+	char text[LINES_BYTES - 16];
+};
+/* Each line is preceded by its length and its group. */
+struct line_head {
+	uint16_t length;
+	uint16_t group;
+};
+_Static_assert(sizeof(struct lines) == LINES_BYTES, "a line buffer is whole pages");
+_Static_assert(HAK_GROUP_ALL <= UINT16_MAX, "a line's group mask fits its head");
+
+static struct hak_lock lines_lock = HAK_LOCK_INIT(HAK_RANK_LINES);
+static struct lines *lines_pool; /* lines_lock */
+static HAK_TLS struct lines *lines_mine;
+
+static void update_mask(void)
+{
+	hak_store_relaxed(&hak_trace_mask, (sink ? hak_load_relaxed(&sink_groups) : 0) | hak_load_relaxed(&line_groups));
+}
+
+void hak_trace_set_sink(const struct hak_sink *new_sink)
+{
+	hak_store_release(&sink, new_sink); /* pairs with the acquire in hak_trace_sink */
+	update_mask();
+}
+
+const struct hak_sink *hak_trace_sink(void)
+{
+	return hak_load_acquire(&sink);
+}
+
+void hak_trace_set_groups(uint32_t groups)
+{
+	hak_store_relaxed(&sink_groups, groups & HAK_GROUP_ALL);
+	update_mask();
+}
+
+uint32_t hak_trace_groups(void)
+{
+	return hak_load_relaxed(&sink_groups);
+}
+
+void hak_trace_set_lines(uint32_t groups)
+{
+	hak_store_relaxed(&line_groups, groups & HAK_GROUP_ALL);
+	update_mask();
+}
+
+void hak_trace_request_tick(bool on)
+{
+	hak_store_relaxed(&tick_wanted, on);
+}
+
+/* Fills a {name} place of a line. Returns the text behind it. */
+static const char *format_place(struct hak_fmt *fmt, const struct hak_event_type *type, const struct hak_event *event, const char *place)
+{
+	const char *end = strchr(place, '}');
+	size_t length = (size_t)(end - place - 1);
+
+	for (unsigned i = 0; i < type->args; i++) {
+		if (strlen(type->arg[i]) != length || strncmp(type->arg[i], place + 1, length) != 0)
+			continue;
+		if (type->kind[i] == 'P')
+			hak_fmt_hex(fmt, event->arg[i]);
+		else
+			hak_fmt_unsigned(fmt, event->arg[i]);
+	}
+	return end + 1;
+}
+
+size_t hak_trace_format_line(char *out, size_t size, const struct hak_event *event)
+{
+	const struct hak_event_type *type = &hak_event_types[event->id];
+	struct hak_fmt fmt;
+
+	hak_fmt_begin(&fmt, out, size);
+	for (const char *p = type->line ? type->line : ""; *p;) {
+		if (*p == '{')
+			p = format_place(&fmt, type, event, p);
+		else
+			hak_fmt_char(&fmt, *p++);
+	}
+	return fmt.length;
+}
+
+static struct lines *lines_get(void)
+{
+	struct lines *lines;
+
+	hak_lock_acquire(&lines_lock);
+	lines = lines_pool;
+	if (lines)
+		lines_pool = lines->next;
+	hak_lock_release(&lines_lock);
+	if (!lines)
+		lines = hak_os_map(sizeof(*lines));
+	return lines;
+}
+
+static void lines_put(struct lines *lines)
+{
+	lines->used = lines->lost = 0;
+	hak_lock_acquire(&lines_lock);
+	lines->next = lines_pool;
+	lines_pool = lines;
+	hak_lock_release(&lines_lock);
+}
+
+void hak_trace_queue_line(const char *line, uint32_t group)
+{
+	size_t length = strlen(line) + 1; /* with the newline that takes the zero's place */
+	struct line_head head = {(uint16_t)length, (uint16_t)group};
+
+	if (!lines_mine)
+		lines_mine = lines_get();
+	if (!lines_mine)
+		return; /* no memory to say it in */
+	if (lines_mine->used + sizeof(head) + length > sizeof(lines_mine->text)) {
+		lines_mine->lost++;
+		return;
+	}
+	memcpy(lines_mine->text + lines_mine->used, &head, sizeof(head));
+	memcpy(lines_mine->text + lines_mine->used + sizeof(head), line, length - 1);
+	lines_mine->text[lines_mine->used + sizeof(head) + length - 1] = '\n';
+	lines_mine->used += (uint32_t)(sizeof(head) + length);
+}
+
+void hak_trace_emit(enum hak_event_id id, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
+{
+	const struct hak_event_type *type = &hak_event_types[id];
+	const struct hak_sink *to = hak_trace_sink();
+	struct hak_event event = {hak_os_clock_ns(), (uint32_t)hak_os_tid(), (uint16_t)id, 0, {a, b, c, d, e}};
+
+	if (to && (hak_load_relaxed(&sink_groups) & type->group))
+		to->event(&event);
+	if (type->line && (hak_load_relaxed(&line_groups) & type->group)) {
+		char line[160];
+
+		hak_trace_format_line(line, sizeof(line), &event);
+		hak_trace_queue_line(line, type->group);
+	}
+}
+
+static void flush_lines(void)
+{
+	struct lines *lines = lines_mine;
+	struct line_head head;
+
+	/* Taken off first: should writing fail, nothing is written twice. */
+	lines_mine = NULL;
+	for (uint32_t at = 0; at < lines->used; at += (uint32_t)sizeof(head) + head.length) {
+		memcpy(&head, lines->text + at, sizeof(head));
+		if (head.group && !(hak_load_relaxed(&line_groups) & head.group))
+			continue; /* an earlier line of the group could not be written */
+		if (!hak_log_write(lines->text + at + sizeof(head), head.length) && head.group) {
+			hak_and_relaxed(&line_groups, ~(uint32_t)head.group);
+			update_mask();
+		}
+	}
+	if (lines->lost) {
+		char text[80];
+		struct hak_fmt fmt;
+
+		hak_fmt_begin(&fmt, text, sizeof(text));
+		hak_fmt_text(&fmt, "hakmem: ");
+		hak_fmt_unsigned(&fmt, lines->lost);
+		hak_fmt_text(&fmt, " debug lines lost: too many in one operation");
+		hak_log_line(text);
+	}
+	lines_put(lines);
+}
+
+static void run_tick(void)
+{
+	const struct hak_sink *to = hak_trace_sink();
+
+	if (!to || !to->tick || ticking)
+		return;
+	ticking = true;
+	to->tick();
+	ticking = false;
+}
+
+void hak_trace_flush(void)
+{
+	if (HAK_UNLIKELY(lines_mine))
+		flush_lines();
+	if (HAK_UNLIKELY(hak_load_relaxed(&tick_wanted)))
+		run_tick();
+}
+
+void hak_trace_fork_lock(void)
+{
+	hak_lock_acquire(&lines_lock);
+}
+
+void hak_trace_fork_unlock(void)
+{
+	hak_lock_release(&lines_lock);
+}
