@@ -1,0 +1,135 @@
+/* model.h: a snapshot or dump as C structs, and what follows from two of them.
+ *
+ * The JSON comes from another process or from a file and is not trusted: every field's type and range is checked, and
+ * the first that is wrong is named. The field lists below are the only place where the viewer writes the names down. */
+#ifndef VIEWER_MODEL_H
+#define VIEWER_MODEL_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "viewer/problem.h"
+
+#define MODEL_SLOTS 32          /* slots a SuperSlab: the width of the slot map */
+#define MODEL_CLASSES_MAX 255   /* a slot's class has to fit a byte */
+#define MODEL_SUPERSLABS_MAX (1u << 21) /* 4 TiB of address space */
+#define MODEL_THREADS_MAX (1u << 20)
+#define MODEL_NUMBER_MAX 9007199254740992.0 /* 2^53: what a JSON number carries exactly */
+#define MODEL_HISTORY 512       /* snapshots that the sparklines remember */
+
+/* Sections of the snapshot that hold counters only: X(field) for each. */
+#define MODEL_GEOMETRY(X) X(superslab_bytes) X(slot_bytes) X(slots_per_superslab)
+#define MODEL_MEMORY(X) X(reserved_bytes) X(committed_bytes) X(resident_bytes) X(live_bytes) X(cached_bytes) X(slack_bytes) \
+	X(large_bytes) X(metadata_bytes)
+#define MODEL_STAGES(X) X(depot) X(stage1) X(stage2) X(stage3) X(converted) X(from_lru)
+#define MODEL_POOL(X) X(superslabs) X(superslabs_created) X(releases) X(empty_slots) X(free_list_peak) X(free_list_overflows)
+#define MODEL_LRU(X) X(length) X(capacity) X(pushes) X(hits) X(evictions)
+#define MODEL_DRAIN(X) X(interval) X(drains) X(blocks)
+#define MODEL_SYSCALLS(X) X(mmap) X(munmap) X(madvise) X(mprotect) X(mremap)
+#define MODEL_CLASS(X) X(class) X(block_bytes) X(slabs) X(empty_slots) X(allocs) X(frees) X(live_blocks) X(cached_blocks) \
+	X(stage1) X(stage2) X(stage3) X(free_list_peak)
+#define MODEL_THREAD(X) X(tid) X(cached_bytes) X(allocs) X(frees)
+
+#define MODEL_SECTIONS(S) S(geometry, MODEL_GEOMETRY) S(memory, MODEL_MEMORY) S(stages, MODEL_STAGES) S(pool, MODEL_POOL) \
+	S(lru, MODEL_LRU) S(drain, MODEL_DRAIN) S(syscalls, MODEL_SYSCALLS)
+
+#define MODEL_FIELD(name) uint64_t name;
+
+enum slot_state { SLOT_UNUSED, SLOT_ACTIVE, SLOT_EMPTY };
+#define SLOT_NO_CLASS 255
+
+struct slot {
+	uint8_t state;  /* enum slot_state */
+	uint8_t class;  /* SLOT_NO_CLASS for UNUSED slots and large allocations */
+	int8_t lead;    /* the slot that holds this run's numbers; -1: it lies in a SuperSlab before this one */
+	uint32_t used, capacity, span;
+	uint64_t age_ms;
+};
+
+struct superslab {
+	uint64_t address;
+	uint64_t index;
+	bool in_lru;
+	uint8_t active_slots;
+	struct slot slots[MODEL_SLOTS];
+};
+
+struct class_row {
+	MODEL_CLASS(MODEL_FIELD)
+};
+
+struct thread_row {
+	MODEL_THREAD(MODEL_FIELD)
+	char name[32];
+};
+
+struct snapshot {
+	bool is_dump;
+	char reason[64]; /* of a dump, may be empty */
+	uint64_t protocol, seq, time_us, uptime_us;
+	struct {
+		uint64_t pid, ppid, start_time, threads;
+		char exe[256], cmdline[512];
+	} process;
+#define MODEL_SECTION(name, fields) \
+	struct { \
+		fields(MODEL_FIELD) \
+	} name;
+	MODEL_SECTIONS(MODEL_SECTION)
+#undef MODEL_SECTION
+	struct {
+		uint64_t events, lost;
+		char groups[128];
+	} trace;
+	struct class_row *classes;
+	struct thread_row *threads;
+	struct superslab *superslabs;
+	size_t class_count, thread_count, superslab_count;
+};
+
+/* Sums that several panels show. */
+struct totals {
+	uint64_t allocs, frees; /* small ones, over all classes */
+	uint64_t acquires;      /* stage 1 to 3 */
+	uint64_t idle_bytes;    /* committed, but neither live, cached nor slack */
+};
+
+/* What changed between two snapshots, per second. `known` is false until there are two. */
+struct rates {
+	bool known;
+	double seconds;
+	double allocs, frees, acquires, drains, depot;
+	double class_allocs[MODEL_CLASSES_MAX], class_frees[MODEL_CLASSES_MAX];
+};
+
+/* Oldest first. */
+struct history {
+	size_t count;
+	double allocs[MODEL_HISTORY], frees[MODEL_HISTORY], live[MODEL_HISTORY], committed[MODEL_HISTORY],
+		acquires[MODEL_HISTORY];
+};
+
+/* Reads a snapshot or dump document. Returns NULL and says what is wrong with which field if it isn't one; free the result with
+ * snapshot_free. Unknown keys are ignored. */
+struct snapshot *snapshot_parse(const cJSON *document, struct problem *problem);
+void snapshot_free(struct snapshot *snapshot);
+
+struct totals snapshot_totals(const struct snapshot *snapshot);
+/* Rates between `before` (may be NULL) and `after`. Where a counter ran backwards (another process) nothing is known. */
+void rates_between(struct rates *rates, const struct snapshot *before, const struct snapshot *after);
+/* The mean since the program's start: what a first frame can show. */
+void rates_since_start(struct rates *rates, const struct snapshot *snapshot);
+/* Appends a snapshot's figures, forgetting the oldest when it is full. */
+void history_add(struct history *history, const struct snapshot *snapshot, const struct rates *rates);
+
+/* A class's letter in the slot map: 0-9, a-z, A-Z, then '+'; '@' for large allocations. */
+char class_symbol(unsigned class);
+/* How full the run that a slot belongs to is: 0 to 1. */
+double slot_fill(const struct superslab *superslab, unsigned slot);
+
+/* Reads a JSON integer from 0 to 2^53. Returns false if it is anything else. */
+bool model_number(const cJSON *item, uint64_t *value);
+
+#endif

@@ -1,0 +1,182 @@
+#include "viewer/watch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "introspect/protocol.h"
+#include "viewer/format.h"
+
+#define DUMP_BYTES_MAX ((size_t)1 << 30)
+
+void watch_show(struct watch *watch, struct snapshot *snapshot)
+{
+	rates_between(&watch->rates, watch->snapshot, snapshot);
+	watch->rates_are_means = !watch->rates.known;
+	history_add(&watch->history, snapshot, &watch->rates);
+	if (!watch->rates.known)
+		rates_since_start(&watch->rates, snapshot);
+	snapshot_free(watch->snapshot);
+	watch->snapshot = snapshot;
+	watch->state = snapshot->is_dump ? WATCH_FILE : WATCH_LIVE;
+}
+
+void watch_pause(struct watch *watch, bool paused)
+{
+	watch->paused = paused;
+	if (!paused && watch->pending != NULL) {
+		enum watch_state state = watch->state;
+		watch_show(watch, watch->pending);
+		watch->pending = NULL;
+		if (state == WATCH_LOST)
+			watch->state = WATCH_LOST;
+	}
+}
+
+void watch_lose(struct watch *watch, const char *reason)
+{
+	watch->state = WATCH_LOST;
+	snprintf(watch->note, sizeof(watch->note), "%s", reason);
+}
+
+static enum watch_message take_snapshot(struct watch *watch, const cJSON *document, struct problem *problem)
+{
+	struct snapshot *snapshot = snapshot_parse(document, problem);
+	if (snapshot == NULL)
+		return WATCH_BAD;
+	/* A dump brings its last events with it. */
+	if (snapshot->is_dump)
+		events_add(&watch->events, cJSON_GetObjectItemCaseSensitive(document, "events"));
+	if (!watch->paused) {
+		watch_show(watch, snapshot);
+	} else {
+		snapshot_free(watch->pending);
+		watch->pending = snapshot;
+	}
+	return WATCH_SNAPSHOT;
+}
+
+static enum watch_message take_events(struct watch *watch, const cJSON *document)
+{
+	uint64_t lost;
+	events_add(&watch->events, cJSON_GetObjectItemCaseSensitive(document, "events"));
+	if (model_number(cJSON_GetObjectItemCaseSensitive(document, "lost"), &lost))
+		watch->events.lost += lost;
+	return WATCH_EVENTS;
+}
+
+static enum watch_message take_error(const cJSON *document, struct problem *problem)
+{
+	const cJSON *message = cJSON_GetObjectItemCaseSensitive(document, "message");
+	const cJSON *code = cJSON_GetObjectItemCaseSensitive(document, "code");
+	problem_set(problem, "the target answers: %.200s (%.40s)", cJSON_IsString(message) ? message->valuestring : "error",
+		cJSON_IsString(code) ? code->valuestring : "no code");
+	return WATCH_REFUSED;
+}
+
+static enum watch_message take_document(struct watch *watch, const cJSON *document, struct problem *problem)
+{
+	const cJSON *type = cJSON_GetObjectItemCaseSensitive(document, "type");
+	uint64_t count;
+	if (!cJSON_IsString(type)) {
+		problem_set(problem, "it has no \"type\", so it isn't a HAKMEM message");
+		return WATCH_BAD;
+	}
+	if (strcmp(type->valuestring, HAK_TYPE_SNAPSHOT) == 0 || strcmp(type->valuestring, HAK_TYPE_DUMP) == 0)
+		return take_snapshot(watch, document, problem);
+	if (strcmp(type->valuestring, HAK_TYPE_EVENTS) == 0)
+		return take_events(watch, document);
+	if (strcmp(type->valuestring, HAK_TYPE_ERROR) == 0)
+		return take_error(document, problem);
+	if (strcmp(type->valuestring, HAK_TYPE_DROPPED) == 0) {
+		if (model_number(cJSON_GetObjectItemCaseSensitive(document, "snapshots"), &count))
+			watch->dropped += count;
+		return WATCH_OTHER;
+	}
+	if (strcmp(type->valuestring, HAK_TYPE_OK) == 0 || strcmp(type->valuestring, HAK_TYPE_PONG) == 0 ||
+		strcmp(type->valuestring, HAK_TYPE_DUMP_WRITTEN) == 0)
+		return WATCH_REPLY;
+	return WATCH_OTHER;
+}
+
+enum watch_message watch_take(struct watch *watch, const char *json, size_t length, struct problem *problem)
+{
+	const char *end = NULL;
+	cJSON *document = cJSON_ParseWithLengthOpts(json, length, &end, false);
+	if (document == NULL) {
+		size_t at = end != NULL && end >= json ? (size_t)(end - json) : 0;
+		problem_set(problem, at >= length ? "the JSON ends after %zu bytes, in the middle" : "it is not JSON, from byte %zu on",
+			at);
+		return WATCH_BAD;
+	}
+	enum watch_message what = take_document(watch, document, problem);
+	cJSON_Delete(document);
+	return what;
+}
+
+/* Reads a whole file, with a zero behind it. */
+static char *read_file(const char *path, size_t *length, struct problem *problem)
+{
+	struct stat stat;
+	char *text = NULL;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	*length = 0;
+	if (fd < 0 || fstat(fd, &stat) != 0) {
+		problem_set(problem, "%s: %s", path, strerror(errno));
+	} else if (!S_ISREG(stat.st_mode)) {
+		problem_set(problem, "%s: not a file; give a process id, a socket or a dump", path);
+	} else if (stat.st_size == 0) {
+		problem_set(problem, "%s: the file is empty, not a dump", path);
+	} else if ((size_t)stat.st_size > DUMP_BYTES_MAX) {
+		problem_set(problem, "%s: over 1 GiB, too long for a dump", path);
+	} else if ((text = malloc((size_t)stat.st_size + 1)) == NULL) {
+		problem_set(problem, "%s: out of memory", path);
+	} else {
+		ssize_t count;
+		while (*length < (size_t)stat.st_size &&
+			(count = read(fd, text + *length, (size_t)stat.st_size - *length)) != 0) {
+			if (count < 0 && errno != EINTR) {
+				problem_set(problem, "%s: %s", path, strerror(errno));
+				free(text);
+				text = NULL;
+				break;
+			}
+			*length += count > 0 ? (size_t)count : 0;
+		}
+		if (text != NULL)
+			text[*length] = '\0';
+	}
+	if (fd >= 0)
+		close(fd);
+	return text;
+}
+
+bool watch_load(struct watch *watch, const char *path, struct problem *problem)
+{
+	struct problem inner;
+	size_t length;
+	char *text = read_file(path, &length, problem);
+	if (text == NULL)
+		return false;
+	enum watch_message what = watch_take(watch, text, length, &inner);
+	free(text);
+	if (what == WATCH_BAD)
+		return problem_set(problem, "%s: %s; take a new dump with 'hakmem-top PID --dump FILE'", path, inner.text);
+	if (what != WATCH_SNAPSHOT)
+		return problem_set(problem, "%s: a message of another kind, not a snapshot or dump", path);
+	watch->state = WATCH_FILE;
+	format_printable(watch->target, sizeof(watch->target), path);
+	return true;
+}
+
+void watch_free(struct watch *watch)
+{
+	snapshot_free(watch->snapshot);
+	snapshot_free(watch->pending);
+	events_free(&watch->events);
+	watch->snapshot = watch->pending = NULL;
+}

@@ -1,0 +1,57 @@
+/* watch.h: everything known of the program that is looked at. Panels draw a struct watch; messages and files fill it. */
+#ifndef VIEWER_WATCH_H
+#define VIEWER_WATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "viewer/events.h"
+#include "viewer/model.h"
+#include "viewer/output.h"
+
+enum watch_state {
+	WATCH_WAITING, /* connected or about to be; no snapshot yet */
+	WATCH_LIVE,
+	WATCH_LOST,    /* the connection ended: the last snapshot stays */
+	WATCH_FILE,    /* a dump */
+};
+
+struct watch {
+	enum watch_state state;
+	char target[256];          /* what the user named: a command, a pid, a file */
+	char note[PROBLEM_MAX];    /* how a target was lost, or what it refused; may be empty */
+	struct snapshot *snapshot; /* the one that is shown; NULL before the first */
+	struct snapshot *pending;  /* while paused: the newest one */
+	bool paused;
+	struct rates rates;
+	bool rates_are_means;      /* since the program's start, as there is no earlier snapshot */
+	struct history history;
+	struct event_log events;
+	uint64_t dropped;          /* snapshots that the target could not send in time */
+	bool replied;              /* a reply other than a stream's message came */
+	struct output *output;     /* what a launched command printed; NULL: it isn't captured */
+};
+
+/* What a message was. */
+enum watch_message {
+	WATCH_BAD,      /* not JSON, or a snapshot with a wrong field: `problem` says which */
+	WATCH_SNAPSHOT, /* applied, or kept while paused */
+	WATCH_EVENTS,
+	WATCH_REPLY,    /* an ok, a pong, … */
+	WATCH_REFUSED,  /* an error message: `problem` quotes it */
+	WATCH_OTHER,    /* a type that this viewer doesn't know; ignored */
+};
+
+/* Takes one line of the protocol, or a whole dump. */
+enum watch_message watch_take(struct watch *watch, const char *json, size_t length, struct problem *problem);
+/* Shows another snapshot, which watch then owns: rates and history follow. */
+void watch_show(struct watch *watch, struct snapshot *snapshot);
+/* Freezes what is shown, or goes on with the newest snapshot. */
+void watch_pause(struct watch *watch, bool paused);
+/* Notes that the target is gone and why. */
+void watch_lose(struct watch *watch, const char *reason);
+/* Reads a dump file. Returns false and says what is wrong with it. */
+bool watch_load(struct watch *watch, const char *path, struct problem *problem);
+void watch_free(struct watch *watch);
+
+#endif
