@@ -1,0 +1,49 @@
+/* client.h: the viewer's end of a target's socket. One connection, one thread. */
+#ifndef VIEWER_CLIENT_H
+#define VIEWER_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "viewer/problem.h"
+
+#define CLIENT_LINE_MAX ((size_t)1 << 30) /* a longer message ends the connection; 64 GiB of heap are about 70 MB of JSON */
+
+struct client {
+	int fd; /* -1: not connected */
+	char *buffer;
+	size_t length, capacity;
+	size_t taken;   /* bytes of the buffer that client_line handed out */
+	size_t scanned; /* bytes behind `taken` that hold no newline */
+	/* From the hello message. */
+	uint64_t pid, start_time;
+	char version[32], exe[256];
+	bool has_events; /* tracepoints are compiled in */
+};
+
+enum client_connect_result {
+	CLIENT_CONNECTED,
+	CLIENT_ABSENT,  /* no such socket, or nobody listens on it */
+	CLIENT_REFUSED, /* it isn't ours to open, or isn't a HAKMEM endpoint */
+	CLIENT_SILENT,  /* it listens, but no greeting came in time: stopped, or very busy */
+};
+
+/* Connects to the socket at `path`, and reads the greeting; waits at most `timeout_ms`. On any result but CLIENT_CONNECTED `problem`
+ * says why and nothing is left open. */
+enum client_connect_result client_connect(struct client *client, const char *path, int timeout_ms,
+	struct problem *problem);
+/* Sends one request; `line` comes without its newline. Returns false if the connection is gone. */
+bool client_send(struct client *client, const char *line);
+/* Reads what has arrived, without waiting. Returns false when the connection ended (whole lines may still be in the buffer). */
+bool client_fill(struct client *client);
+/* The next whole message, terminated by a zero in place of its newline; valid until the next client_fill. NULL: none yet. */
+char *client_line(struct client *client, size_t *length);
+/* The next message, waiting for it until `deadline_ms` (client_now_ms). NULL: none came, `problem` says why. */
+char *client_wait(struct client *client, int64_t deadline_ms, size_t *length, struct problem *problem);
+void client_close(struct client *client);
+
+/* Milliseconds of a clock that never jumps. */
+int64_t client_now_ms(void);
+
+#endif

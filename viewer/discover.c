@@ -1,0 +1,312 @@
+#include "viewer/discover.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "introspect/protocol.h"
+#include "viewer/client.h"
+#include "viewer/format.h"
+
+#define HELLO_TIMEOUT_MS 1000
+
+/* Reads the beginning of /proc/PID/NAME, terminated. Returns its length, -1 if it can't be read. */
+static ssize_t read_proc(pid_t pid, const char *name, char *out, size_t size)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	size_t length = 0;
+	ssize_t count;
+	while (length + 1 < size && (count = read(fd, out + length, size - 1 - length)) > 0)
+		length += (size_t)count;
+	close(fd);
+	out[length] = '\0';
+	return (ssize_t)length;
+}
+
+bool discover_start_time(pid_t pid, uint64_t *start_time)
+{
+	char text[1024];
+	if (read_proc(pid, "stat", text, sizeof(text)) <= 0)
+		return false;
+	/* The name in field 2 may hold blanks and parentheses, so the fields are counted from its last one. */
+	const char *p = strrchr(text, ')');
+	for (int field = 2; p != NULL && field < 22; field++)
+		p = strchr(p + 1, ' ');
+	return p != NULL && hak_protocol_read_number(p + 1, start_time) != NULL;
+}
+
+/* The program's path, or its short name in brackets where the path can't be read. */
+static void read_exe(pid_t pid, char *out, size_t size)
+{
+	char path[64], target[256], name[64];
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	ssize_t length = readlink(path, target, sizeof(target) - 1);
+	if (length > 0) {
+		target[length] = '\0';
+		format_printable(out, size, target);
+	} else if (read_proc(pid, "comm", name, sizeof(name)) > 0) {
+		name[strcspn(name, "\n")] = '\0';
+		format_printable(out, size, name);
+	} else {
+		snprintf(out, size, "?");
+	}
+}
+
+static bool has_library(pid_t pid)
+{
+	char path[64], line[4352];
+	bool found = false;
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	FILE *maps = fopen(path, "re");
+	while (maps != NULL && !found && fgets(line, sizeof(line), maps) != NULL)
+		found = strstr(line, "/libhakmem.so") != NULL || strstr(line, "/libhakmem-core.so") != NULL;
+	if (maps != NULL)
+		fclose(maps);
+	return found;
+}
+
+static bool owner_of(pid_t pid, uid_t *uid)
+{
+	char path[64];
+	struct stat stat_buffer;
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	if (stat(path, &stat_buffer) != 0)
+		return false;
+	*uid = stat_buffer.st_uid;
+	return true;
+}
+
+static struct found *add_row(struct discovery *discovery, pid_t pid)
+{
+	struct found *rows = realloc(discovery->rows, (discovery->count + 1) * sizeof(*rows));
+	if (rows == NULL)
+		return NULL;
+	discovery->rows = rows;
+	memset(&rows[discovery->count], 0, sizeof(*rows));
+	rows[discovery->count].pid = pid;
+	return &rows[discovery->count++];
+}
+
+/* Nobody listens on the socket. Removes it if its process is gone and the file is ours. */
+static void judge_absent(struct found *row)
+{
+	uint64_t start_time;
+	struct stat stat_buffer;
+	if (discover_start_time(row->pid, &start_time) && start_time == row->start_time) {
+		row->state = FOUND_CLOSED;
+		snprintf(row->reason, sizeof(row->reason), "its endpoint is gone: it ran another program, or closed the socket");
+		return;
+	}
+	row->state = FOUND_DEAD;
+	if (lstat(row->path, &stat_buffer) == 0 && S_ISSOCK(stat_buffer.st_mode) && stat_buffer.st_uid == geteuid() &&
+		unlink(row->path) == 0)
+		snprintf(row->reason, sizeof(row->reason), "the process has ended; its socket was removed");
+	else
+		snprintf(row->reason, sizeof(row->reason), "the process has ended; its socket is left");
+}
+
+static void ask(struct found *row)
+{
+	struct client client;
+	struct problem problem = {""};
+	enum client_connect_result result = client_connect(&client, row->path, HELLO_TIMEOUT_MS, &problem);
+	read_exe(row->pid, row->exe, sizeof(row->exe));
+	if (result == CLIENT_CONNECTED) {
+		row->state = FOUND_OPEN;
+		snprintf(row->exe, sizeof(row->exe), "%s", client.exe);
+		snprintf(row->version, sizeof(row->version), "%s", client.version);
+		client_close(&client);
+	} else if (result == CLIENT_ABSENT) {
+		judge_absent(row);
+	} else {
+		row->state = FOUND_CLOSED;
+		snprintf(row->reason, sizeof(row->reason), "%.255s", problem.text);
+	}
+}
+
+static bool scan_directory(struct discovery *discovery, const char *directory, struct problem *problem)
+{
+	DIR *dir = opendir(directory);
+	bool good = true;
+	for (struct dirent *entry; good && dir != NULL && (entry = readdir(dir)) != NULL;) {
+		pid_t pid;
+		uint64_t start_time;
+		if (!hak_protocol_parse_name(entry->d_name, &pid, &start_time) || pid == getpid())
+			continue;
+		struct found *row = add_row(discovery, pid);
+		if (row == NULL) {
+			good = problem_set(problem, "out of memory while listing %s", directory);
+		} else {
+			row->start_time = start_time;
+			if ((size_t)snprintf(row->path, sizeof(row->path), "%s/%s", directory, entry->d_name) < sizeof(row->path))
+				ask(row);
+			else
+				discovery->count--; /* no endpoint makes a name that long */
+		}
+	}
+	if (dir != NULL)
+		closedir(dir);
+	return good;
+}
+
+static bool is_listed(const struct discovery *discovery, pid_t pid)
+{
+	for (size_t i = 0; i < discovery->count; i++) {
+		if (discovery->rows[i].pid == pid && discovery->rows[i].state != FOUND_DEAD)
+			return true;
+	}
+	return false;
+}
+
+/* Processes of this user that have HAKMEM in them, but no socket where we look. */
+static bool scan_processes(struct discovery *discovery, struct problem *problem)
+{
+	DIR *dir = opendir("/proc");
+	bool good = true;
+	for (struct dirent *entry; good && dir != NULL && (entry = readdir(dir)) != NULL;) {
+		uid_t uid;
+		pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)atoi(entry->d_name) : 0;
+		if (pid <= 0 || pid == getpid() || !owner_of(pid, &uid) || uid != geteuid() || is_listed(discovery, pid) ||
+			!has_library(pid))
+			continue;
+		struct found *row = add_row(discovery, pid);
+		if (row == NULL) {
+			good = problem_set(problem, "out of memory while listing processes");
+		} else {
+			row->state = FOUND_CLOSED;
+			read_exe(pid, row->exe, sizeof(row->exe));
+			snprintf(row->reason, sizeof(row->reason),
+				"its endpoint is off: start it with HAKMEM_INTROSPECT=1 or by hakmem-top -- COMMAND");
+		}
+	}
+	if (dir != NULL)
+		closedir(dir);
+	return good;
+}
+
+static int by_pid(const void *a, const void *b)
+{
+	const struct found *left = a, *right = b;
+	return (left->pid > right->pid) - (left->pid < right->pid);
+}
+
+bool discover_all(struct discovery *discovery, struct problem *problem)
+{
+	char directory[HAK_PROTOCOL_PATH_MAX];
+	bool good = true;
+	memset(discovery, 0, sizeof(*discovery));
+	for (unsigned i = 0; good && hak_protocol_directory(i, getenv("HAKMEM_DIR"), getenv("XDG_RUNTIME_DIR"), geteuid(),
+			directory, sizeof(directory)) > 0; i++)
+		good = scan_directory(discovery, directory, problem);
+	good = good && scan_processes(discovery, problem);
+	if (discovery->count > 0)
+		qsort(discovery->rows, discovery->count, sizeof(*discovery->rows), by_pid);
+	for (size_t i = 0; i < discovery->count; i++)
+		discovery->open += discovery->rows[i].state == FOUND_OPEN;
+	if (!good)
+		discover_free(discovery);
+	return good;
+}
+
+void discover_free(struct discovery *discovery)
+{
+	free(discovery->rows);
+	memset(discovery, 0, sizeof(*discovery));
+}
+
+/* The value of a variable in a process's environment as it was at exec; NULL if it isn't there. */
+static const char *find_variable(const char *environment, size_t length, const char *name)
+{
+	size_t name_length = strlen(name);
+	for (const char *p = environment; p < environment + length; p += strlen(p) + 1) {
+		if (strncmp(p, name, name_length) == 0 && p[name_length] == '=')
+			return p + name_length + 1;
+	}
+	return NULL;
+}
+
+/* The pid that the process has in its own pid namespace: the last one in NSpid of its status. */
+static pid_t inner_pid(pid_t pid)
+{
+	char status[4096];
+	pid_t inner = pid;
+	if (read_proc(pid, "status", status, sizeof(status)) <= 0)
+		return pid;
+	const char *line = strstr(status, "\nNSpid:");
+	if (line != NULL) {
+		const char *end = strchr(line + 1, '\n');
+		for (const char *p = line + 7; end != NULL && p < end;) {
+			char *next;
+			long value = strtol(p, &next, 10);
+			if (next == p || next > end)
+				break;
+			inner = (pid_t)value;
+			p = next;
+		}
+	}
+	return inner > 0 ? inner : pid;
+}
+
+/* Looks for the socket in the directories that these variables lead to, below `root` ("" or /proc/PID/root). */
+static bool look(const char *root, pid_t pid, const char *hakmem_dir, const char *xdg, uid_t uid, char *path, size_t size)
+{
+	char directory[HAK_PROTOCOL_PATH_MAX];
+	for (unsigned i = 0; hak_protocol_directory(i, hakmem_dir, xdg, uid, directory, sizeof(directory)) > 0; i++) {
+		char joined[HAK_PROTOCOL_PATH_MAX + 64];
+		snprintf(joined, sizeof(joined), "%s%s", root, directory);
+		DIR *dir = opendir(joined);
+		for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
+			pid_t entry_pid;
+			uint64_t start, now;
+			if (!hak_protocol_parse_name(entry->d_name, &entry_pid, &start) || entry_pid != pid)
+				continue;
+			/* Start times are the same in every pid namespace; a time namespace shifts them. */
+			if (*root == '\0' && discover_start_time(pid, &now) && now != start)
+				continue;
+			snprintf(path, size, "%s/%s", joined, entry->d_name);
+			closedir(dir);
+			return true;
+		}
+		if (dir != NULL)
+			closedir(dir);
+	}
+	return false;
+}
+
+bool discover_pid(pid_t pid, char *path, size_t size, struct problem *problem)
+{
+	char root[32];
+	uid_t uid;
+	if (!owner_of(pid, &uid))
+		return problem_set(problem, "no process %d; 'hakmem-top --list' shows what there is", (int)pid);
+	if (look("", pid, getenv("HAKMEM_DIR"), getenv("XDG_RUNTIME_DIR"), geteuid(), path, size))
+		return true;
+	/* The target may have been started with another environment, by another user, or in a container. */
+	size_t room = 1 << 20;
+	char *environment = malloc(room);
+	ssize_t length = environment != NULL ? read_proc(pid, "environ", environment, room) : -1;
+	const char *dir = length > 0 ? find_variable(environment, (size_t)length, "HAKMEM_DIR") : NULL;
+	const char *xdg = length > 0 ? find_variable(environment, (size_t)length, "XDG_RUNTIME_DIR") : NULL;
+	snprintf(root, sizeof(root), "/proc/%d/root", (int)pid);
+	bool found = look("", pid, dir, xdg, uid, path, size) || look(root, inner_pid(pid), dir, xdg, uid, path, size);
+	free(environment);
+	if (found)
+		return true;
+	if (geteuid() != 0 && uid != geteuid())
+		return problem_set(problem, "process %d belongs to another user (uid %u); only that user or root may watch it",
+			(int)pid, (unsigned)uid);
+	if (has_library(pid))
+		return problem_set(problem, "process %d runs on HAKMEM, but its endpoint is off; start it with HAKMEM_INTROSPECT=1 or "
+			"by 'hakmem-top -- COMMAND'", (int)pid);
+	return problem_set(problem, "process %d doesn't run on HAKMEM; start it by 'hakmem-top -- COMMAND'", (int)pid);
+}

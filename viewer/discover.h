@@ -1,0 +1,44 @@
+/* discover.h: which HAKMEM processes there are, and the way to one's socket. */
+#ifndef VIEWER_DISCOVER_H
+#define VIEWER_DISCOVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "viewer/problem.h"
+
+enum found_state {
+	FOUND_OPEN,     /* answers: it can be watched */
+	FOUND_CLOSED,   /* exists but can't be opened; `reason` says why */
+	FOUND_DEAD,     /* a socket whose process is gone */
+};
+
+struct found {
+	pid_t pid;
+	uint64_t start_time;
+	enum found_state state;
+	char path[512];   /* of the socket; empty for a process without one */
+	char exe[256];    /* its program, as far as known */
+	char version[32]; /* of HAKMEM in it; FOUND_OPEN only */
+	char reason[256]; /* why not; empty for FOUND_OPEN */
+};
+
+struct discovery {
+	struct found *rows; /* by pid */
+	size_t count, open; /* `open` of them are FOUND_OPEN */
+};
+
+/* Looks at every socket in this user's runtime directories and at every process of this user that has libhakmem in it. Sockets of dead
+ * processes are removed where they are ours. Returns false without memory. discover_free frees the rows. */
+bool discover_all(struct discovery *discovery, struct problem *problem);
+void discover_free(struct discovery *discovery);
+
+/* Finds the socket of process `pid`. Returns false and says why there is none: no such process, no HAKMEM in it, or no endpoint. */
+bool discover_pid(pid_t pid, char *path, size_t size, struct problem *problem);
+
+/* Field 22 of /proc/PID/stat. Returns false if there is no such process. */
+bool discover_start_time(pid_t pid, uint64_t *start_time);
+
+#endif

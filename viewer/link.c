@@ -1,0 +1,75 @@
+#include "viewer/link.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "introspect/protocol.h"
+#include "viewer/discover.h"
+
+#define CONNECT_TIMEOUT_MS 5000
+#define RETRY_TIMEOUT_MS 1000
+
+void link_init(struct link *link)
+{
+	memset(link, 0, sizeof(*link));
+	link->client.fd = -1;
+}
+
+bool link_is_open(const struct link *link)
+{
+	return link->client.fd >= 0;
+}
+
+void link_close(struct link *link)
+{
+	client_close(&link->client);
+}
+
+bool link_names_pid(const char *target, pid_t *pid)
+{
+	uint64_t number;
+	const char *end = hak_protocol_read_number(target, &number);
+	if (end == NULL || *end != '\0' || number == 0 || number > INT32_MAX)
+		return false;
+	*pid = (pid_t)number;
+	return true;
+}
+
+bool link_open(struct link *link, const char *target, struct problem *problem)
+{
+	pid_t pid;
+	if (!link_names_pid(target, &pid))
+		snprintf(link->path, sizeof(link->path), "%s", target);
+	else if (!discover_pid(pid, link->path, sizeof(link->path), problem))
+		return false;
+	return client_connect(&link->client, link->path, CONNECT_TIMEOUT_MS, problem) == CLIENT_CONNECTED;
+}
+
+void link_expect(struct link *link, pid_t pid)
+{
+	link->launched = true;
+	link->pid = pid;
+	link->retry_at = 0;
+	/* An ended command has no /proc entry; then there is nothing to look for either. */
+	discover_start_time(pid, &link->start_time);
+}
+
+bool link_retry(struct link *link)
+{
+	char directory[HAK_PROTOCOL_PATH_MAX], name[HAK_PROTOCOL_NAME_MAX];
+	if (link_is_open(link))
+		return true;
+	if (!link->launched || client_now_ms() < link->retry_at)
+		return false;
+	hak_protocol_socket_name(link->pid, link->start_time, name, sizeof(name));
+	for (unsigned i = 0; hak_protocol_directory(i, getenv("HAKMEM_DIR"), getenv("XDG_RUNTIME_DIR"), geteuid(), directory,
+			sizeof(directory)) > 0; i++) {
+		if ((size_t)snprintf(link->path, sizeof(link->path), "%s/%s", directory, name) < sizeof(link->path) &&
+			client_connect(&link->client, link->path, RETRY_TIMEOUT_MS, NULL) == CLIENT_CONNECTED)
+			return true;
+	}
+	link->retry_at = client_now_ms() + LINK_RETRY_MS;
+	return false;
+}

@@ -1,0 +1,39 @@
+/* link.h: the way to a target's endpoint, and back to it.
+ *
+ * A target that was named is connected to once. A launched command's endpoint appears some time after its start, and anew after it
+ * has run another program (exec), so it is looked for until the command ends. */
+#ifndef VIEWER_LINK_H
+#define VIEWER_LINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "viewer/client.h"
+
+#define LINK_RETRY_MS 25
+
+struct link {
+	struct client client;
+	bool launched;
+	pid_t pid;           /* launched: of the command */
+	uint64_t start_time;
+	int64_t retry_at;    /* launched: when to look again */
+	char path[512];      /* of the socket, once known */
+};
+
+/* A link that isn't connected. */
+void link_init(struct link *link);
+/* Connects to the process with this id or the socket at this path. Returns false and says why not. */
+bool link_open(struct link *link, const char *target, struct problem *problem);
+/* Prepares to look for a launched command's endpoint. */
+void link_expect(struct link *link, pid_t pid);
+/* Looks for it, if it is time. Returns true if it is connected now. */
+bool link_retry(struct link *link);
+bool link_is_open(const struct link *link);
+void link_close(struct link *link);
+
+/* Whether the target's name is a process id: digits alone. */
+bool link_names_pid(const char *target, pid_t *pid);
+
+#endif
