@@ -1,0 +1,25 @@
+/* frame.h: what stands around a panel, and a batch frame as a whole. */
+#ifndef VIEWER_FRAME_H
+#define VIEWER_FRAME_H
+
+#include "viewer/canvas.h"
+#include "viewer/panel.h"
+#include "viewer/watch.h"
+
+/* The line that says what is watched and how it is. */
+void frame_header(struct area area, int y, const struct watch *watch);
+/* The panels' tabs; `output` says whether there is one for the command's output. Returns nothing to the right of the area. */
+void frame_tabs(struct area area, int y, enum panel_id shown, bool output);
+/* The panel whose tab lies at x, -1: none. */
+int frame_tab_at(int width, enum panel_id shown, bool output, int x);
+/* The function keys. */
+void frame_keys(struct area area, int y, const struct watch *watch, const struct panel *panel);
+/* The function key that lies at x: its number, 0: none. */
+int frame_key_at(const struct watch *watch, const struct panel *panel, int x);
+/* The help page. */
+void frame_help(struct area area);
+
+/* Draws a batch frame (header and overview) and returns the number of rows it takes. */
+int frame_batch(struct canvas *canvas, const struct watch *watch);
+
+#endif
