@@ -1,0 +1,177 @@
+/* main.c: what the command line asks for. */
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "viewer/discover.h"
+#include "viewer/help_env.h"
+#include "viewer/run.h"
+#include "viewer/screen.h"
+#include "viewer/signals.h"
+
+enum { STATUS_FAILED = 1, STATUS_USAGE = 2 };
+
+static int complain(const struct problem *problem, int status)
+{
+	run_complain(problem->text);
+	return status;
+}
+
+/* A name that is neither a process nor a socket is a dump. */
+static bool names_file(const char *target)
+{
+	struct stat stat_buffer;
+	pid_t pid;
+	if (link_names_pid(target, &pid))
+		return false;
+	return stat(target, &stat_buffer) != 0 || !S_ISSOCK(stat_buffer.st_mode);
+}
+
+static int watch_file(const struct options *options)
+{
+	struct watch watch = {.state = WATCH_WAITING};
+	struct problem problem;
+	int status;
+	if (options->dump != NULL) {
+		problem_set(&problem, "%s is a dump already; --dump is for a running process", options->target);
+		return complain(&problem, STATUS_USAGE);
+	}
+	if (!watch_load(&watch, options->target, &problem))
+		return complain(&problem, STATUS_FAILED);
+	if (options->batch || !screen_possible(false))
+		status = run_file(&watch, options);
+	else
+		status = screen_run(NULL, &watch, NULL, options, -1);
+	watch_free(&watch);
+	return status;
+}
+
+static int watch_process(const struct options *options, const char *target)
+{
+	struct watch watch = {.state = WATCH_WAITING};
+	struct link link;
+	struct problem problem;
+	int status;
+	link_init(&link);
+	if (!link_open(&link, target, &problem))
+		return complain(&problem, STATUS_FAILED);
+	snprintf(watch.target, sizeof(watch.target), "%.255s", target);
+	if (options->dump != NULL) {
+		status = run_dump(&link, options);
+	} else if (options->batch || !screen_possible(false)) {
+		status = run_batch(&link, &watch, NULL, options, -1);
+	} else {
+		sigset_t before;
+		status = screen_run(&link, &watch, NULL, options, signals_open(&before));
+	}
+	link_close(&link);
+	watch_free(&watch);
+	return status;
+}
+
+static int watch_command(const struct options *options)
+{
+	char library[4096];
+	struct problem problem;
+	struct output output = {.bytes = NULL};
+	struct watch watch = {.state = WATCH_WAITING};
+	struct launch launch;
+	struct link link;
+	sigset_t before;
+	int status;
+	bool screen = !options->batch && screen_possible(true);
+	if (!launch_find_library(options->library, library, sizeof(library), &problem))
+		return complain(&problem, STATUS_FAILED);
+	int signal_fd = signals_open(&before);
+	const struct launch_how how = {
+		.command = options->command, .library = library, .output_file = options->output, .capture = screen, .mask = &before,
+	};
+	if (!launch_start(&launch, &how, &status, &problem))
+		return complain(&problem, status);
+	link_init(&link);
+	link_expect(&link, launch.pid);
+	snprintf(watch.target, sizeof(watch.target), "%.255s", options->command[0]);
+	if (launch.output_fd >= 0 && options->output == NULL)
+		watch.output = &output;
+	if (screen)
+		status = screen_run(&link, &watch, &launch, options, signal_fd);
+	else
+		status = run_batch(&link, &watch, &launch, options, signal_fd);
+	link_close(&link);
+	watch_free(&watch);
+	output_free(&output);
+	return status;
+}
+
+/* Several processes and nobody to ask. */
+static int advise(const struct discovery *discovery)
+{
+	fprintf(stderr, "hakmem-top: %zu processes to choose from; name one: hakmem-top PID\n", discovery->open);
+	for (size_t i = 0; i < discovery->count; i++) {
+		if (discovery->rows[i].state == FOUND_OPEN)
+			fprintf(stderr, "%8d  %s\n", (int)discovery->rows[i].pid, discovery->rows[i].exe);
+	}
+	return STATUS_USAGE;
+}
+
+static int watch_chosen(const struct options *options)
+{
+	struct discovery discovery;
+	struct problem problem;
+	const struct found *chosen = NULL;
+	int status = 0;
+	if (!discover_all(&discovery, &problem))
+		return complain(&problem, STATUS_FAILED);
+	for (size_t i = 0; discovery.open == 1 && i < discovery.count; i++) {
+		if (discovery.rows[i].state == FOUND_OPEN)
+			chosen = &discovery.rows[i];
+	}
+	if (discovery.open == 0) {
+		problem_set(&problem, "no HAKMEM process of this user can be watched; start one with 'hakmem-top -- COMMAND'%s",
+			discovery.count > 0 ? ", or see 'hakmem-top --list'" : "");
+		status = complain(&problem, STATUS_FAILED);
+	} else if (discovery.open > 1 && (options->batch || options->dump != NULL || !screen_possible(false))) {
+		status = advise(&discovery);
+	} else if (discovery.open > 1) {
+		chosen = screen_choose(&discovery);
+	}
+	if (chosen != NULL)
+		status = watch_process(options, chosen->path);
+	discover_free(&discovery);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	struct problem problem;
+	setlocale(LC_CTYPE, "");
+	if (!options_parse(&options, argc, argv, &problem))
+		return complain(&problem, STATUS_USAGE);
+	switch (options.action) {
+	case ACTION_HELP:
+		options_help(stdout);
+		break;
+	case ACTION_VERSION:
+		puts("hakmem-top " HAKMEM_VERSION);
+		break;
+	case ACTION_HELP_ENV:
+		help_env_text(stdout);
+		break;
+	case ACTION_HELP_ENV_MD:
+		help_env_markdown(stdout);
+		break;
+	case ACTION_LIST:
+		return run_list();
+	case ACTION_WATCH:
+		if (options.command != NULL)
+			return watch_command(&options);
+		if (options.target == NULL)
+			return watch_chosen(&options);
+		return names_file(options.target) ? watch_file(&options) : watch_process(&options, options.target);
+	}
+	return fflush(stdout) == 0 ? 0 : STATUS_FAILED;
+}

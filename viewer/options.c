@@ -1,0 +1,142 @@
+#include "viewer/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OPTION_ONCE = 256, OPTION_JSON, OPTION_LIST, OPTION_DUMP, OPTION_READONLY, OPTION_HELP_ENV, OPTION_LIBRARY };
+
+static const struct option long_options[] = {
+	{"batch", no_argument, NULL, 'b'},
+	{"once", no_argument, NULL, OPTION_ONCE},
+	{"json", no_argument, NULL, OPTION_JSON},
+	{"frames", required_argument, NULL, 'n'},
+	{"delay", required_argument, NULL, 'd'},
+	{"output", required_argument, NULL, 'o'},
+	{"library", required_argument, NULL, OPTION_LIBRARY},
+	{"list", no_argument, NULL, OPTION_LIST},
+	{"dump", required_argument, NULL, OPTION_DUMP},
+	{"readonly", no_argument, NULL, OPTION_READONLY},
+	{"help-env", optional_argument, NULL, OPTION_HELP_ENV},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},
+	{NULL, 0, NULL, 0},
+};
+
+void options_help(FILE *out)
+{
+	fputs("Usage: hakmem-top [OPTIONS]                       choose among this user's HAKMEM processes\n"
+	      "       hakmem-top [OPTIONS] PID|SOCKET|DUMP.json  watch a process, or look at a dump\n"
+	      "       hakmem-top [OPTIONS] -- COMMAND [ARGS]     run COMMAND on HAKMEM and watch it\n"
+	      "\n"
+	      "  -b, --batch         plain text frames instead of the screen\n"
+	      "  -n, --frames=N      end after N frames (with -b)\n"
+	      "  -d, --delay=SECONDS time between frames (0.01 to 3600; default 1, on the screen 0.5)\n"
+	      "      --once          one frame: -b -n 1\n"
+	      "      --json          frames are snapshots as JSON, one a line (implies -b)\n"
+	      "  -o, --output=FILE   write COMMAND's output to FILE\n"
+	      "      --library=FILE  the libhakmem.so for COMMAND (else HAKMEM_LIB, beside hakmem-top, ../lib)\n"
+	      "      --list          this user's HAKMEM processes, and why one can't be opened\n"
+	      "      --dump=FILE     write the target's state to FILE as JSON, and end\n"
+	      "      --readonly      never ask the target to change anything\n"
+	      "      --help-env[=md] the HAKMEM_* variables, as text or as Markdown\n"
+	      "  -h, --help          this text\n"
+	      "  -V, --version       the version\n"
+	      "\n"
+	      "Exit status: COMMAND's own (128 + number for a signal), else 0; 1: it failed; 2: wrong usage,\n"
+	      "or there are several processes and no terminal to choose on.\n", out);
+}
+
+static bool parse_frames(const char *text, long *frames, struct problem *problem)
+{
+	char *end;
+	errno = 0;
+	*frames = strtol(text, &end, 10);
+	if (errno != 0 || end == text || *end != '\0' || *frames < 1)
+		return problem_set(problem, "-n %s: the number of frames is an integer from 1 on", text);
+	return true;
+}
+
+static bool parse_delay(const char *text, int *milliseconds, struct problem *problem)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+	if (end == text || *end != '\0' || !(seconds >= 0.01 && seconds <= 3600))
+		return problem_set(problem, "-d %s: the delay is a number of seconds from 0.01 to 3600", text);
+	*milliseconds = (int)lround(seconds * 1000);
+	return true;
+}
+
+static bool take_option(struct options *options, int option, const char *value, struct problem *problem)
+{
+	switch (option) {
+	case 'b': options->batch = true; return true;
+	case 'n': return parse_frames(value, &options->frames, problem);
+	case 'd': return parse_delay(value, &options->interval_ms, problem);
+	case 'o': options->output = value; return true;
+	case 'h': options->action = ACTION_HELP; return true;
+	case 'V': options->action = ACTION_VERSION; return true;
+	case OPTION_ONCE:
+		options->batch = true;
+		options->frames = 1;
+		return true;
+	case OPTION_JSON: options->batch = options->json = true; return true;
+	case OPTION_LIST: options->action = ACTION_LIST; return true;
+	case OPTION_DUMP: options->dump = value; return true;
+	case OPTION_READONLY: options->readonly = true; return true;
+	case OPTION_LIBRARY: options->library = value; return true;
+	case OPTION_HELP_ENV:
+		options->action = value != NULL ? ACTION_HELP_ENV_MD : ACTION_HELP_ENV;
+		if (value != NULL && strcmp(value, "md") != 0)
+			return problem_set(problem, "--help-env=%s: the only other form is --help-env=md", value);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool check(const struct options *options, struct problem *problem)
+{
+	if (options->target != NULL && options->command != NULL)
+		return problem_set(problem, "%s and a command after --: give one of them", options->target);
+	if (options->command == NULL && options->output != NULL)
+		return problem_set(problem, "-o is for the output of a command after --");
+	if (options->command == NULL && options->library != NULL)
+		return problem_set(problem, "--library is for a command after --");
+	if (options->command != NULL && options->dump != NULL)
+		return problem_set(problem, "--dump is for a process that runs; for a command set HAKMEM_DUMP_ON=exit");
+	return true;
+}
+
+bool options_parse(struct options *options, int argc, char **argv, struct problem *problem)
+{
+	int words = 1;
+	memset(options, 0, sizeof(*options));
+	while (words < argc && strcmp(argv[words], "--") != 0)
+		words++;
+	if (words + 1 == argc)
+		return problem_set(problem, "a command is missing after --");
+	if (words < argc)
+		options->command = argv + words + 1;
+	optind = 0; /* glibc's way to begin anew, for tests that parse several */
+	opterr = 0;
+	/* getopt sees only what stands before --, and may put options before the target: hakmem-top PID --once. */
+	for (int option; (option = getopt_long(words, argv, ":bn:d:o:hV", long_options, NULL)) != -1;) {
+		const char *word = argv[optind - 1];
+		if (option == ':')
+			return problem_set(problem, "%s needs a value", word);
+		if (option == '?' && optopt != 0 && optopt < 256)
+			return problem_set(problem, "unknown option -%c; see hakmem-top --help", optopt);
+		if (option == '?')
+			return problem_set(problem, "%s: unknown option, or one that takes no value; see hakmem-top --help", word);
+		if (!take_option(options, option, optarg, problem))
+			return false;
+	}
+	if (optind < words)
+		options->target = argv[optind++];
+	if (optind < words)
+		return problem_set(problem, "%s: one process at a time; a command goes after --", argv[optind]);
+	return check(options, problem);
+}

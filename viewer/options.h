@@ -1,0 +1,35 @@
+/* options.h: the command line. */
+#ifndef VIEWER_OPTIONS_H
+#define VIEWER_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "viewer/problem.h"
+
+enum action {
+	ACTION_WATCH, /* attach, choose, launch or read a dump */
+	ACTION_LIST,
+	ACTION_HELP,
+	ACTION_VERSION,
+	ACTION_HELP_ENV,
+	ACTION_HELP_ENV_MD,
+};
+
+struct options {
+	enum action action;
+	bool batch, json, readonly;
+	long frames;        /* 0: until the target ends */
+	int interval_ms;    /* 0: the mode's default */
+	const char *output; /* -o: where a launched command's output goes */
+	const char *library;
+	const char *dump;   /* --dump: the file to write */
+	const char *target; /* a process id, a socket or a file; NULL: choose */
+	char **command;     /* after --; NULL: none */
+};
+
+/* Reads the command line. Returns false for one that can't be obeyed and says why. */
+bool options_parse(struct options *options, int argc, char **argv, struct problem *problem);
+void options_help(FILE *out);
+
+#endif

@@ -1,0 +1,249 @@
+#include "viewer/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "viewer/batch.h"
+#include "viewer/discover.h"
+#include "viewer/signals.h"
+
+#define REPLY_TIMEOUT_MS 10000
+
+void run_complain(const char *text)
+{
+	fprintf(stderr, "hakmem-top: %s\n", text);
+}
+
+struct batch {
+	struct link *link;
+	struct watch *watch;
+	struct launch *launch;
+	const struct options *options;
+	int signal_fd;
+	int interval_ms;
+	long frames;     /* printed */
+	bool asked;      /* a snapshot is on its way */
+	int64_t next_at; /* when to ask for the next one */
+	int64_t due_at;  /* when the answer is overdue */
+	bool quiet;      /* all frames are printed; only the command's end is waited for */
+	bool failed;
+	struct problem problem;
+};
+
+/* Passes on to the command what it hasn't got from the terminal itself. */
+static void take_signals(struct batch *batch)
+{
+	bool from_terminal;
+	for (int number; (number = signals_next(batch->signal_fd, &from_terminal)) != 0;) {
+		if (number == SIGCHLD)
+			launch_reap(batch->launch);
+		else if (!from_terminal && !batch->launch->ended)
+			kill(batch->launch->pid, number);
+	}
+}
+
+/* A frame more. Sets quiet when it was the last one. */
+static void print_frame(struct batch *batch, const char *json, size_t length)
+{
+	bool printed = batch->options->json ? batch_json(stdout, json, length) : batch_text(stdout, batch->watch);
+	batch->frames++;
+	batch->asked = false;
+	batch->next_at = client_now_ms() + batch->interval_ms;
+	if (!printed || (batch->options->frames > 0 && batch->frames >= batch->options->frames))
+		batch->quiet = true;
+	if (!printed && !batch->failed) {
+		batch->failed = true;
+		problem_set(&batch->problem, "standard output: %s", strerror(errno));
+	}
+}
+
+static void take_lines(struct batch *batch)
+{
+	size_t length;
+	for (char *line; !batch->quiet && (line = client_line(&batch->link->client, &length)) != NULL;) {
+		enum watch_message what = watch_take(batch->watch, line, length, &batch->problem);
+		if (what == WATCH_SNAPSHOT)
+			print_frame(batch, line, length);
+		else if (what == WATCH_BAD || what == WATCH_REFUSED)
+			batch->quiet = batch->failed = true;
+	}
+}
+
+static void connected(struct batch *batch)
+{
+	/* A command that has just begun has nothing to show yet. */
+	batch->next_at = client_now_ms() + (batch->launch != NULL && batch->frames == 0 ? batch->interval_ms : 0);
+	batch->asked = false;
+}
+
+/* How long poll may wait. */
+static int patience(const struct batch *batch)
+{
+	if (batch->quiet)
+		return -1;
+	if (!link_is_open(batch->link))
+		return LINK_RETRY_MS;
+	int64_t until = batch->asked ? batch->due_at : batch->next_at, left = until - client_now_ms();
+	return left < 0 ? 0 : left > 3600000 ? 3600000 : (int)left;
+}
+
+static void ask(struct batch *batch)
+{
+	int64_t now = client_now_ms();
+	if (!batch->asked && now >= batch->next_at) {
+		batch->asked = client_send(&batch->link->client, "snapshot");
+		batch->due_at = now + REPLY_TIMEOUT_MS;
+	} else if (batch->asked && now >= batch->due_at) {
+		batch->quiet = batch->failed = true;
+		problem_set(&batch->problem, "%s doesn't answer: the process is stopped or very busy", batch->link->path);
+	}
+}
+
+/* Waits for something to happen, and takes it. */
+static void step(struct batch *batch)
+{
+	bool open = link_is_open(batch->link);
+	if (open && !batch->quiet)
+		ask(batch);
+	struct pollfd fds[2] = {
+		{open && !batch->quiet ? batch->link->client.fd : -1, POLLIN, 0}, {batch->signal_fd, POLLIN, 0},
+	};
+	poll(fds, 2, patience(batch));
+	if (batch->launch != NULL)
+		take_signals(batch);
+	if (fds[0].revents != 0) {
+		bool alive = client_fill(&batch->link->client);
+		take_lines(batch);
+		if (!alive)
+			link_close(batch->link);
+	}
+}
+
+static int finish(struct batch *batch)
+{
+	if (batch->launch != NULL) {
+		if (batch->frames == 0 && !batch->failed)
+			run_complain("the command ended before its first frame; a shorter -d shows more of it");
+		if (batch->failed)
+			run_complain(batch->problem.text);
+		return launch_status(batch->launch);
+	}
+	if (!batch->failed && batch->frames == 0)
+		batch->failed = !problem_set(&batch->problem, "%s: the process ended before its first frame", batch->link->path);
+	if (batch->failed)
+		run_complain(batch->problem.text);
+	return batch->failed ? 1 : 0;
+}
+
+int run_batch(struct link *link, struct watch *watch, struct launch *launch, const struct options *options, int signal_fd)
+{
+	struct batch batch = {
+		.link = link, .watch = watch, .launch = launch, .options = options, .signal_fd = signal_fd,
+		.interval_ms = options->interval_ms > 0 ? options->interval_ms : RUN_BATCH_INTERVAL_MS,
+	};
+	if (link_is_open(link))
+		connected(&batch);
+	for (;;) {
+		if (launch != NULL && launch->ended)
+			break;
+		if (launch == NULL && (batch.quiet || !link_is_open(link)))
+			break;
+		bool was_open = link_is_open(link);
+		if (!was_open && !batch.quiet && link_retry(link))
+			connected(&batch);
+		step(&batch);
+	}
+	return finish(&batch);
+}
+
+int run_file(struct watch *watch, const struct options *options)
+{
+	struct problem problem;
+	if (!options->json)
+		return batch_text(stdout, watch) ? 0 : 1;
+	FILE *file = fopen(options->target, "re");
+	char bytes[65536];
+	size_t count;
+	if (file == NULL) {
+		problem_set(&problem, "%s: %s", options->target, strerror(errno));
+		run_complain(problem.text);
+		return 1;
+	}
+	while ((count = fread(bytes, 1, sizeof(bytes), file)) > 0) {
+		for (size_t i = 0; i < count; i++) /* one line a frame: outside strings a newline is a blank */
+			putchar(bytes[i] == '\n' || bytes[i] == '\r' ? ' ' : bytes[i]);
+	}
+	putchar('\n');
+	fclose(file);
+	return fflush(stdout) == 0 ? 0 : 1;
+}
+
+/* Writes beside the file first, so that a half-written dump never stands under its name. */
+static bool write_file(const char *path, const char *text, size_t length, struct problem *problem)
+{
+	char temporary[4096];
+	if ((size_t)snprintf(temporary, sizeof(temporary), "%s.%d.part", path, (int)getpid()) >= sizeof(temporary))
+		return problem_set(problem, "%s: the path is too long", path);
+	FILE *file = fopen(temporary, "wxe");
+	bool written = file != NULL && fwrite(text, 1, length, file) == length && fputc('\n', file) != EOF && fflush(file) == 0;
+	int error = errno;
+	if (file != NULL && fclose(file) != 0)
+		written = false;
+	if (written && rename(temporary, path) != 0) {
+		error = errno;
+		written = false;
+	}
+	if (written)
+		return true;
+	if (file != NULL)
+		unlink(temporary);
+	return problem_set(problem, "%s: %s", path, strerror(error));
+}
+
+int run_dump(struct link *link, const struct options *options)
+{
+	struct problem problem;
+	struct watch watch = {.state = WATCH_WAITING};
+	size_t length;
+	bool written = false;
+	int64_t deadline = client_now_ms() + REPLY_TIMEOUT_MS;
+	client_send(&link->client, "snapshot");
+	for (char *line; (line = client_wait(&link->client, deadline, &length, &problem)) != NULL;) {
+		enum watch_message what = watch_take(&watch, line, length, &problem);
+		if (what == WATCH_SNAPSHOT)
+			written = write_file(options->dump, line, length, &problem);
+		if (what == WATCH_SNAPSHOT || what == WATCH_BAD || what == WATCH_REFUSED)
+			break;
+	}
+	if (!written)
+		run_complain(problem.text);
+	watch_free(&watch);
+	return written ? 0 : 1;
+}
+
+int run_list(void)
+{
+	struct discovery discovery;
+	struct problem problem;
+	if (!discover_all(&discovery, &problem)) {
+		run_complain(problem.text);
+		return 1;
+	}
+	if (discovery.count == 0)
+		puts("No HAKMEM process of this user. Start one with: hakmem-top -- COMMAND");
+	else
+		printf("%8s  %-6s  %-9s  %s\n", "PID", "STATE", "VERSION", "PROGRAM");
+	for (size_t i = 0; i < discovery.count; i++) {
+		static const char *const states[] = {"open", "closed", "dead"};
+		const struct found *row = &discovery.rows[i];
+		printf("%8d  %-6s  %-9s  %s%s%s%s\n", (int)row->pid, states[row->state], *row->version != '\0' ? row->version : "-",
+			row->exe, *row->reason != '\0' ? " (" : "", row->reason, *row->reason != '\0' ? ")" : "");
+	}
+	discover_free(&discovery);
+	return fflush(stdout) == 0 ? 0 : 1;
+}

@@ -1,0 +1,430 @@
+#include "viewer/screen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "viewer/frame.h"
+#include "viewer/signals.h"
+#include "viewer/terminal.h"
+
+#define TICK_MS 1000
+#define FRAME_ROWS 3 /* header, tabs, keys */
+
+struct screen {
+	struct link *link;
+	struct watch *watch;
+	struct launch *launch;
+	const struct options *options;
+	int signal_fd;
+	struct canvas canvas;
+	struct panel_place places[PANEL_COUNT];
+	enum panel_id shown;
+	bool help, quit, dirty;
+	int quit_signal; /* that ended us, other than Ctrl-C */
+};
+
+bool screen_possible(bool for_command)
+{
+	struct stat in;
+	bool terminal = isatty(STDIN_FILENO) && (for_command || isatty(STDOUT_FILENO));
+	if (!terminal && for_command && isatty(STDERR_FILENO) && fstat(STDIN_FILENO, &in) == 0)
+		terminal = S_ISFIFO(in.st_mode) || S_ISREG(in.st_mode) || S_ISSOCK(in.st_mode);
+	int fd = terminal ? open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY) : -1;
+	bool possible = fd >= 0 && terminal_can_drive(fd);
+	if (fd >= 0)
+		close(fd);
+	return possible;
+}
+
+static bool fit_canvas(struct canvas *canvas)
+{
+	int width, height;
+	terminal_size(&width, &height);
+	if (canvas->cells != NULL && canvas->width == width && canvas->height == height)
+		return true;
+	canvas_free(canvas);
+	return canvas_init(canvas, width, height, terminal_glyphs());
+}
+
+static void paint(struct screen *screen)
+{
+	if (!fit_canvas(&screen->canvas))
+		return;
+	struct area whole = canvas_area(&screen->canvas);
+	struct area body = area_part(whole, 0, 2, whole.width, whole.height - FRAME_ROWS);
+	const struct panel *panel = panels[screen->shown];
+	canvas_clear(&screen->canvas);
+	frame_header(whole, 0, screen->watch);
+	frame_tabs(whole, 1, screen->shown, screen->watch->output != NULL);
+	if (screen->help)
+		frame_help(body);
+	else
+		panel->draw(body, screen->watch, &screen->places[screen->shown], true);
+	frame_keys(whole, whole.height - 1, screen->watch, panel);
+	terminal_paint(&screen->canvas);
+	screen->dirty = false;
+}
+
+static void subscribe(struct screen *screen)
+{
+	char request[96];
+	int interval = screen->options->interval_ms > 0 ? screen->options->interval_ms : SCREEN_INTERVAL_MS;
+	/* Listening to events makes the target record them, which --readonly rules out. */
+	snprintf(request, sizeof(request), "subscribe what=snapshot%s interval_ms=%d",
+		screen->options->readonly ? "" : ",events", interval < 10 ? 10 : interval);
+	client_send(&screen->link->client, request);
+}
+
+/* The command ended, or the process that was attached to. */
+static void lose(struct screen *screen)
+{
+	char text[PROBLEM_MAX];
+	uint64_t start_time;
+	if (screen->watch->state == WATCH_LOST)
+		return;
+	if (screen->launch != NULL)
+		launch_describe(screen->launch, text, sizeof(text));
+	else if (screen->watch->snapshot == NULL || !discover_start_time((pid_t)screen->watch->snapshot->process.pid, &start_time) ||
+		start_time != screen->watch->snapshot->process.start_time)
+		snprintf(text, sizeof(text), "the process has ended");
+	else
+		snprintf(text, sizeof(text), "the target closed the connection");
+	watch_lose(screen->watch, text);
+	screen->dirty = true;
+}
+
+static void take_messages(struct screen *screen)
+{
+	struct problem problem;
+	size_t length;
+	bool alive = client_fill(&screen->link->client);
+	for (char *line; (line = client_line(&screen->link->client, &length)) != NULL;) {
+		enum watch_message what = watch_take(screen->watch, line, length, &problem);
+		if (what == WATCH_BAD || what == WATCH_REFUSED)
+			snprintf(screen->watch->note, sizeof(screen->watch->note), "%s", problem.text);
+		screen->dirty = true;
+	}
+	if (!alive) {
+		link_close(screen->link);
+		if (screen->launch == NULL)
+			lose(screen);
+	}
+}
+
+static void take_output(struct screen *screen)
+{
+	char bytes[16384];
+	ssize_t count = read(screen->launch->output_fd, bytes, sizeof(bytes));
+	if (count > 0) {
+		output_add(screen->watch->output, bytes, (size_t)count);
+		screen->dirty = true;
+	} else if (count == 0 || (errno != EAGAIN && errno != EINTR)) {
+		close(screen->launch->output_fd);
+		screen->launch->output_fd = -1;
+	}
+}
+
+static void take_signals(struct screen *screen)
+{
+	bool from_terminal;
+	for (int number; (number = signals_next(screen->signal_fd, &from_terminal)) != 0;) {
+		if (number == SIGCHLD) {
+			if (screen->launch != NULL && launch_reap(screen->launch))
+				lose(screen);
+			continue;
+		}
+		if (screen->launch != NULL && !screen->launch->ended && !from_terminal)
+			kill(screen->launch->pid, number);
+		screen->quit = true;
+		if (number != SIGINT)
+			screen->quit_signal = number;
+	}
+}
+
+static void show(struct screen *screen, int panel)
+{
+	int count = PANEL_COUNT - (screen->watch->output == NULL);
+	screen->shown = (enum panel_id)((panel + count) % count);
+	screen->help = false;
+}
+
+static void scroll_by(struct screen *screen, enum command command)
+{
+	for (int i = 0; i < 3; i++)
+		panel_command(panels[screen->shown], &screen->places[screen->shown], command);
+}
+
+static void toggle_pause(struct screen *screen)
+{
+	if (screen->watch->state == WATCH_LIVE || screen->watch->paused)
+		watch_pause(screen->watch, !screen->watch->paused);
+}
+
+/* A click in the panel: a column head sorts by it (a second one reverses), a row takes the cursor. */
+static void click_panel(struct screen *screen, int x, int y)
+{
+	const struct panel *panel = panels[screen->shown];
+	struct panel_place *place = &screen->places[screen->shown];
+	if (place->head >= 0 && y == place->head && panel->column_at != NULL) {
+		int column = panel->column_at(x);
+		if (column < 0)
+			return;
+		place->reversed = column == place->sort && !place->reversed;
+		place->sort = column;
+	} else if (!panel->grows && place->body >= 0 && y >= place->body && y < place->body + place->page &&
+		place->first + y - place->body < place->rows) {
+		place->row = place->first + y - place->body;
+		if (place->columns > 0 && place->step > 0 && x >= place->left && (x - place->left) / place->step < place->columns)
+			place->column = (x - place->left) / place->step;
+	}
+}
+
+static void take_click(struct screen *screen, int x, int y)
+{
+	if (y == 1) {
+		int tab = frame_tab_at(screen->canvas.width, screen->shown, screen->watch->output != NULL, x);
+		if (tab >= 0)
+			show(screen, tab);
+	} else if (y == screen->canvas.height - 1) {
+		switch (frame_key_at(screen->watch, panels[screen->shown], x)) {
+		case 1: screen->help = !screen->help; break;
+		case 5: toggle_pause(screen); break;
+		case 6: panel_command(panels[screen->shown], &screen->places[screen->shown], COMMAND_NEXT_SORT); break;
+		case 8: panel_command(panels[screen->shown], &screen->places[screen->shown], COMMAND_MODE); break;
+		case 9: show(screen, (int)screen->shown + 1); break;
+		case 10: screen->quit = true; break;
+		default: break;
+		}
+	} else if (y >= 2 && !screen->help) {
+		click_panel(screen, x, y - 2);
+	}
+}
+
+/* The keys that mean the same in every panel. Returns false for others. */
+static bool take_general(struct screen *screen, const struct input *input)
+{
+	switch (input->kind) {
+	case INPUT_QUIT: screen->quit = true; return true;
+	case INPUT_HELP: screen->help = true; return true;
+	case INPUT_PAUSE: toggle_pause(screen); return true;
+	case INPUT_TAB: show(screen, (int)screen->shown + 1); return true;
+	case INPUT_BACK_TAB: show(screen, (int)screen->shown - 1); return true;
+	case INPUT_NUMBER:
+		if (input->number <= PANEL_COUNT - (screen->watch->output == NULL))
+			show(screen, input->number - 1);
+		return true;
+	case INPUT_CLICK: take_click(screen, input->x, input->y); return true;
+	case INPUT_WHEEL_UP: scroll_by(screen, COMMAND_UP); return true;
+	case INPUT_WHEEL_DOWN: scroll_by(screen, COMMAND_DOWN); return true;
+	case INPUT_RESIZED: terminal_redraw(); return true;
+	default: return false;
+	}
+}
+
+static void take_input(struct screen *screen, const struct input *input)
+{
+	static const struct {
+		enum input_kind kind;
+		enum command command;
+	} commands[] = {
+		{INPUT_UP, COMMAND_UP}, {INPUT_DOWN, COMMAND_DOWN}, {INPUT_LEFT, COMMAND_LEFT}, {INPUT_RIGHT, COMMAND_RIGHT},
+		{INPUT_PAGE_UP, COMMAND_PAGE_UP}, {INPUT_PAGE_DOWN, COMMAND_PAGE_DOWN}, {INPUT_HOME, COMMAND_HOME},
+		{INPUT_END, COMMAND_END}, {INPUT_NEXT_SORT, COMMAND_NEXT_SORT}, {INPUT_PREVIOUS_SORT, COMMAND_PREVIOUS_SORT},
+		{INPUT_REVERSE, COMMAND_REVERSE}, {INPUT_MODE, COMMAND_MODE},
+	};
+	screen->dirty = true;
+	/* A resize is no key: the help page stays. */
+	if (screen->help && input->kind != INPUT_RESIZED) {
+		screen->help = false;
+		if (input->kind != INPUT_QUIT && input->kind != INPUT_TAB && input->kind != INPUT_NUMBER && input->kind != INPUT_CLICK)
+			return;
+	}
+	if (take_general(screen, input))
+		return;
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (commands[i].kind == input->kind)
+			panel_command(panels[screen->shown], &screen->places[screen->shown], commands[i].command);
+	}
+}
+
+static void take_keys(struct screen *screen)
+{
+	for (struct input input; (input = terminal_read()).kind != INPUT_NONE;)
+		take_input(screen, &input);
+}
+
+static void step(struct screen *screen)
+{
+	bool linked = screen->link != NULL && link_is_open(screen->link);
+	bool looking = screen->launch != NULL && !screen->launch->ended && !linked;
+	if (looking && link_retry(screen->link)) {
+		subscribe(screen);
+		linked = true;
+	}
+	int output = screen->launch != NULL && screen->watch->output != NULL ? screen->launch->output_fd : -1;
+	struct pollfd fds[] = {
+		{terminal_fd(), POLLIN, 0}, {screen->signal_fd, POLLIN, 0}, {linked ? screen->link->client.fd : -1, POLLIN, 0},
+		{output, POLLIN, 0},
+	};
+	/* A SIGWINCH interrupts poll; ncurses then has KEY_RESIZE for us. */
+	int ready = poll(fds, sizeof(fds) / sizeof(fds[0]), looking ? LINK_RETRY_MS : TICK_MS);
+	if (ready < 0 || (fds[0].revents & POLLIN) != 0)
+		take_keys(screen);
+	if (ready <= 0)
+		return;
+	if ((fds[0].revents & (POLLHUP | POLLERR | POLLNVAL)) != 0) {
+		screen->quit = true; /* the terminal is gone */
+		screen->quit_signal = SIGHUP;
+	}
+	if (fds[2].revents != 0)
+		take_messages(screen);
+	if (fds[3].revents != 0)
+		take_output(screen);
+	if (fds[1].revents != 0)
+		take_signals(screen);
+}
+
+static void write_all(int fd, const char *bytes, size_t count)
+{
+	while (count > 0) {
+		ssize_t written = write(fd, bytes, count);
+		if (written < 0 && errno != EINTR)
+			return;
+		if (written > 0) {
+			bytes += written;
+			count -= (size_t)written;
+		}
+	}
+}
+
+/* After the screen: the command goes on in the foreground, and what it prints is seen as if we had never been there. */
+static void accompany(struct screen *screen)
+{
+	struct launch *launch = screen->launch;
+	struct output *output = screen->watch->output;
+	char bytes[16384];
+	if (output != NULL && output->length > 0) {
+		if (output->forgotten > 0)
+			fprintf(stderr, "hakmem-top: the first %llu bytes of output are left out; -o FILE keeps all\n",
+				(unsigned long long)output->forgotten);
+		write_all(STDOUT_FILENO, output->bytes, output->length);
+	}
+	for (;;) {
+		struct pollfd fds[2] = {{launch->output_fd, POLLIN, 0}, {screen->signal_fd, POLLIN, 0}};
+		bool had_ended = launch_reap(launch);
+		/* Once it has ended only what is in the pipe already is taken: a daemon it left behind may hold the other end. */
+		int ready = had_ended && launch->output_fd < 0 ? 0 : poll(fds, 2, had_ended ? 0 : -1);
+		if (fds[0].revents != 0 && launch->output_fd >= 0) {
+			ssize_t count = read(launch->output_fd, bytes, sizeof(bytes));
+			if (count > 0)
+				write_all(STDOUT_FILENO, bytes, (size_t)count);
+			if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)) {
+				close(launch->output_fd);
+				launch->output_fd = -1;
+			}
+			continue;
+		}
+		bool from_terminal;
+		for (int number; ready > 0 && (number = signals_next(screen->signal_fd, &from_terminal)) != 0;) {
+			if (number != SIGCHLD && !from_terminal && !launch->ended)
+				kill(launch->pid, number);
+		}
+		if (had_ended)
+			return;
+	}
+}
+
+int screen_run(struct link *link, struct watch *watch, struct launch *launch, const struct options *options, int signal_fd)
+{
+	struct screen screen = {
+		.link = link, .watch = watch, .launch = launch, .options = options, .signal_fd = signal_fd, .dirty = true,
+	};
+	for (int i = 0; i < PANEL_COUNT; i++)
+		panel_place_init(panels[i], &screen.places[i]);
+	bool open = terminal_open();
+	if (!open)
+		fputs("hakmem-top: the terminal can't be opened; -b prints frames without one\n", stderr);
+	if (open && link != NULL && link_is_open(link))
+		subscribe(&screen);
+	while (open && !screen.quit) {
+		if (screen.dirty)
+			paint(&screen);
+		step(&screen);
+	}
+	terminal_close();
+	canvas_free(&screen.canvas);
+	if (launch != NULL) {
+		accompany(&screen);
+		return launch_status(launch);
+	}
+	return !open ? 1 : screen.quit_signal != 0 ? 128 + screen.quit_signal : 0;
+}
+
+/* One row a process that can be opened; the list is short, so it scrolls by whole pages only where it must. */
+static void paint_choice(struct canvas *canvas, const struct found *const *rows, size_t count, size_t cursor)
+{
+	if (!fit_canvas(canvas))
+		return;
+	canvas_clear(canvas);
+	struct area whole = canvas_area(canvas);
+	size_t page = whole.height > 4 ? (size_t)whole.height - 4 : 1, first = cursor / page * page;
+	area_fill(whole, 0, 0, whole.width, STYLE_TOP_BAR);
+	area_text(whole, 1, 0, STYLE_TOP_BAR_STRONG, "hakmem-top");
+	area_text(whole, 13, 0, STYLE_TOP_BAR, "Which process?");
+	area_fill(whole, 0, 1, whole.width, STYLE_COLUMN_HEAD);
+	area_text(whole, 1, 1, STYLE_COLUMN_HEAD, "    PID  Version   Program");
+	for (size_t i = first; i < count && i < first + page; i++) {
+		int y = 2 + (int)(i - first);
+		area_printf(whole, 1, y, STYLE_NORMAL, "%7d  %-8s  %s", (int)rows[i]->pid, rows[i]->version, rows[i]->exe);
+		if (i == cursor)
+			area_reverse(whole, 0, y, whole.width);
+	}
+	area_fill(whole, 0, whole.height - 1, whole.width, STYLE_KEY_TEXT);
+	area_text(whole, 0, whole.height - 1, STYLE_KEY_TEXT, " Enter: watch it   up, down: move   q: quit");
+	terminal_paint(canvas);
+}
+
+const struct found *screen_choose(const struct discovery *discovery)
+{
+	struct canvas canvas = {.cells = NULL};
+	const struct found *rows[256], *chosen = NULL;
+	size_t count = 0, cursor = 0;
+	for (size_t i = 0; i < discovery->count && count < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (discovery->rows[i].state == FOUND_OPEN)
+			rows[count++] = &discovery->rows[i];
+	}
+	if (!terminal_open())
+		return NULL;
+	for (bool done = count == 0; !done;) {
+		paint_choice(&canvas, rows, count, cursor);
+		struct pollfd fd = {terminal_fd(), POLLIN, 0};
+		poll(&fd, 1, -1);
+		if ((fd.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0)
+			done = true;
+		for (struct input input; !done && (input = terminal_read()).kind != INPUT_NONE;) {
+			size_t page = canvas.height > 4 ? (size_t)canvas.height - 4 : 1, at = cursor / page * page + (size_t)(input.y - 2);
+			if (input.kind == INPUT_UP || input.kind == INPUT_WHEEL_UP)
+				cursor -= cursor > 0;
+			else if (input.kind == INPUT_DOWN || input.kind == INPUT_WHEEL_DOWN)
+				cursor += cursor + 1 < count;
+			else if (input.kind == INPUT_HOME)
+				cursor = 0;
+			else if (input.kind == INPUT_END)
+				cursor = count - 1;
+			else if (input.kind == INPUT_CLICK && input.y >= 2 && at < count)
+				chosen = rows[cursor = at];
+			else if (input.kind == INPUT_ENTER)
+				chosen = rows[cursor];
+			done = chosen != NULL || input.kind == INPUT_QUIT || input.kind == INPUT_ESCAPE;
+		}
+	}
+	terminal_close();
+	canvas_free(&canvas);
+	return chosen;
+}

@@ -1,0 +1,192 @@
+#include "viewer/terminal.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* ncursesw's wide functions are declared only for those who ask. */
+#ifndef NCURSES_WIDECHAR
+#define NCURSES_WIDECHAR 1
+#endif
+#include <curses.h>
+#include <term.h>
+
+enum { LOOK_BOLD = 1, LOOK_DIM = 2, LOOK_REVERSE = 4, LOOK_UNDERLINE = 8 };
+
+static const struct look {
+	short foreground, background, foreground8, background8;
+	int attributes;
+} looks[STYLE_COUNT] = {
+#define HAK_STYLE(name, fg, bg, fg8, bg8, attributes) {fg, bg, fg8, bg8, attributes},
+#include "viewer/styles.def"
+#undef HAK_STYLE
+};
+
+static SCREEN *screen;
+static FILE *tty_in, *tty_out;
+static bool colours;
+
+bool terminal_can_drive(int fd)
+{
+	int error = 0;
+	const char *term = getenv("TERM");
+	if (term == NULL || *term == '\0' || setupterm(term, fd, &error) != OK)
+		return false;
+	const char *move = tigetstr("cup"), *clear = tigetstr("clear");
+	bool able = move != NULL && move != (char *)-1 && clear != NULL && clear != (char *)-1;
+	del_curterm(cur_term);
+	return able;
+}
+
+static void set_colours(void)
+{
+	colours = has_colors() && start_color() == OK && COLOR_PAIRS > STYLE_COUNT;
+	if (!colours)
+		return;
+	bool own = use_default_colors() == OK;
+	for (int i = 0; i < STYLE_COUNT; i++) {
+		bool rich = COLORS >= 256;
+		short foreground = rich ? looks[i].foreground : looks[i].foreground8;
+		short background = rich ? looks[i].background : looks[i].background8;
+		init_pair((short)(i + 1), foreground < 0 && !own ? COLOR_WHITE : foreground,
+			background < 0 && !own ? COLOR_BLACK : background);
+	}
+}
+
+bool terminal_open(void)
+{
+	tty_in = fopen("/dev/tty", "re");
+	tty_out = fopen("/dev/tty", "we");
+	screen = tty_in != NULL && tty_out != NULL ? newterm(NULL, tty_out, tty_in) : NULL;
+	if (screen == NULL) {
+		terminal_close();
+		return false;
+	}
+	set_term(screen);
+	set_colours();
+	cbreak();
+	noecho();
+	nonl();
+	keypad(stdscr, TRUE);
+	nodelay(stdscr, TRUE);
+	set_escdelay(25);
+	curs_set(0);
+	mouseinterval(0);
+	mousemask(BUTTON1_PRESSED | BUTTON4_PRESSED | BUTTON5_PRESSED, NULL);
+	return true;
+}
+
+void terminal_close(void)
+{
+	if (screen != NULL) {
+		mousemask(0, NULL);
+		endwin();
+		delscreen(screen);
+		screen = NULL;
+	}
+	if (tty_in != NULL)
+		fclose(tty_in);
+	if (tty_out != NULL)
+		fclose(tty_out);
+	tty_in = tty_out = NULL;
+}
+
+int terminal_fd(void)
+{
+	return fileno(tty_in);
+}
+
+void terminal_size(int *width, int *height)
+{
+	*width = COLS;
+	*height = LINES;
+}
+
+enum glyph_set terminal_glyphs(void)
+{
+	return canvas_glyphs_for(getenv("TERM"));
+}
+
+void terminal_redraw(void)
+{
+	clearok(stdscr, TRUE);
+}
+
+static attr_t attributes_of(const struct cell *cell)
+{
+	int wanted = looks[cell->style].attributes;
+	attr_t attributes = A_NORMAL;
+	if (wanted & LOOK_BOLD)
+		attributes |= A_BOLD;
+	/* Where colours say it already, reverse and dim would spoil them. */
+	if ((wanted & LOOK_DIM) && (!colours || COLORS < 256))
+		attributes |= A_DIM;
+	if ((wanted & LOOK_REVERSE) && !colours)
+		attributes |= A_REVERSE;
+	if (wanted & LOOK_UNDERLINE)
+		attributes |= A_UNDERLINE;
+	return cell->reversed ? attributes ^ A_REVERSE : attributes;
+}
+
+void terminal_paint(const struct canvas *canvas)
+{
+	for (int y = 0; y < canvas->height && y < LINES; y++) {
+		for (int x = 0; x < canvas->width && x < COLS; x++) {
+			const struct cell *cell = &canvas->cells[(size_t)y * (size_t)canvas->width + (size_t)x];
+			wchar_t text[2] = {(wchar_t)cell->code, L'\0'};
+			cchar_t out;
+			setcchar(&out, text, attributes_of(cell), (short)(colours ? cell->style + 1 : 0), NULL);
+			/* The last cell can't be written without scrolling on some terminals; ncurses knows and reports an error. */
+			mvadd_wch(y, x, &out);
+		}
+	}
+	refresh();
+}
+
+static struct input read_mouse(void)
+{
+	MEVENT event;
+	if (getmouse(&event) != OK)
+		return (struct input){.kind = INPUT_OTHER};
+	if (event.bstate & BUTTON4_PRESSED)
+		return (struct input){.kind = INPUT_WHEEL_UP};
+	if (event.bstate & BUTTON5_PRESSED)
+		return (struct input){.kind = INPUT_WHEEL_DOWN};
+	if (event.bstate & BUTTON1_PRESSED)
+		return (struct input){.kind = INPUT_CLICK, .x = event.x, .y = event.y};
+	return (struct input){.kind = INPUT_OTHER};
+}
+
+static const struct {
+	int code;
+	enum input_kind kind;
+} keys[] = {
+	{KEY_RESIZE, INPUT_RESIZED}, {KEY_F(10), INPUT_QUIT}, {'q', INPUT_QUIT}, {KEY_F(1), INPUT_HELP}, {'h', INPUT_HELP},
+	{'?', INPUT_HELP}, {' ', INPUT_PAUSE}, {'Z', INPUT_PAUSE}, {'z', INPUT_PAUSE}, {'\t', INPUT_TAB},
+	{KEY_BTAB, INPUT_BACK_TAB}, {'\r', INPUT_ENTER}, {'\n', INPUT_ENTER}, {KEY_ENTER, INPUT_ENTER}, {27, INPUT_ESCAPE},
+	{KEY_UP, INPUT_UP}, {'k', INPUT_UP}, {KEY_DOWN, INPUT_DOWN}, {'j', INPUT_DOWN}, {KEY_LEFT, INPUT_LEFT},
+	{KEY_RIGHT, INPUT_RIGHT}, {'l', INPUT_RIGHT}, {KEY_PPAGE, INPUT_PAGE_UP}, {KEY_NPAGE, INPUT_PAGE_DOWN},
+	{KEY_HOME, INPUT_HOME}, {'g', INPUT_HOME}, {KEY_END, INPUT_END}, {'G', INPUT_END}, {KEY_F(6), INPUT_NEXT_SORT},
+	{'>', INPUT_NEXT_SORT}, {'.', INPUT_NEXT_SORT}, {'<', INPUT_PREVIOUS_SORT}, {',', INPUT_PREVIOUS_SORT},
+	{'r', INPUT_REVERSE}, {'I', INPUT_REVERSE}, {'m', INPUT_MODE},
+};
+
+struct input terminal_read(void)
+{
+	int code = getch();
+	if (code == ERR)
+		return (struct input){.kind = INPUT_NONE};
+	if (code == KEY_MOUSE)
+		return read_mouse();
+	if (code >= '1' && code <= '9')
+		return (struct input){.kind = INPUT_NUMBER, .number = code - '0'};
+	if (code == 12) /* Ctrl-L, as everywhere */
+		terminal_redraw();
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		if (keys[i].code == code)
+			return (struct input){.kind = keys[i].kind};
+	}
+	return (struct input){.kind = INPUT_OTHER};
+}
