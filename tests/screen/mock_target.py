@@ -1,0 +1,204 @@
+#!/usr/bin/python3
+"""An endpoint without an allocator: what hakmem-top is shown in screen tests, the same each time.
+
+Usage: mock_target.py DIRECTORY [--slabs N] [--hostile KIND]
+It serves DIRECTORY/<pid>-<start time>.sock, prints "ready" and runs until stdin ends. Its heap moves by a fixed rule, so that every
+state, class and stage occurs. KIND is one of the ways in which a target can be wrong; see `hostile`.
+"""
+import json
+import os
+import selectors
+import socket
+import sys
+import time
+
+SIZES = [16, 32, 48, 64, 80, 96, 112, 128]
+for base in (128, 256, 512, 1024, 2048, 4096, 8192, 16384):
+    SIZES += [base + base // 4 * step for step in (1, 2, 3, 4)]
+SLOTS = {5120: 5, 6144: 3, 10240: 5, 12288: 3, 14336: 7, 20480: 5, 24576: 3, 28672: 7}
+SLOT_FIELDS = ["state", "class", "used", "capacity", "span", "age_ms"]
+
+
+def start_time(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+        return int(stat.read().rpartition(")")[2].split()[19])
+
+
+def superslab_rows(index, tick):
+    """32 rows; slabs, runs, large allocations, EMPTY and UNUSED slots by a rule of index and tick."""
+    rows = []
+    while len(rows) < 32:
+        turn = (index * 7 + len(rows) * 5 + tick // 8) % 29
+        left = 32 - len(rows)
+        if turn < 3:
+            rows.append(["UNUSED", None, 0, 0, 0, 0])
+        elif turn < 6:
+            rows.append(["EMPTY", (index + len(rows)) % 24, 0, 100, 1, 1500 * turn])
+        elif turn == 6 and left >= 4:
+            rows += [["ACTIVE", None, 1, 1, 4, 70000]] + [["ACTIVE", None, 0, 0, 0, 0]] * 3
+        elif turn == 7 and left >= 5:
+            rows += [["ACTIVE", 28, 40, 64, 5, 12000]] + [["ACTIVE", 28, 0, 0, 0, 0]] * 4
+        else:
+            number = (index * 3 + len(rows) // 4 + turn) % 28
+            capacity = 65536 // SIZES[number]
+            used = capacity * ((tick * 5 + turn * 13 + len(rows) * 3) % 101) // 100
+            rows.append(["ACTIVE", number, used, capacity, 1, 100 * turn * turn])
+    return rows
+
+
+def snapshot(tick, slabs):
+    wave = abs(tick % 40 - 20) / 20
+    classes = []
+    for number, size in enumerate(SIZES):
+        allocs = tick * 4000 * (40 - number) + 900 * (40 - number)
+        live = int((900 + 400 * wave) * (40 - number) / (1 + number / 4))
+        classes.append({"class": number, "block_bytes": size, "slabs": 1 + live * size // 65536, "empty_slots": number % 3,
+                        "allocs": allocs + live, "frees": allocs, "live_blocks": live, "cached_blocks": 32 + number,
+                        "stage1": 30 + tick + number, "stage2": 12 + number, "stage3": number % 5, "free_list_peak": number % 7})
+    live_bytes = sum(row["live_blocks"] * row["block_bytes"] for row in classes)
+    superslabs = []
+    for index in range(slabs):
+        rows = superslab_rows(index, tick) if index != slabs - 1 or slabs == 1 else [["UNUSED", None, 0, 0, 0, 0]] * 32
+        superslabs.append({"ss": hex(0x7f5a00000000 + index * 0x200000), "index": index,
+                           "in_lru": index == slabs - 1 and slabs > 1,
+                           "active_slots": sum(row[0] == "ACTIVE" for row in rows), "slots": rows})
+    stage = {name: sum(row[name] for row in classes) for name in ("stage1", "stage2", "stage3")}
+    pid = os.getpid()
+    return {
+        "type": "snapshot", "protocol": 1, "seq": tick + 1, "time_us": 1000000 * tick + 5000000,
+        "uptime_us": 1000000 * tick + 1000000,
+        "process": {"pid": pid, "ppid": os.getppid(), "start_time": start_time(pid), "exe": "/usr/bin/mockingbird",
+                    "cmdline": "mockingbird --sing", "threads": 3},
+        "geometry": {"superslab_bytes": 2097152, "slot_bytes": 65536, "slots_per_superslab": 32,
+                     "classes": [{"class": number, "block_bytes": size, "slots_per_slab": SLOTS.get(size, 1)}
+                                 for number, size in enumerate(SIZES)]},
+        "memory": {"reserved_bytes": 1 << 40, "committed_bytes": live_bytes * 2, "resident_bytes": live_bytes * 3,
+                   "live_bytes": live_bytes, "cached_bytes": live_bytes // 8, "slack_bytes": live_bytes // 4,
+                   "large_bytes": 262144, "metadata_bytes": 300000},
+        "stages": {"depot": 150000 + 4321 * tick, **stage, "converted": 200, "from_lru": 20},
+        "pool": {"superslabs": slabs - 1, "superslabs_created": slabs + 3, "releases": 900 + tick, "empty_slots": 61,
+                 "free_list_peak": 6, "free_list_overflows": 2},
+        "lru": {"length": 1, "capacity": 16, "pushes": 9, "hits": 5, "evictions": 3},
+        "drain": {"interval": 1024, "drains": 77 + tick, "blocks": 2464 + 32 * tick},
+        "syscalls": {"mmap": 12, "munmap": 1, "madvise": 30, "mprotect": 8, "mremap": 0},
+        "classes": classes,
+        "threads": [{"tid": pid + i, "name": name, "cached_bytes": 150000 * (i + 1), "allocs": 1000 * (tick + 1) * (3 - i),
+                     "frees": 700 * (tick + 1) * (i + 1)} for i, name in enumerate(("main", "worker", "h\u00e4ndler"))],
+        "slot_fields": SLOT_FIELDS, "superslabs": superslabs,
+        "trace": {"events": tick * 3, "lost": 0, "groups": ["acquire", "release"]},
+    }
+
+
+def events(tick):
+    pid = os.getpid()
+    rows = [{"name": "stage1", "group": "acquire", "class": 6, "ss": "0x7f5a00000000", "slab": 12},
+            {"name": "release", "group": "release", "ss": "0x7f5a00200000", "slab": tick % 32, "class": 7, "used": 0, "cause": 0},
+            {"name": "drain", "group": "drain", "class": 6, "drained": 32, "kept": 11}]
+    for number, row in enumerate(rows):
+        row.update(tid=pid, time_us=5000000 + tick * 1000000 + number * 1234)
+    return {"type": "events", "events": rows, "lost": 0}
+
+
+def hostile(kind, document):
+    """The message that is sent instead of a good snapshot."""
+    if kind == "type":
+        document["memory"]["live_bytes"] = "lots"
+    elif kind == "negative":
+        document["stages"]["stage1"] = -1
+    elif kind == "slots":
+        document["superslabs"][0]["slots"] = document["superslabs"][0]["slots"][:31]
+    elif kind == "class":
+        document["superslabs"][0]["slots"][0] = ["ACTIVE", 200, 1, 1, 1, 1]
+    elif kind == "escape":
+        document["process"]["exe"] = "/bin/\u001b[31mred\u0007\u202e\u4e2d"
+        document["threads"][0]["name"] = "\u001b]0;title\u0007"
+    elif kind == "garbage":
+        return b"\xff\xfe{]not json\n"
+    return json.dumps(document).encode() + b"\n"
+
+
+class Target:
+    def __init__(self, slabs, kind):
+        self.slabs, self.kind, self.tick = slabs, kind, 0
+        self.streams = {}
+
+    def snapshot(self):
+        message = hostile(self.kind, snapshot(self.tick, self.slabs))
+        self.tick += 1
+        return message
+
+    def answer(self, client, line):
+        words = line.split()
+        verb = words[0] if words else ""
+        arguments = dict(word.split("=", 1) for word in words[1:] if "=" in word)
+        if verb == "snapshot":
+            return self.snapshot()
+        if verb == "subscribe":
+            self.streams[client] = [int(arguments.get("interval_ms", 200)) / 1000, 0.0,
+                                    "events" in arguments.get("what", "")]
+            return b'{"type":"ok","request":"subscribe"}\n'
+        if verb == "ping":
+            return b'{"type":"pong"}\n'
+        return json.dumps({"type": "error", "request": line, "code": "unknown_verb", "message": "no such verb"}).encode() + b"\n"
+
+    def stream(self):
+        """Sends what is due. Returns the seconds until something is."""
+        now = time.monotonic()
+        for client, plan in list(self.streams.items()):
+            if now >= plan[1]:
+                plan[1] = now + plan[0]
+                try:
+                    if plan[2]:
+                        client.sendall(json.dumps(events(self.tick)).encode() + b"\n")
+                    client.sendall(self.snapshot())
+                except OSError:
+                    self.streams.pop(client, None)
+        return min([plan[1] - now for plan in self.streams.values()] + [1])
+
+
+def main():
+    directory, options = sys.argv[1], dict(zip(sys.argv[2::2], sys.argv[3::2]))
+    pid = os.getpid()
+    path = f"{directory}/{pid}-{start_time(pid)}.sock"
+    target = Target(int(options.get("--slabs", 12)), options.get("--hostile", ""))
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(8)
+    selector = selectors.DefaultSelector()
+    selector.register(listener, selectors.EVENT_READ)
+    selector.register(sys.stdin, selectors.EVENT_READ)
+    hello = {"type": "hello", "protocol": 2 if target.kind == "protocol" else 1, "version": "0.1.0", "pid": pid,
+             "start_time": start_time(pid), "exe": "/usr/bin/mockingbird", "capabilities": ["snapshot", "subscribe", "events"]}
+    print("ready", pid, path, flush=True)
+    while True:
+        for key, _ in selector.select(max(0, target.stream())):
+            if key.fileobj is sys.stdin:
+                if not sys.stdin.buffer.read1(4096):
+                    os.unlink(path)
+                    return
+            elif key.fileobj is listener:
+                client = listener.accept()[0]
+                if target.kind == "silent":
+                    target.streams[client] = [3600.0, time.monotonic() + 3600, False]
+                    continue
+                client.sendall(json.dumps(hello).encode() + b"\n" if target.kind != "web" else b"HTTP/1.0 400 Bad\r\n\r\n")
+                selector.register(client, selectors.EVENT_READ, data=bytearray())
+            else:
+                client, pending = key.fileobj, key.data
+                received = client.recv(65536)
+                pending += received
+                while b"\n" in pending:
+                    line, _, rest = bytes(pending).partition(b"\n")
+                    pending[:] = rest
+                    try:
+                        client.sendall(target.answer(client, line.decode(errors="replace")))
+                    except OSError:
+                        received = b""
+                if not received:
+                    selector.unregister(client)
+                    target.streams.pop(client, None)
+                    client.close()
+
+
+if __name__ == "__main__":
+    main()
