@@ -1,0 +1,169 @@
+#include "introspect/attach.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "introspect/config.h"
+#include "introspect/descriptor.h"
+#include "introspect/dump.h"
+#include "introspect/memory.h"
+#include "introspect/proc.h"
+#include "introspect/protocol.h"
+#include "introspect/quiet.h"
+#include "introspect/ring.h"
+#include "introspect/server.h"
+#include "introspect/snapshot.h"
+#include "lib/atomic.h"
+#include "lib/env.h"
+#include "lib/trace.h"
+
+/* A child of fork gets its endpoint so long after the fork: most children exec or exit sooner, and pay nothing. */
+#define CHILD_DELAY_US 100000
+
+/* Written by the constructor, and in a child by the fork handler and the first tick: each time by a thread that no
+ * other one runs beside, but for `starting`. */
+static struct {
+	pid_t owner; /* the process that this state is about; 0: nothing is on */
+	struct hak_server *server;
+	uint64_t fork_us;
+	uint32_t starting; /* claimed by the thread whose tick starts the child's endpoint */
+	/* Copies, as programs overwrite their environment's strings; HAKMEM_DIR is absolute here. */
+	char hakmem_dir[HAK_PROTOCOL_PATH_MAX], xdg_runtime_dir[HAK_PROTOCOL_PATH_MAX];
+} attached;
+
+static uint64_t now_us(void)
+{
+	return hak_snapshot_clock_us(CLOCK_MONOTONIC);
+}
+
+static void start_server(void)
+{
+	struct hak_server_options options = {
+		.hakmem_dir = attached.hakmem_dir,
+		.xdg_runtime_dir = attached.xdg_runtime_dir,
+		.dump_pattern = hak_config.dump_path,
+		.trace_groups = (uint32_t)hak_config.trace,
+		.trace_bytes = hak_config.trace_bytes,
+		.stuck_ms = HAK_STUCK_MS_DEFAULT,
+	};
+	char path[HAK_PROTOCOL_PATH_MAX] = "";
+	struct hak_server *server;
+	int error;
+
+	server = hak_server_start(&options, &error, path, sizeof(path));
+	if (!server)
+		hak_quiet_complain("no endpoint", path, -error);
+	hak_store_release(&attached.server, server);
+}
+
+static void fork_prepare(void)
+{
+	hak_fd_lock();
+}
+
+static void fork_parent(void)
+{
+	hak_fd_unlock();
+}
+
+static void fork_child(void)
+{
+	/* The parent's thread, sockets and buffers do not exist here; its socket's path is left alone. */
+	hak_fd_after_fork();
+	hak_memory_after_fork();
+	hak_ring_after_fork();
+	hak_trace_set_groups((uint32_t)hak_config.trace);
+	attached.server = NULL;
+	attached.owner = getpid();
+	attached.fork_us = now_us();
+	attached.starting = 0;
+	hak_snapshot_set_start(attached.fork_us);
+	if (hak_config.introspect)
+		hak_trace_request_tick(true);
+}
+
+static void tick(void)
+{
+	uint32_t unclaimed = 0;
+	int kept = errno;
+
+	if (now_us() - attached.fork_us >= CHILD_DELAY_US && attached.owner == getpid() &&
+	    hak_cas_acquire_u32(&attached.starting, &unclaimed, 1)) {
+		hak_trace_request_tick(false);
+		start_server();
+	}
+	errno = kept;
+}
+
+static const struct hak_sink sink = {
+	.event = hak_ring_record,
+	.thread_death = hak_ring_thread_death,
+	.fork_prepare = fork_prepare,
+	.fork_parent = fork_parent,
+	.fork_child = fork_child,
+	.tick = tick,
+};
+
+bool hak_attach(char *const *environment)
+{
+	hak_config_read(environment);
+	if (!hak_config.introspect && !hak_config.trace && !hak_config.dump_on)
+		return false;
+	hak_snapshot_set_start(now_us());
+	attached.owner = getpid();
+	hak_copy_text(attached.xdg_runtime_dir, sizeof(attached.xdg_runtime_dir),
+		hak_config_variable(environment, "XDG_RUNTIME_DIR"));
+	/* The program may change its directory before a child of it needs the endpoint's. */
+	if (hak_config.dir[0] && !hak_dump_resolve(hak_config.dir, attached.hakmem_dir, sizeof(attached.hakmem_dir)))
+		hak_copy_text(attached.hakmem_dir, sizeof(attached.hakmem_dir), hak_config.dir);
+	hak_trace_set_sink(&sink);
+	if (hak_config.trace && !hak_ring_start(hak_config.trace_bytes)) {
+		hak_quiet_complain("no memory for HAKMEM_TRACE", "", errno);
+		hak_config.trace = 0;
+	}
+	hak_trace_set_groups((uint32_t)hak_config.trace);
+	if (hak_config.introspect)
+		start_server();
+	return true;
+}
+
+static void exit_dump(void)
+{
+	char path[HAK_DUMP_PATH_MAX], exe[HAK_PROC_TEXT_MAX];
+	uint64_t bytes;
+	int result = -ENAMETOOLONG;
+
+	hak_proc_exe(exe, sizeof(exe));
+	if (hak_dump_expand(hak_config.dump_path, exe, getpid(), path, sizeof(path)))
+		result = hak_dump_write(path, "exit", &bytes);
+	else
+		hak_copy_text(path, sizeof(path), hak_config.dump_path);
+	if (result < 0)
+		hak_quiet_complain("no dump", path, -result);
+}
+
+void hak_detach(void)
+{
+	const struct hak_server *server;
+
+	if (attached.owner != getpid())
+		return;
+	if (hak_config.dump_on & HAK_DUMP_ON_EXIT)
+		exit_dump();
+	server = hak_load_acquire(&attached.server);
+	if (server)
+		hak_server_unlink(server);
+}
+
+/* After lib's own constructor, which has priority 101. */
+__attribute__((constructor(102))) static void attach_at_load(void)
+{
+	hak_attach(hak_env_at_start());
+}
+
+__attribute__((destructor(102))) static void detach_at_end(void)
+{
+	hak_detach();
+}

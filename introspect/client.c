@@ -1,0 +1,160 @@
+#include "introspect/client.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "introspect/descriptor.h"
+
+void hak_client_open(struct hak_client *client, int fd, uint64_t now_us)
+{
+	/* Member by member: the line's 4 KiB need no clearing. */
+	client->fd = fd;
+	client->line_length = 0;
+	client->out = (struct hak_buffer){0};
+	client->sent = 0;
+	client->end_of_input = client->closing = client->broken = false;
+	client->progress_us = now_us;
+	client->snapshots = client->events = false;
+	client->interval_us = client->due_us = client->dropped = 0;
+	client->reader = (struct hak_ring_reader){0};
+}
+
+void hak_client_close(struct hak_client *client)
+{
+	hak_fd_close(client->fd);
+	client->fd = -1;
+	hak_buffer_free(&client->out);
+	hak_ring_reader_close(&client->reader);
+}
+
+size_t hak_client_pending(const struct hak_client *client)
+{
+	return client->out.length - client->sent;
+}
+
+bool hak_client_has_room(const struct hak_client *client, size_t length)
+{
+	size_t pending = hak_client_pending(client);
+
+	return pending == 0 || pending + length <= HAK_CLIENT_BUFFER;
+}
+
+bool hak_client_may_request(const struct hak_client *client)
+{
+	return !client->closing && !client->broken && hak_client_pending(client) < HAK_CLIENT_BUFFER;
+}
+
+bool hak_client_has_line(const struct hak_client *client)
+{
+	return memchr(client->line, '\n', client->line_length) != NULL;
+}
+
+void hak_client_receive(struct hak_client *client)
+{
+	size_t room = sizeof(client->line) - client->line_length;
+	ssize_t got;
+
+	if (room == 0 || client->end_of_input)
+		return;
+	got = recv(client->fd, client->line + client->line_length, room, MSG_DONTWAIT);
+	if (got > 0)
+		client->line_length += (size_t)got;
+	else if (got == 0)
+		client->end_of_input = true;
+	else if (errno != EAGAIN && errno != EINTR)
+		client->broken = true;
+}
+
+bool hak_client_next_line(struct hak_client *client, char out[HAK_PROTOCOL_LINE_MAX], bool *too_long)
+{
+	char *newline = memchr(client->line, '\n', client->line_length);
+	size_t length;
+
+	*too_long = false;
+	if (!newline) {
+		*too_long = client->line_length == sizeof(client->line);
+		if (*too_long)
+			client->line_length = 0;
+		return false;
+	}
+	length = (size_t)(newline - client->line);
+	memcpy(out, client->line, length);
+	out[length > 0 && out[length - 1] == '\r' ? length - 1 : length] = 0;
+	client->line_length -= length + 1;
+	memmove(client->line, newline + 1, client->line_length);
+	return true;
+}
+
+/* Drops the bytes that are sent from the buffer's front, when that moves no more than it frees. */
+static void compact(struct hak_client *client)
+{
+	if (client->sent && client->sent >= hak_client_pending(client)) {
+		hak_buffer_consume(&client->out, client->sent);
+		client->sent = 0;
+	}
+}
+
+void hak_client_message(struct hak_client *client, struct hak_json *json)
+{
+	compact(client);
+	hak_json_to_buffer(json, &client->out);
+}
+
+void hak_client_message_end(struct hak_client *client, struct hak_json *json, uint64_t now_us)
+{
+	bool was_empty = hak_client_pending(client) == 0;
+
+	hak_json_newline(json);
+	if (!hak_json_finish(json))
+		client->broken = true;
+	if (was_empty)
+		client->progress_us = now_us;
+}
+
+void hak_client_queue(struct hak_client *client, const char *bytes, size_t length, uint64_t now_us)
+{
+	compact(client);
+	if (hak_client_pending(client) == 0)
+		client->progress_us = now_us;
+	if (!hak_buffer_append(&client->out, bytes, length))
+		client->broken = true;
+}
+
+size_t hak_client_send(struct hak_client *client, uint64_t now_us)
+{
+	size_t total = 0;
+
+	while (!client->broken && hak_client_pending(client)) {
+		ssize_t got = send(client->fd, client->out.data + client->sent, hak_client_pending(client),
+			MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0 && errno != EAGAIN && errno != ENOBUFS)
+			client->broken = true;
+		if (got <= 0)
+			break;
+		client->sent += (size_t)got;
+		client->progress_us = now_us;
+		total += (size_t)got;
+	}
+	if (hak_client_pending(client) == 0) {
+		client->out.length = client->sent = 0;
+		/* A buffer that a big message has grown is not kept for every client that once asked. */
+		if (client->out.capacity > HAK_CLIENT_BUFFER)
+			hak_buffer_trim(&client->out, HAK_CLIENT_BUFFER);
+	}
+	return total;
+}
+
+bool hak_client_is_over(const struct hak_client *client)
+{
+	if (client->broken)
+		return true;
+	if (hak_client_pending(client))
+		return false;
+	if (client->closing)
+		return true;
+	return client->end_of_input && !hak_client_has_line(client) && !client->snapshots && !client->events;
+}

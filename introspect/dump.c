@@ -1,0 +1,251 @@
+#include "introspect/dump.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <link.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "introspect/descriptor.h"
+#include "introspect/encode.h"
+#include "introspect/memory.h"
+#include "introspect/protocol.h"
+#include "introspect/quiet.h"
+#include "introspect/ring.h"
+#include "introspect/snapshot.h"
+
+#define CHUNK_BYTES ((size_t)64 << 10)
+#define BUILD_ID_MAX 64
+
+bool hak_dump_resolve(const char *path, char *out, size_t size)
+{
+	struct hak_protocol_text text = {out, size, 0, false};
+
+	if (*path != '/') {
+		if (!getcwd(out, size))
+			return false;
+		text.length = strlen(out);
+		if (strcmp(out, "/") != 0)
+			hak_protocol_put(&text, "/");
+	}
+	hak_protocol_put(&text, path);
+	return !text.overflow;
+}
+
+bool hak_dump_expand(const char *pattern, const char *exe, int32_t pid, char *out, size_t size)
+{
+	char path[HAK_DUMP_PATH_MAX] = "";
+	struct hak_protocol_text text = {path, sizeof(path), 0, false};
+
+	for (; *pattern; pattern++) {
+		char byte[2] = {*pattern, 0};
+
+		if (pattern[0] != '%' || !pattern[1] || !strchr("ep%", pattern[1])) {
+			hak_protocol_put(&text, byte);
+			continue;
+		}
+		pattern++;
+		if (*pattern == 'e')
+			hak_protocol_put(&text, hak_proc_basename(exe));
+		else if (*pattern == 'p')
+			hak_protocol_put_number(&text, (uint64_t)pid);
+		else
+			hak_protocol_put(&text, "%");
+	}
+	return !text.overflow && hak_dump_resolve(path, out, size);
+}
+
+void hak_dump_events(struct hak_json *json)
+{
+	struct hak_ring_reader reader;
+	struct hak_event event;
+
+	hak_json_key(json, "events");
+	hak_json_array(json);
+	if (hak_ring_reader_open(&reader, true)) {
+		uint64_t held = hak_ring_reader_begin(&reader);
+
+		for (uint64_t i = 0; hak_ring_reader_next(&reader, &event); i++) {
+			if (i + HAK_DUMP_EVENTS >= held)
+				hak_encode_event(json, &event);
+		}
+		hak_ring_reader_close(&reader);
+	}
+	hak_json_end(json);
+}
+
+/* What is kept of a module while the loader's lock is held; the path follows in the same buffer. */
+struct module {
+	uint64_t base, end;
+	size_t path_length;
+	size_t build_id_length;
+	unsigned char build_id[BUILD_ID_MAX];
+};
+
+/* Looks for the GNU build-id in a note segment. */
+static void find_build_id(struct module *module, const char *notes, size_t size)
+{
+	while (size >= sizeof(ElfW(Nhdr))) {
+		const ElfW(Nhdr) *note = (const ElfW(Nhdr) *)notes;
+		size_t name_bytes = hak_align_up(note->n_namesz, 4), value_bytes = hak_align_up(note->n_descsz, 4);
+		const char *name = notes + sizeof(*note);
+
+		if (name_bytes > size || value_bytes > size || sizeof(*note) + name_bytes + value_bytes > size)
+			return;
+		if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 && memcmp(name, "GNU", 4) == 0 &&
+		    note->n_descsz <= BUILD_ID_MAX) {
+			module->build_id_length = note->n_descsz;
+			memcpy(module->build_id, name + name_bytes, note->n_descsz);
+			return;
+		}
+		notes += sizeof(*note) + name_bytes + value_bytes;
+		size -= sizeof(*note) + name_bytes + value_bytes;
+	}
+}
+
+/* dl_iterate_phdr's callback. It only copies: the loader's lock is held, and must not wait for a disk. */
+static int collect_module(struct dl_phdr_info *info, size_t size, void *buffer)
+{
+	struct module module = {.base = info->dlpi_addr, .end = info->dlpi_addr};
+
+	(void)size;
+	module.path_length = strlen(info->dlpi_name);
+	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+		uint64_t start = info->dlpi_addr + segment->p_vaddr;
+
+		if (segment->p_type == PT_LOAD && start + segment->p_memsz > module.end)
+			module.end = start + segment->p_memsz;
+		if (segment->p_type == PT_NOTE && !module.build_id_length)
+			find_build_id(&module, (const char *)start, segment->p_memsz);
+	}
+	/* A refused mapping ends the walk: the modules so far are still of use. */
+	return !hak_buffer_append(buffer, &module, sizeof(module)) ||
+		!hak_buffer_append(buffer, info->dlpi_name, module.path_length);
+}
+
+static void encode_module(struct hak_json *json, const struct module *module, const char *path, size_t path_length)
+{
+	char hex[2 * BUILD_ID_MAX];
+
+	for (size_t i = 0; i < module->build_id_length; i++) {
+		hex[2 * i] = "0123456789abcdef"[module->build_id[i] >> 4];
+		hex[2 * i + 1] = "0123456789abcdef"[module->build_id[i] & 15];
+	}
+	hak_json_object(json);
+	hak_json_key(json, "path");
+	hak_json_string_n(json, path, path_length);
+	hak_json_member_hex(json, "base", module->base);
+	hak_json_member_hex(json, "end", module->end);
+	hak_json_key(json, "build_id");
+	hak_json_string_n(json, hex, 2 * module->build_id_length);
+	hak_json_end(json);
+}
+
+void hak_dump_modules(struct hak_json *json, const char *exe)
+{
+	struct hak_buffer buffer = {0};
+	struct module module;
+
+	dl_iterate_phdr(collect_module, &buffer);
+	hak_json_key(json, "modules");
+	hak_json_array(json);
+	for (size_t at = 0; at + sizeof(module) <= buffer.length; at += sizeof(module) + module.path_length) {
+		memcpy(&module, buffer.data + at, sizeof(module));
+		if (at + sizeof(module) + module.path_length > buffer.length)
+			break;
+		/* The loader knows the program itself, always the first, by no name. */
+		if (at == 0 && module.path_length == 0)
+			encode_module(json, &module, exe, strlen(exe));
+		else
+			encode_module(json, &module, buffer.data + at + sizeof(module), module.path_length);
+	}
+	hak_json_end(json);
+	hak_buffer_free(&buffer);
+}
+
+/* Writes the document to `fd`. Returns 0 or a negative errno. */
+static int write_document(int fd, const char *reason, uint64_t *bytes)
+{
+	/* Both are too big for a stack that may be a small one of the program's. */
+	struct hak_snapshot *snapshot = hak_memory_map(sizeof(*snapshot), HAK_MEMORY_PRIVATE);
+	char *chunk = hak_memory_map(CHUNK_BYTES, HAK_MEMORY_PRIVATE);
+	int result = -ENOMEM;
+	struct hak_json json;
+
+	if (snapshot)
+		hak_snapshot_init(snapshot);
+	if (snapshot && chunk && hak_snapshot_take(snapshot)) {
+		hak_json_to_fd(&json, fd, chunk, CHUNK_BYTES);
+		hak_json_object(&json);
+		hak_json_member_string(&json, "type", HAK_TYPE_DUMP);
+		hak_json_member_string(&json, "reason", reason);
+		hak_encode_snapshot_members(&json, snapshot);
+		hak_dump_events(&json);
+		hak_dump_modules(&json, snapshot->exe);
+		hak_json_end(&json);
+		hak_json_newline(&json);
+		result = hak_json_finish(&json) ? 0 : -json.error;
+		*bytes = json.total;
+	}
+	if (snapshot)
+		hak_snapshot_free(snapshot);
+	hak_memory_unmap(snapshot, sizeof(*snapshot));
+	hak_memory_unmap(chunk, CHUNK_BYTES);
+	return result;
+}
+
+/* Opens `path`'s temporary name for writing and adopts the descriptor. Returns it or a negative errno. */
+static int open_temporary(const char *path, char *temporary, size_t size)
+{
+	struct hak_protocol_text text = {temporary, size, 0, false};
+	int fd;
+
+	hak_protocol_put(&text, path);
+	hak_protocol_put(&text, ".");
+	hak_protocol_put_number(&text, (uint64_t)syscall(SYS_gettid));
+	hak_protocol_put(&text, ".tmp");
+	if (text.overflow)
+		return -ENAMETOOLONG;
+	hak_fd_lock();
+	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 && errno == EEXIST && unlink(temporary) == 0) {
+		/* A left-over of a thread that had this id and was killed while it wrote. */
+		fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	}
+	if (fd >= 0)
+		fd = hak_fd_adopt(fd);
+	hak_fd_unlock();
+	return fd < 0 ? -errno : fd;
+}
+
+static int write_file(const char *path, const char *reason, uint64_t *bytes)
+{
+	char temporary[HAK_DUMP_PATH_MAX];
+	int fd = open_temporary(path, temporary, sizeof(temporary));
+	int result;
+
+	if (fd < 0)
+		return fd;
+	result = write_document(fd, reason, bytes);
+	hak_fd_close(fd);
+	if (result == 0 && rename(temporary, path) != 0)
+		result = -errno;
+	if (result < 0)
+		unlink(temporary);
+	return result;
+}
+
+int hak_dump_write(const char *path, const char *reason, uint64_t *bytes)
+{
+	struct hak_quiet quiet;
+	int result;
+
+	*bytes = 0;
+	hak_quiet_begin(&quiet);
+	result = write_file(path, reason, bytes);
+	hak_quiet_end(&quiet);
+	return result;
+}

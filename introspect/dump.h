@@ -1,0 +1,29 @@
+/* dump.h: the whole state as one JSON document in a file: a snapshot, the last events, and the modules for symbols. */
+#ifndef HAK_DUMP_H
+#define HAK_DUMP_H
+
+#include "introspect/json.h"
+#include "lib/base.h"
+
+#define HAK_DUMP_PATH_MAX 4096
+#define HAK_DUMP_EVENTS 4096 /* at most this many last events are written */
+
+/* Fills in a pattern: %e is the last part of `exe`, %p the pid, %% a percent sign; anything else stands for itself. A
+ * relative result is made absolute with the present working directory. Returns false if it does not fit `size` bytes.
+ * */
+bool hak_dump_expand(const char *pattern, const char *exe, int32_t pid, char *out, size_t size);
+
+/* Makes `path` absolute with the present working directory. Returns false if it does not fit. */
+bool hak_dump_resolve(const char *path, char *out, size_t size);
+
+/* Writes a dump to `path`, mode 0600. It is written under a temporary name beside it and renamed when it is whole, so a
+ * failure (a full disk, a quota) leaves no half file, and an older dump is replaced only by a complete one. reason goes
+ * into the document ("exit" or "request"). *bytes is set to the length. Returns 0 or a negative errno. Any thread, not
+ * in a signal handler; the signals that writing can raise (SIGXFSZ, SIGPIPE) do not reach the program. */
+int hak_dump_write(const char *path, const char *reason, uint64_t *bytes);
+
+/* Writes the members "events" and "modules" of the document. Exposed for tests. */
+void hak_dump_events(struct hak_json *json);
+void hak_dump_modules(struct hak_json *json, const char *exe);
+
+#endif

@@ -1,0 +1,52 @@
+/* encode.h: the messages of the protocol as JSON. schema.json defines each field; the two change together.
+ *
+ * Every function writes one value at the writer's present place, without the newline that ends a message; failures stay
+ * in the writer. Nothing allocates or locks. */
+#ifndef HAK_ENCODE_H
+#define HAK_ENCODE_H
+
+#include "introspect/json.h"
+#include "introspect/protocol.h"
+#include "introspect/snapshot.h"
+#include "lib/trace.h"
+
+/* The greeting. exe is the program's path. */
+void hak_encode_hello(struct hak_json *json, int32_t pid, uint64_t start_time, const char *exe);
+
+/* A snapshot message. */
+void hak_encode_snapshot(struct hak_json *json, const struct hak_snapshot *snapshot);
+
+/* Its members behind "type", for the object that is open: a dump goes on behind them. */
+void hak_encode_snapshot_members(struct hak_json *json, const struct hak_snapshot *snapshot);
+
+/* One event: {"time_us", "tid", "name", "group", "args": {…}}. An event with an id that is not in the table is skipped.
+ * */
+void hak_encode_event(struct hak_json *json, const struct hak_event *event);
+
+/* What the endpoint knows of itself, for the stats message. */
+struct hak_endpoint_stats {
+	uint64_t clients;           /* connected now */
+	uint64_t connections;       /* ever accepted */
+	uint64_t requests;          /* lines read */
+	uint64_t errors;            /* of them answered with an error */
+	uint64_t snapshots;         /* taken */
+	uint64_t dropped_snapshots; /* not queued, as the client's buffer was full */
+	uint64_t disconnected;      /* clients thrown out because they were stuck */
+	uint64_t bytes_sent;
+};
+/* A stats message: every counter of lib/stats.def, the rings' totals, the endpoint's own figures. */
+void hak_encode_stats(struct hak_json *json, const struct hak_endpoint_stats *stats);
+
+/* An error message. request is the line it answers (shortened here), message says what was wrong in words. */
+void hak_encode_error(struct hak_json *json, const char *request, enum hak_protocol_error code, const char *message);
+
+/* The reply of a verb that has no document of its own; `bytes` is added for purge. */
+void hak_encode_ok(struct hak_json *json, enum hak_protocol_verb verb, uint64_t bytes);
+
+void hak_encode_pong(struct hak_json *json);
+void hak_encode_dropped(struct hak_json *json, uint64_t snapshots);
+void hak_encode_dump_written(struct hak_json *json, const char *path, uint64_t bytes);
+/* The schema message: `text` is schema.json. */
+void hak_encode_schema(struct hak_json *json, const char *text, size_t length);
+
+#endif

@@ -1,0 +1,131 @@
+#include "introspect/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include "introspect/descriptor.h"
+#include "introspect/memory.h"
+#include "introspect/protocol.h"
+
+ssize_t hak_proc_read(const char *path, char *out, size_t size)
+{
+	size_t length = 0;
+	ssize_t got = 0;
+	int fd;
+
+	/* Under the descriptors' lock, so that no child of fork inherits the file. */
+	hak_fd_lock();
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		hak_fd_unlock();
+		return -1;
+	}
+	while (length + 1 < size) {
+		got = read(fd, out + length, size - 1 - length);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			break;
+		length += (size_t)got;
+	}
+	close(fd);
+	hak_fd_unlock();
+	if (got < 0)
+		return -1;
+	out[length] = 0;
+	return (ssize_t)length;
+}
+
+void hak_proc_exe(char *out, size_t size)
+{
+	ssize_t length = readlink("/proc/self/exe", out, size - 1);
+	const char *given;
+
+	if (length > 0) {
+		out[length] = 0;
+		return;
+	}
+	given = (const char *)getauxval(AT_EXECFN);
+	hak_copy_text(out, size, given);
+}
+
+const char *hak_proc_basename(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+void hak_proc_cmdline(char *out, size_t size)
+{
+	ssize_t length = hak_proc_read("/proc/self/cmdline", out, size);
+
+	if (length < 0)
+		length = 0;
+	while (length && out[length - 1] == 0)
+		length--;
+	for (ssize_t i = 0; i < length; i++) {
+		if (out[i] == 0)
+			out[i] = ' ';
+	}
+	out[length] = 0;
+}
+
+/* The number in field `index` (from 0) of words separated by spaces, 0 if it isn't there. */
+static uint64_t field_number(const char *text, unsigned index)
+{
+	uint64_t number = 0;
+
+	for (; index && text; index--) {
+		text = strchr(text, ' ');
+		text = text ? text + 1 : NULL;
+	}
+	if (!text || !hak_protocol_read_number(text, &number))
+		return 0;
+	return number;
+}
+
+void hak_proc_stat(struct hak_proc_stat *out)
+{
+	char text[1024];
+	const char *rest;
+
+	*out = (struct hak_proc_stat){0};
+	if (hak_proc_read("/proc/self/stat", text, sizeof(text)) < 0)
+		return;
+	/* The program's name stands in brackets and may hold anything, brackets too: what follows the last one is safe
+	 * to count. */
+	rest = strrchr(text, ')');
+	if (!rest || rest[1] != ' ')
+		return;
+	rest += 2; /* at field 3 of proc(5)'s numbering */
+	out->threads = field_number(rest, 20 - 3);
+	out->start_time = field_number(rest, 22 - 3);
+}
+
+uint64_t hak_proc_resident(void)
+{
+	char text[256];
+
+	if (hak_proc_read("/proc/self/statm", text, sizeof(text)) < 0)
+		return 0;
+	return field_number(text, 1) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+void hak_proc_thread_name(pid_t tid, char out[HAK_PROC_NAME_MAX])
+{
+	char path[64];
+	struct hak_protocol_text text = {path, sizeof(path), 0, false};
+	ssize_t length;
+
+	hak_protocol_put(&text, "/proc/self/task/");
+	hak_protocol_put_number(&text, (uint64_t)tid);
+	hak_protocol_put(&text, "/comm");
+	length = hak_proc_read(path, out, HAK_PROC_NAME_MAX);
+	if (length > 0 && out[length - 1] == '\n')
+		length--;
+	out[length > 0 ? length : 0] = 0;
+}

@@ -1,0 +1,60 @@
+#include "introspect/quiet.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "introspect/protocol.h"
+
+void hak_quiet_begin(struct hak_quiet *quiet)
+{
+	static const int signals[] = {SIGXFSZ, SIGPIPE};
+	sigset_t blocked, pending;
+
+	sigemptyset(&blocked);
+	sigemptyset(&quiet->raised);
+	sigemptyset(&pending);
+	sigpending(&pending);
+	for (size_t i = 0; i < HAK_COUNT_OF(signals); i++) {
+		sigaddset(&blocked, signals[i]);
+		/* One that is pending already is the program's, and stays. */
+		if (!sigismember(&pending, signals[i]))
+			sigaddset(&quiet->raised, signals[i]);
+	}
+	pthread_sigmask(SIG_BLOCK, &blocked, &quiet->before);
+}
+
+void hak_quiet_end(const struct hak_quiet *quiet)
+{
+	static const struct timespec at_once = {0, 0};
+	int kept = errno;
+
+	while (sigtimedwait(&quiet->raised, NULL, &at_once) > 0 || errno == EINTR)
+		continue;
+	pthread_sigmask(SIG_SETMASK, &quiet->before, NULL);
+	errno = kept;
+}
+
+void hak_quiet_complain(const char *what, const char *detail, int error)
+{
+	char line[1024];
+	struct hak_protocol_text text = {line, sizeof(line) - 1, 0, false};
+	struct hak_quiet quiet;
+
+	hak_protocol_put(&text, "hakmem: ");
+	hak_protocol_put(&text, what);
+	if (*detail) {
+		hak_protocol_put(&text, ": ");
+		hak_protocol_put(&text, detail);
+	}
+	hak_protocol_put(&text, ": ");
+	hak_protocol_put(&text, strerrordesc_np(error));
+	/* The last byte was kept free for the newline, should the rest be cut. */
+	line[text.length++] = '\n';
+	hak_quiet_begin(&quiet);
+	if (write(STDERR_FILENO, line, text.length) < 0)
+		errno = 0; /* there is nobody left to tell */
+	hak_quiet_end(&quiet);
+}

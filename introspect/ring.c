@@ -1,0 +1,315 @@
+/* ring.c: single-writer rings whose readers detect what they missed.
+ *
+ * A record is a sequence word and an event. For record number i (counted from 0 for the ring's whole life) its owner
+ * stores the word 2i + 1, the event, the word 2i + 2, and then raises the ring's head to i + 1. A reader loads the
+ * word, the event and the word again: it has record i, whole, if the word was 2i + 2 both times; otherwise the owner
+ * has come round and the record is lost to this reader.
+ *
+ * Memory orders. Every word of the event is stored with release order, and loaded with acquire order. A reader that
+ * loads even one word of a later event therefore also sees the odd word that was stored before it, so that its second
+ * look at the sequence can't find the old value. The final sequence word and head are stored with release order, for
+ * readers that load them with acquire order and so see the event. No fences, which thread sanitizers do not follow; on
+ * x86-64 all of it is plain moves.
+ *
+ * Ownership. A ring's state goes FREE -> OWNED by compare-and-swap (acquire, which pairs with the release store below:
+ * the new owner sees the head that the last one left) and OWNED -> FREE by its owner's release store. */
+#include "introspect/ring.h"
+
+#include <string.h>
+
+#include "introspect/memory.h"
+#include "lib/atomic.h"
+
+#define RING_BYTES_MIN 4096u
+#define RING_BYTES_WANTED (128u << 10)
+#define RINGS_MIN 16u
+#define RINGS_MAX 1024u
+#define EVENT_WORDS (sizeof(struct hak_event) / sizeof(uint64_t))
+
+enum ring_state { RING_FREE, RING_OWNED };
+
+struct record {
+	uint64_t sequence;
+	uint64_t word[EVENT_WORDS];
+};
+_Static_assert(sizeof(struct record) == 64, "a record fills a cache line");
+
+/* A ring's head has a cache line of its own: its owner writes there, others only look. */
+struct ring {
+	_Alignas(64) uint64_t head; /* records ever written; written by the owner */
+	uint64_t first;             /* records before this one belong to the parent of fork */
+	uint32_t state;             /* enum ring_state */
+};
+
+/* All rings. `count` is stored last, with release order, and loaded first, with acquire order, so that whoever sees it
+ * unequal to 0 sees the rest. */
+static struct {
+	struct ring *rings;
+	struct record *records; /* of ring r: records[r * size …] */
+	uint64_t size;          /* records a ring, a power of two */
+	uint32_t count;
+	uint32_t used;       /* rings that had an owner at any time: the first ones; relaxed, only grows */
+	uint32_t cursor;     /* where the next search for a dead thread's ring begins; relaxed */
+	uint64_t unrecorded; /* relaxed */
+} region;
+
+static HAK_TLS struct ring *own_ring;
+static HAK_TLS bool thread_is_dead;
+
+bool hak_ring_start(uint64_t bytes)
+{
+	uint64_t wanted = bytes / RING_BYTES_WANTED;
+	uint32_t count = wanted < RINGS_MIN ? RINGS_MIN : wanted > RINGS_MAX ? RINGS_MAX : (uint32_t)wanted;
+	uint64_t ring_bytes = RING_BYTES_MIN;
+	char *memory;
+
+	if (hak_load_acquire(&region.count))
+		return true;
+	while (ring_bytes * 2 * count <= bytes)
+		ring_bytes *= 2;
+	/* Inherited over fork: a child made without handlers may record into its copy, and must not fault. */
+	memory = hak_memory_map(count * (sizeof(struct ring) + ring_bytes), HAK_MEMORY_INHERIT);
+	if (!memory)
+		return false;
+	region.records = (struct record *)memory;
+	region.rings = (struct ring *)(memory + count * ring_bytes);
+	region.size = ring_bytes / sizeof(struct record);
+	hak_store_release(&region.count, count);
+	return true;
+}
+
+unsigned hak_ring_count(void)
+{
+	return hak_load_acquire(&region.count);
+}
+
+static bool claim(struct ring *ring)
+{
+	uint32_t expected = RING_FREE;
+
+	return hak_load_relaxed(&ring->state) == RING_FREE && hak_cas_acquire_u32(&ring->state, &expected, RING_OWNED);
+}
+
+/* Claims a ring that nobody has used yet. */
+static struct ring *claim_unused(void)
+{
+	uint32_t count = hak_load_acquire(&region.count);
+	uint32_t used = hak_load_relaxed(&region.used);
+
+	while (used < count) {
+		if (__atomic_compare_exchange_n(&region.used, &used, used + 1, false, __ATOMIC_RELAXED,
+			    __ATOMIC_RELAXED))
+			return claim(&region.rings[used]) ? &region.rings[used] : NULL;
+	}
+	return NULL;
+}
+
+/* Claims a dead thread's ring: each in turn, so that those with the oldest events tend to go first. */
+static struct ring *claim_released(void)
+{
+	uint32_t used = hak_load_relaxed(&region.used);
+
+	for (uint32_t i = 0; i < used; i++) {
+		struct ring *ring = &region.rings[hak_add_relaxed(&region.cursor, 1) % used];
+
+		if (claim(ring))
+			return ring;
+	}
+	return NULL;
+}
+
+/* Finds a ring for the calling thread. A living one gets an unused ring while there are any, because a dead thread's
+ * ring still holds its last events; one that emits after its death borrows a ring for a single event, which needs no
+ * ring of its own. */
+static struct ring *claim_any(void)
+{
+	struct ring *ring = thread_is_dead ? claim_released() : claim_unused();
+
+	if (!ring)
+		ring = thread_is_dead ? claim_unused() : claim_released();
+	return ring;
+}
+
+static void release(struct ring *ring)
+{
+	hak_store_release(&ring->state, RING_FREE);
+}
+
+/* The place of record `index` of `ring`. */
+static struct record *record_at(const struct ring *ring, uint64_t index)
+{
+	return &region.records[(uint64_t)(ring - region.rings) * region.size + (index & (region.size - 1))];
+}
+
+static void write_record(struct ring *ring, const struct hak_event *event)
+{
+	uint64_t index = hak_load_relaxed(&ring->head);
+	struct record *record = record_at(ring, index);
+	uint64_t words[EVENT_WORDS];
+
+	memcpy(words, event, sizeof(words));
+	hak_store_relaxed(&record->sequence, 2 * index + 1);
+	for (size_t i = 0; i < EVENT_WORDS; i++)
+		hak_store_release(&record->word[i], words[i]);
+	hak_store_release(&record->sequence, 2 * index + 2);
+	hak_store_release(&ring->head, index + 1);
+}
+
+void hak_ring_record(const struct hak_event *event)
+{
+	if (HAK_UNLIKELY(!own_ring))
+		own_ring = claim_any();
+	if (HAK_UNLIKELY(!own_ring)) {
+		hak_add_relaxed(&region.unrecorded, 1);
+		return;
+	}
+	write_record(own_ring, event);
+	if (HAK_UNLIKELY(thread_is_dead)) {
+		release(own_ring);
+		own_ring = NULL;
+	}
+}
+
+void hak_ring_thread_death(void)
+{
+	thread_is_dead = true;
+	if (own_ring)
+		release(own_ring);
+	own_ring = NULL;
+}
+
+void hak_ring_after_fork(void)
+{
+	uint32_t used = hak_load_relaxed(&region.used);
+
+	for (uint32_t i = 0; i < used; i++) {
+		struct ring *ring = &region.rings[i];
+
+		hak_store_relaxed(&ring->first, hak_load_relaxed(&ring->head));
+		if (ring != own_ring)
+			release(ring);
+	}
+	hak_store_relaxed(&region.unrecorded, 0);
+}
+
+/* The first record that `ring` can still hold when its head is `head`. */
+static uint64_t oldest_of(const struct ring *ring, uint64_t head)
+{
+	uint64_t first = hak_load_relaxed(&ring->first);
+	uint64_t oldest = head > region.size ? head - region.size : 0;
+
+	return oldest > first ? oldest : first;
+}
+
+void hak_ring_totals(struct hak_ring_totals *totals)
+{
+	uint32_t count = hak_load_acquire(&region.count) ? hak_load_relaxed(&region.used) : 0;
+
+	*totals = (struct hak_ring_totals){.unrecorded = hak_load_relaxed(&region.unrecorded)};
+	for (uint32_t i = 0; i < count; i++) {
+		const struct ring *ring = &region.rings[i];
+		uint64_t head = hak_load_acquire(&ring->head);
+		uint64_t oldest = oldest_of(ring, head);
+
+		totals->held += head - oldest;
+		totals->overwritten += oldest - hak_load_relaxed(&ring->first);
+	}
+	totals->emitted = totals->held + totals->overwritten + totals->unrecorded;
+}
+
+bool hak_ring_reader_open(struct hak_ring_reader *reader, bool from_oldest)
+{
+	uint32_t count = hak_load_acquire(&region.count);
+
+	*reader = (struct hak_ring_reader){0};
+	if (count == 0)
+		return false;
+	reader->cursors = hak_memory_map(count * sizeof(*reader->cursors), HAK_MEMORY_PRIVATE);
+	if (!reader->cursors)
+		return false;
+	reader->count = count;
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t head = hak_load_acquire(&region.rings[i].head);
+
+		reader->cursors[i].next = from_oldest ? oldest_of(&region.rings[i], head) : head;
+		reader->cursors[i].limit = reader->cursors[i].next;
+	}
+	return true;
+}
+
+void hak_ring_reader_close(struct hak_ring_reader *reader)
+{
+	if (reader->cursors)
+		hak_memory_unmap(reader->cursors, reader->count * sizeof(*reader->cursors));
+	*reader = (struct hak_ring_reader){0};
+}
+
+uint64_t hak_ring_reader_begin(struct hak_ring_reader *reader)
+{
+	uint64_t events = 0;
+
+	reader->active = hak_load_relaxed(&region.used);
+	for (unsigned i = 0; i < reader->active; i++) {
+		struct hak_ring_cursor *cursor = &reader->cursors[i];
+
+		cursor->limit = hak_load_acquire(&region.rings[i].head);
+		events += cursor->limit - cursor->next + cursor->loaded;
+	}
+	return events;
+}
+
+/* Copies record `index`; returns false if it has been overwritten, wholly or in part. */
+static bool read_record(const struct ring *ring, uint64_t index, struct hak_event *event)
+{
+	const struct record *record = record_at(ring, index);
+	uint64_t words[EVENT_WORDS];
+
+	if (hak_load_acquire(&record->sequence) != 2 * index + 2)
+		return false;
+	for (size_t i = 0; i < EVENT_WORDS; i++)
+		words[i] = hak_load_acquire(&record->word[i]);
+	if (hak_load_relaxed(&record->sequence) != 2 * index + 2)
+		return false;
+	memcpy(event, words, sizeof(words));
+	return true;
+}
+
+/* Brings the ring's next record that can still be read into the cursor. */
+static bool load_cursor(struct hak_ring_reader *reader, unsigned ring_index)
+{
+	struct hak_ring_cursor *cursor = &reader->cursors[ring_index];
+	const struct ring *ring = &region.rings[ring_index];
+
+	while (!cursor->loaded && cursor->next < cursor->limit) {
+		uint64_t oldest = oldest_of(ring, hak_load_acquire(&ring->head));
+
+		if (cursor->next < oldest) {
+			reader->lost += oldest - cursor->next;
+			cursor->next = oldest;
+			continue;
+		}
+		if (read_record(ring, cursor->next, &cursor->event))
+			cursor->loaded = true;
+		else
+			reader->lost++;
+		cursor->next++;
+	}
+	return cursor->loaded;
+}
+
+bool hak_ring_reader_next(struct hak_ring_reader *reader, struct hak_event *event)
+{
+	struct hak_ring_cursor *earliest = NULL;
+
+	for (unsigned i = 0; i < reader->active; i++) {
+		struct hak_ring_cursor *cursor = &reader->cursors[i];
+
+		if (load_cursor(reader, i) && (!earliest || cursor->event.time_ns < earliest->event.time_ns))
+			earliest = cursor;
+	}
+	if (!earliest)
+		return false;
+	*event = earliest->event;
+	earliest->loaded = false;
+	return true;
+}

@@ -1,0 +1,68 @@
+/* ring.h: the last events of every thread, in rings of fixed records.
+ *
+ * Each thread that emits owns a ring: it alone writes there, overwriting the oldest record, and never waits. Any number
+ * of readers follow at their own pace; what was overwritten before a reader came by is counted as lost for that reader,
+ * exactly. A dead thread's ring goes to the next one that needs a ring, which writes on behind the old events: they
+ * stay readable until they are overwritten. All rings lie in one region of HAKMEM_TRACE_BYTES that is mapped once, so
+ * that recording an event, which happens under the allocator's locks, makes no system call. */
+#ifndef HAK_RING_H
+#define HAK_RING_H
+
+#include "lib/base.h"
+#include "lib/trace.h"
+
+/* Maps the rings, `bytes` in all. Returns false if memory is refused. Once it has succeeded further calls change
+ * nothing. From one thread at a time; events may be recorded meanwhile. */
+bool hak_ring_start(uint64_t bytes);
+
+/* The number of rings, 0 before hak_ring_start. */
+unsigned hak_ring_count(void);
+
+/* Records an event in the calling thread's ring. Lock-free, without system calls; any thread, any locks held. Before
+ * hak_ring_start, and when every ring has a living owner, the event is counted as unrecorded. */
+void hak_ring_record(const struct hak_event *event);
+
+/* The calling thread ends: its ring becomes free for others. Events that it emits later still are recorded, one by one.
+ * */
+void hak_ring_thread_death(void);
+
+/* In a child of fork, before it has a second thread: the rings start anew for the calling thread, as the events so far
+ * are the parent's. */
+void hak_ring_after_fork(void);
+
+/* Sums over all rings, taken while events may be recorded. emitted = held + overwritten + unrecorded. */
+struct hak_ring_totals {
+	uint64_t emitted;
+	uint64_t held;        /* can be read now */
+	uint64_t overwritten; /* were recorded, and gave way to newer ones */
+	uint64_t unrecorded;  /* found no ring */
+};
+void hak_ring_totals(struct hak_ring_totals *totals);
+
+/* A reader: what it has seen of each ring. One thread at a time uses it. */
+struct hak_ring_cursor {
+	uint64_t next;          /* index of the next record to read */
+	uint64_t limit;         /* this round ends before this index */
+	bool loaded;            /* `event` holds record next - 1, which was read and not yet given out */
+	struct hak_event event;
+};
+struct hak_ring_reader {
+	struct hak_ring_cursor *cursors; /* hak_ring_count() of them */
+	unsigned count;
+	unsigned active; /* rings that were in use when the round began: the first ones */
+	uint64_t lost; /* records that were overwritten before this reader came by, or while it read them */
+};
+
+/* Prepares a reader. from_oldest: it sees all events that are held, else those that come from now on. Returns false if
+ * memory is refused or the rings are not started. */
+bool hak_ring_reader_open(struct hak_ring_reader *reader, bool from_oldest);
+void hak_ring_reader_close(struct hak_ring_reader *reader);
+
+/* Begins a round: hak_ring_reader_next will give out what has been recorded until now, so that a busy writer can't keep
+ * it going for ever. Returns the number of events that the round holds, at most. */
+uint64_t hak_ring_reader_begin(struct hak_ring_reader *reader);
+
+/* Gives out the round's next event, ordered by time over all rings. Returns false at the round's end. */
+bool hak_ring_reader_next(struct hak_ring_reader *reader, struct hak_event *event);
+
+#endif

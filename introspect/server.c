@@ -1,0 +1,271 @@
+/* server.c: one thread, one poll loop.
+ *
+ * A round: wait; accept; receive from every client; answer what they asked; stream what is due; send. The server's
+ * state is touched by its thread only, but for `stop` (relaxed) and the endpoint's path (constant once the thread runs,
+ * except when the thread replaces a socket that the program closed; hak_server_unlink compares the file's identity). */
+#include "introspect/server.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "introspect/descriptor.h"
+#include "introspect/endpoint.h"
+#include "introspect/memory.h"
+#include "introspect/proc.h"
+#include "introspect/service.h"
+#include "lib/atomic.h"
+#include "lib/inspect.h"
+
+#define STACK_BYTES (512u << 10)
+#define TICK_US 250000         /* idle memory is looked at so often: a quarter of the default delay */
+#define ACCEPT_PAUSE_US 200000 /* after the descriptor table was found full */
+#define REOPEN_PAUSE_US 1000000
+
+struct hak_server {
+	struct hak_service service;
+	struct hak_endpoint endpoint;
+	char hakmem_dir[HAK_PROTOCOL_PATH_MAX], xdg_runtime_dir[HAK_PROTOCOL_PATH_MAX];
+	uint64_t stuck_us;
+	pthread_t thread;
+	uint32_t stop;
+	uint64_t accept_after_us; /* no accept before: backing off */
+	uint64_t purge_us;        /* when idle memory is looked at next */
+	/* [0] is the listener, [1 + i] is client i. */
+	struct pollfd polls[HAK_SERVICE_CLIENTS + 1];
+};
+
+static uint64_t now_us(void)
+{
+	return hak_snapshot_clock_us(CLOCK_MONOTONIC);
+}
+
+/* How long to wait, in milliseconds rounded up: till the next thing is due. */
+static int timeout_ms(const struct hak_server *server, uint64_t now)
+{
+	uint64_t due = server->purge_us;
+
+	for (size_t i = 0; i < HAK_SERVICE_CLIENTS; i++) {
+		const struct hak_client *client = &server->service.clients[i];
+
+		if (client->fd < 0)
+			continue;
+		if ((client->snapshots || client->events) && client->due_us < due)
+			due = client->due_us;
+		/* A request that came with others and had to wait for room: poll knows nothing of it. */
+		if (hak_client_may_request(client) && hak_client_has_line(client))
+			due = now;
+	}
+	return due > now ? (int)((due - now + 999) / 1000) : 0;
+}
+
+static void prepare_polls(struct hak_server *server, uint64_t now)
+{
+	bool accepting = server->endpoint.listener >= 0 && now >= server->accept_after_us;
+
+	server->polls[0] = (struct pollfd){accepting ? server->endpoint.listener : -1, POLLIN, 0};
+	for (size_t i = 0; i < HAK_SERVICE_CLIENTS; i++) {
+		const struct hak_client *client = &server->service.clients[i];
+		struct pollfd *poll_entry = &server->polls[1 + i];
+
+		*poll_entry = (struct pollfd){client->fd, 0, 0};
+		if (!client->end_of_input && hak_client_may_request(client))
+			poll_entry->events |= POLLIN;
+		if (hak_client_pending(client))
+			poll_entry->events |= POLLOUT;
+	}
+}
+
+/* Greets a new client, or tells it that there is no room for it. */
+static void welcome(struct hak_server *server, int fd, uint64_t now)
+{
+	struct hak_service *service = &server->service;
+
+	service->stats.connections++;
+	for (size_t i = 0; i < HAK_SERVICE_CLIENTS; i++) {
+		if (service->clients[i].fd >= 0)
+			continue;
+		hak_client_open(&service->clients[i], fd, now);
+		hak_service_greet(service, &service->clients[i]);
+		service->stats.clients++;
+		return;
+	}
+	hak_endpoint_refuse(fd, HAK_ERROR_busy, "too many clients");
+}
+
+static void accept_clients(struct hak_server *server, uint64_t now)
+{
+	/* A bounded number a round, so that a flood of connections does not starve the clients that there are. */
+	for (int i = 0; i < HAK_SERVICE_CLIENTS; i++) {
+		int fd = hak_endpoint_accept(&server->endpoint);
+
+		if (fd >= 0)
+			welcome(server, fd, now);
+		else if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS)
+			server->accept_after_us = now + ACCEPT_PAUSE_US;
+		if (fd < 0 && fd != -EPERM && fd != -ECONNABORTED && fd != -EINTR)
+			return;
+	}
+}
+
+/* Serves on a new socket if the program closed the listener with its own descriptors, as daemons do. */
+static void check_listener(struct hak_server *server, uint64_t now)
+{
+	struct hak_endpoint *endpoint = &server->endpoint;
+
+	if (now < server->accept_after_us || (endpoint->listener >= 0 && hak_fd_is_ours(endpoint->listener)))
+		return;
+	hak_fd_close(endpoint->listener);
+	hak_endpoint_unlink(endpoint);
+	if (hak_endpoint_open(endpoint, server->hakmem_dir, server->xdg_runtime_dir, server->service.start_time) < 0)
+		server->accept_after_us = now + REOPEN_PAUSE_US;
+}
+
+/* Drops clients whose descriptor was closed by the program, and receives from the others. */
+static void receive_all(struct hak_server *server)
+{
+	for (size_t i = 0; i < HAK_SERVICE_CLIENTS; i++) {
+		struct hak_client *client = &server->service.clients[i];
+		short events = server->polls[1 + i].revents;
+
+		if (client->fd < 0 || !events || server->polls[1 + i].fd != client->fd)
+			continue;
+		if (!hak_fd_is_ours(client->fd)) {
+			client->broken = true;
+			continue;
+		}
+		if (events & (POLLIN | POLLHUP | POLLERR))
+			hak_client_receive(client);
+		/* Hung up and nothing left to read: nobody is there to send to. */
+		if ((events & (POLLHUP | POLLERR)) && client->end_of_input)
+			client->broken = true;
+	}
+}
+
+/* Answers, streams and sends for one client, and ends its connection when that is due. */
+static void serve(struct hak_server *server, struct hak_client *client, uint64_t now)
+{
+	struct hak_service *service = &server->service;
+
+	hak_service_answer(service, client);
+	hak_service_stream(service, client, now);
+	if (hak_client_pending(client) && !client->broken) {
+		if (hak_fd_is_ours(client->fd))
+			service->stats.bytes_sent += hak_client_send(client, now);
+		else
+			client->broken = true;
+	}
+	if (hak_client_pending(client) && now - client->progress_us > server->stuck_us && now > client->progress_us) {
+		client->broken = true;
+		service->stats.disconnected++;
+	}
+	if (hak_client_is_over(client)) {
+		hak_service_close(service, client);
+		service->stats.clients--;
+	}
+}
+
+static void run_round(struct hak_server *server)
+{
+	uint64_t now = now_us();
+
+	prepare_polls(server, now);
+	if (poll(server->polls, HAK_COUNT_OF(server->polls), timeout_ms(server, now)) < 0)
+		memset(server->polls, 0, sizeof(server->polls)); /* nothing is known of any descriptor this time */
+	now = now_us();
+	check_listener(server, now);
+	if (server->polls[0].fd == server->endpoint.listener && (server->polls[0].revents & POLLIN))
+		accept_clients(server, now);
+	receive_all(server);
+	server->service.document_ready = false;
+	for (size_t i = 0; i < HAK_SERVICE_CLIENTS; i++) {
+		if (server->service.clients[i].fd >= 0)
+			serve(server, &server->service.clients[i], now);
+	}
+	if (now >= server->purge_us) {
+		hak_inspect_purge_due();
+		server->purge_us = now + TICK_US;
+	}
+}
+
+static void *run(void *argument)
+{
+	struct hak_server *server = argument;
+
+	prctl(PR_SET_NAME, "hakmem");
+	while (!hak_load_relaxed(&server->stop))
+		run_round(server);
+	return NULL;
+}
+
+/* Creates the thread with every signal blocked, from its first instruction on, and restores the caller's mask. */
+static int create_thread(struct hak_server *server)
+{
+	pthread_attr_t attributes;
+	sigset_t all, before;
+	int error;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, STACK_BYTES);
+	error = pthread_create(&server->thread, &attributes, run, server);
+	/* A program with much static TLS needs more of the stack than that. */
+	if (error == EINVAL)
+		error = pthread_create(&server->thread, NULL, run, server);
+	pthread_attr_destroy(&attributes);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return -error;
+}
+
+static void free_server(struct hak_server *server)
+{
+	hak_service_free(&server->service);
+	hak_fd_close(server->endpoint.listener);
+	hak_endpoint_unlink(&server->endpoint);
+	hak_memory_unmap(server, sizeof(*server));
+}
+
+struct hak_server *hak_server_start(const struct hak_server_options *options, int *error, char *path, size_t size)
+{
+	struct hak_server *server = hak_memory_map(sizeof(*server), HAK_MEMORY_PRIVATE);
+	struct hak_proc_stat stat;
+
+	*error = -ENOMEM;
+	if (!server)
+		return NULL;
+	hak_proc_stat(&stat);
+	hak_service_init(&server->service);
+	server->service.dump_pattern = options->dump_pattern;
+	server->service.trace_groups = options->trace_groups;
+	server->service.trace_bytes = options->trace_bytes;
+	server->service.start_time = stat.start_time;
+	server->stuck_us = options->stuck_ms * 1000;
+	hak_copy_text(server->hakmem_dir, sizeof(server->hakmem_dir), options->hakmem_dir);
+	hak_copy_text(server->xdg_runtime_dir, sizeof(server->xdg_runtime_dir), options->xdg_runtime_dir);
+	*error = hak_endpoint_open(&server->endpoint, server->hakmem_dir, server->xdg_runtime_dir, stat.start_time);
+	if (path)
+		hak_copy_text(path, size, server->endpoint.path);
+	if (*error == 0)
+		*error = create_thread(server);
+	if (*error == 0)
+		return server;
+	free_server(server);
+	return NULL;
+}
+
+void hak_server_stop(struct hak_server *server)
+{
+	hak_store_relaxed(&server->stop, 1);
+	pthread_join(server->thread, NULL);
+	free_server(server);
+}
+
+void hak_server_unlink(const struct hak_server *server)
+{
+	hak_endpoint_unlink(&server->endpoint);
+}
