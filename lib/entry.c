@@ -6,6 +6,7 @@
 #include "init.h"
 #include "large.h"
 #include "os.h"
+#include "purge.h"
 #include "report.h"
 #include "stats.h"
 #include "thread.h"
@@ -97,7 +98,7 @@ void hak_free_slow(void *block)
 		if (HAK_UNLIKELY(cache->bins != hak_bins))
 			hak_store_relaxed(&hak_bins[bin].free_left, 0);
 	}
-	hak_pool_purge_due(PURGE_CALLS);
+	hak_purge_due(PURGE_CALLS);
 	if (!ok)
 		hak_report(HAK_REPORT_INVALID_FREE, block);
 	hak_thread_leave(cache);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "os.h"
+#include "purge.h"
 #include "settings.h"
 #include "shared_pool.h"
 #include "thread.h"
@@ -223,13 +224,13 @@ size_t hak_inspect_purge(void)
 	size_t bytes;
 
 	hak_depot_trim();
-	bytes = hak_pool_trim();
+	bytes = hak_purge_all();
 	hak_trace_flush();
 	return bytes;
 }
 
 void hak_inspect_purge_due(void)
 {
-	hak_pool_purge_due(UINT32_MAX);
+	hak_purge_due(UINT32_MAX);
 	hak_trace_flush();
 }

@@ -1,7 +1,276 @@
 #include "large.h"
 
+#include "empty_list.h"
+#include "lru.h"
+#include "os.h"
+#include "settings.h"
 #include "shared_pool.h"
+#include "stats.h"
 #include "trace.h"
+
+/* EMPTY large runs are kept for reuse up to this many slots (16 MiB); beyond it a freed run's pages go back at once. */
+#define LARGE_EMPTY_MAX 256
+
+/* ---- Runs, with the pool's lock held ---- */
+
+static void describe_run(uint32_t run, uint32_t slots)
+{
+	struct hak_slot *slot = hak_slot(run);
+
+	slot->span = slots;
+	slot->capacity = slot->used = slot->carved = 1;
+	hak_pool.large_slots += slots;
+}
+
+/* A longer EMPTY run than asked for is cut; its rest becomes UNUSED. */
+static uint32_t cut_empty_run(unsigned slots)
+{
+	for (unsigned n = slots + 1; n <= HAK_LARGE_RUN_MAX; n++) {
+		uint32_t run = hak_pool.kinds[HAK_KIND_OF_RUN(n)].head;
+
+		if (run == HAK_NO_SLOT)
+			continue;
+		hak_empty_reset(run);
+		hak_slots_activate(hak_slot_ss(run), hak_slot_place(run), slots, HAK_BIN_LARGE);
+		hak_slot(run)->kind = (uint8_t)HAK_KIND_OF_RUN(slots);
+		hak_pool.kinds[HAK_KIND_OF_RUN(slots)].active_slabs++;
+		return run;
+	}
+	return HAK_NO_SLOT;
+}
+
+static uint32_t acquire_run(unsigned slots, size_t alignment, bool *zero)
+{
+	unsigned kind = HAK_KIND_OF_RUN(slots);
+	unsigned align_slots = alignment > HAK_SLOT_BYTES ? (unsigned)(alignment >> HAK_SLOT_SHIFT) : 1;
+	uint32_t run = HAK_NO_SLOT;
+
+	/* A freed run of another length is preferred to fresh slots: its pages are there already. */
+	if (align_slots == 1 && hak_pool.kinds[kind].head == HAK_NO_SLOT)
+		run = cut_empty_run(slots);
+	if (run == HAK_NO_SLOT)
+		run = hak_pool_acquire(kind, slots, align_slots);
+	if (run == HAK_NO_SLOT)
+		return run;
+	describe_run(run, slots);
+	*zero = hak_pool_take_zero(run, slots);
+	return run;
+}
+
+/* SuperSlabs that alignment skipped: nothing was ever stored there, so they wait among the retired. */
+static void retire_skipped(uint32_t first, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		hak_ss_set_place(first + i, HAK_PLACE_RETIRED);
+}
+
+/* `count` SuperSlabs side by side that are out of use, the first aligned; lowest first. Members of the sets are visited, not the heap. */
+static uint32_t find_idle_superslabs(uint32_t count, size_t alignment)
+{
+	uint32_t start = 0, length = 0;
+	uint32_t lru = hak_set_next(HAK_SET_LRU, 0);
+	uint32_t retired = hak_set_next(HAK_SET_RETIRED, 0);
+
+	while (lru != HAK_NO_SUPERSLAB || retired != HAK_NO_SUPERSLAB) {
+		uint32_t index = lru < retired ? lru : retired;
+
+		if (length == 0 || index != start + length) {
+			start = index;
+			length = 0;
+		}
+		if (length == 0 && (hak_ss_address(index) & (alignment - 1)) != 0)
+			length = 0;
+		else if (++length == count)
+			return start;
+		if (lru == index)
+			lru = hak_set_next(HAK_SET_LRU, index + 1);
+		else
+			retired = hak_set_next(HAK_SET_RETIRED, index + 1);
+	}
+	return HAK_NO_SUPERSLAB;
+}
+
+/* Takes one idle SuperSlab into use for a large allocation; all its slots become ACTIVE. Returns whether it was zero. */
+static bool claim_whole(uint32_t index, bool first)
+{
+	struct hak_superslab *ss = hak_ss(index);
+
+	if (ss->place == HAK_PLACE_LRU)
+		hak_lru_take(index);
+	else
+		hak_stat_add(superslabs_created, 1);
+	hak_pool_enter_use(index);
+	hak_slots_activate(index, 0, HAK_SLOTS_PER_SS, HAK_BIN_LARGE);
+	for (unsigned i = 0; i < HAK_SLOTS_PER_SS && !first; i++)
+		ss->slots[i].distance = HAK_DISTANCE_FAR;
+	if (!first)
+		ss->slots[0].span = 0;
+	return hak_pool_take_zero(index * HAK_SLOTS_PER_SS, HAK_SLOTS_PER_SS);
+}
+
+static uint32_t acquire_superslabs(uint32_t count, uint32_t slots, size_t alignment, bool *zero)
+{
+	uint32_t skipped, skipped_count;
+	uint32_t index;
+
+	if (alignment < HAK_SS_BYTES)
+		alignment = HAK_SS_BYTES;
+	index = find_idle_superslabs(count, alignment);
+	if (index == HAK_NO_SUPERSLAB) {
+		index = hak_arena_take(count, alignment, &skipped, &skipped_count);
+		if (index == HAK_NO_SUPERSLAB)
+			return HAK_NO_SLOT;
+		retire_skipped(skipped, skipped_count);
+	}
+	*zero = true;
+	for (uint32_t i = 0; i < count; i++)
+		*zero &= claim_whole(index + i, i == 0);
+	describe_run(index * HAK_SLOTS_PER_SS, slots);
+	return index * HAK_SLOTS_PER_SS;
+}
+
+/* SuperSlabs of a large allocation leave use. Many at once would push everything else out of the LRU cache and cost a call each: they
+ * are retired together, with one call. */
+static void leave_use_whole(uint32_t index, uint32_t count)
+{
+	bool to_lru = count <= (hak_settings.ss_lru + 1) / 2;
+	bool purged = !to_lru && hak_os_purge(hak_ss_address(index), (size_t)count << HAK_SS_SHIFT);
+
+	if (!to_lru)
+		hak_trace_purge(hak_ss_address(index), (size_t)count << HAK_SS_SHIFT, purged);
+	for (uint32_t i = index; i < index + count; i++) {
+		hak_slots_reset(i, 0, HAK_SLOTS_PER_SS);
+		hak_pool.superslabs_in_use--;
+		if (purged)
+			hak_ss(i)->zero = ~0u;
+		if (to_lru)
+			hak_lru_push(i);
+		else
+			hak_ss_set_place(i, HAK_PLACE_RETIRED);
+	}
+}
+
+/* The part of a run from slot `first` on, within one SuperSlab, becomes UNUSED, its pages given back. */
+static void drop_slots(uint32_t index, unsigned first, unsigned count)
+{
+	hak_slots_reset(index, first, count);
+	hak_ss_purge(index, first, count);
+}
+
+static void release_run(uint32_t run)
+{
+	struct hak_slot *slot = hak_slot(run);
+	uint32_t index = hak_slot_ss(run);
+	uint32_t span = slot->span;
+
+	hak_stat_add(releases, 1);
+	hak_pool.large_slots -= span;
+	slot->used = 0;
+	if (span >= HAK_SLOTS_PER_SS) {
+		leave_use_whole(index, span / HAK_SLOTS_PER_SS);
+		return;
+	}
+	if (span > HAK_LARGE_RUN_MAX) {
+		drop_slots(index, hak_slot_place(run), span);
+	} else {
+		hak_pool.kinds[slot->kind].active_slabs--;
+		hak_slots_empty(index, hak_slot_place(run), span);
+		hak_empty_insert(run);
+		if (hak_pool.large_empty_slots > LARGE_EMPTY_MAX) {
+			hak_empty_reset(run);
+			hak_ss_purge(index, hak_slot_place(run), span);
+		}
+	}
+	hak_pool_leave_if_idle(index);
+}
+
+/* A run within a SuperSlab is counted under the kind of its length; one that outgrew half a SuperSlab under none. */
+static void rename_run(uint32_t run, uint32_t slots)
+{
+	struct hak_slot *slot = hak_slot(run);
+
+	if (slot->span <= HAK_LARGE_RUN_MAX)
+		hak_pool.kinds[HAK_KIND_OF_RUN(slot->span)].active_slabs--;
+	if (slots <= HAK_LARGE_RUN_MAX) {
+		slot->kind = (uint8_t)HAK_KIND_OF_RUN(slots);
+		hak_pool.kinds[slot->kind].active_slabs++;
+	}
+	slot->span = slots;
+}
+
+static void shrink_run(uint32_t run, uint32_t slots)
+{
+	struct hak_slot *slot = hak_slot(run);
+	uint32_t span = slot->span;
+	uint32_t index = hak_slot_ss(run);
+	uint32_t keep = (slots + HAK_SLOTS_PER_SS - 1) / HAK_SLOTS_PER_SS;
+
+	hak_pool.large_slots -= span - slots;
+	if (span > HAK_SLOTS_PER_SS && keep < span / HAK_SLOTS_PER_SS)
+		leave_use_whole(index + keep, span / HAK_SLOTS_PER_SS - keep);
+	if (keep > 1) {
+		hak_pool.large_slots += keep * HAK_SLOTS_PER_SS - slots;
+		slot->span = keep * HAK_SLOTS_PER_SS;
+		return;
+	}
+	if (span > HAK_SLOTS_PER_SS)
+		slot->span = span = HAK_SLOTS_PER_SS;
+	if (slots < span) {
+		rename_run(run, slots);
+		drop_slots(index, hak_slot_place(run) + slots, span - slots);
+	}
+}
+
+static bool extend_within(uint32_t run, uint32_t slots)
+{
+	struct hak_slot *slot = hak_slot(run);
+	uint32_t index = hak_slot_ss(run);
+	unsigned end = hak_slot_place(run) + slot->span;
+	unsigned more = slots - slot->span;
+	struct hak_superslab *ss = hak_ss(index);
+	uint32_t mask = hak_slot_mask(end, more);
+
+	if (end + more > HAK_SLOTS_PER_SS || (ss->unused & mask) != mask)
+		return false;
+	hak_pool_take_zero(index * HAK_SLOTS_PER_SS + end, more);
+	hak_slots_activate(index, end, more, HAK_BIN_LARGE);
+	for (unsigned i = end; i < end + more; i++)
+		ss->slots[i].distance = (uint8_t)(i - hak_slot_place(run));
+	ss->slots[end].span = 0;
+	hak_pool.large_slots += more;
+	rename_run(run, slots);
+	return true;
+}
+
+static bool extend_run(uint32_t run, uint32_t slots)
+{
+	struct hak_slot *slot = hak_slot(run);
+	uint32_t have = slot->span / HAK_SLOTS_PER_SS;
+	uint32_t want = (slots + HAK_SLOTS_PER_SS - 1) / HAK_SLOTS_PER_SS;
+	uint32_t next = hak_slot_ss(run) + have;
+	uint32_t free = 0;
+	uint32_t skipped, skipped_count;
+
+	if (slot->span % HAK_SLOTS_PER_SS != 0)
+		return extend_within(run, slots);
+	while (free < want - have && next + free < hak_arena_taken() &&
+	       (hak_set_has(HAK_SET_LRU, next + free) || hak_set_has(HAK_SET_RETIRED, next + free)))
+		free++;
+	if (free < want - have) {
+		/* Fresh ones follow only if nothing in use lies between. */
+		if (next + free != hak_arena_taken())
+			return false;
+		if (hak_arena_take(want - have - free, HAK_SS_BYTES, &skipped, &skipped_count) == HAK_NO_SUPERSLAB)
+			return false;
+	}
+	for (uint32_t i = next; i < next + want - have; i++)
+		claim_whole(i, false);
+	hak_pool.large_slots += (want - have) * HAK_SLOTS_PER_SS;
+	slot->span = want * HAK_SLOTS_PER_SS;
+	return true;
+}
+
+/* ---- Blocks ---- */
 
 /* The first slot of the live run that starts at `block`, HAK_NO_SLOT if none does. The pool's lock is held. */
 static uint32_t find_run(const void *block)
@@ -31,9 +300,9 @@ void *hak_large_alloc(size_t bytes, size_t alignment, bool *zero)
 		return NULL;
 	hak_lock_acquire(&hak_pool.lock);
 	if (slots <= HAK_LARGE_RUN_MAX && alignment <= HAK_SS_BYTES / 2)
-		run = hak_pool_acquire_run((unsigned)slots, alignment, zero);
+		run = acquire_run((unsigned)slots, alignment, zero);
 	else
-		run = hak_pool_acquire_superslabs((uint32_t)superslabs, (uint32_t)superslabs * HAK_SLOTS_PER_SS, alignment, zero);
+		run = acquire_superslabs((uint32_t)superslabs, (uint32_t)superslabs * HAK_SLOTS_PER_SS, alignment, zero);
 	if (run != HAK_NO_SLOT) {
 		block = (void *)hak_slot_address(run);
 		hak_pool.large_allocs++;
@@ -52,7 +321,7 @@ bool hak_large_free(void *block)
 	if (run != HAK_NO_SLOT) {
 		hak_trace_large_free((uintptr_t)block, hak_slot(run)->span);
 		hak_pool.large_frees++;
-		hak_pool_release_run(run);
+		release_run(run);
 	}
 	hak_lock_release(&hak_pool.lock);
 	return run != HAK_NO_SLOT;
@@ -71,9 +340,9 @@ bool hak_large_resize(void *block, size_t bytes)
 
 		ok = true;
 		if (slots < span)
-			hak_pool_shrink_run(run, (uint32_t)slots);
+			shrink_run(run, (uint32_t)slots);
 		else if (slots > span)
-			ok = slots < HAK_NO_SLOT / 2 && hak_pool_extend_run(run, (uint32_t)slots);
+			ok = slots < HAK_NO_SLOT / 2 && extend_run(run, (uint32_t)slots);
 	}
 	hak_lock_release(&hak_pool.lock);
 	return ok;

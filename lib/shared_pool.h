@@ -53,27 +53,21 @@ uint32_t hak_pool_acquire_slab(unsigned class);
 /* Takes back a slab none of whose blocks is handed out, and which is on no list. Takes the pool's lock. */
 void hak_pool_release_slab(uint32_t slab, enum hak_release_cause cause);
 
-/* A run of `slots` <= HAK_LARGE_RUN_MAX slots in one SuperSlab, its address a multiple of `alignment` bytes (a power of two of at most
- * HAK_SS_BYTES / 2). *zero says whether its bytes are known to be zero. HAK_NO_SLOT if memory is out. The pool's lock is held. */
-uint32_t hak_pool_acquire_run(unsigned slots, size_t alignment, bool *zero);
+/* For the modules that share the pool's lock, which the caller of these holds: */
 
-/* `count` whole SuperSlabs side by side for one large allocation of `slots` slots. Likewise. */
-uint32_t hak_pool_acquire_superslabs(uint32_t count, uint32_t slots, size_t alignment, bool *zero);
+/* Acquires `slots` slots for `kind` by the three stages, at a multiple of `alignment` slots. Returns the first, HAK_NO_SLOT if memory is out. */
+uint32_t hak_pool_acquire(unsigned kind, unsigned slots, unsigned alignment);
 
-/* Takes a large run of either form back. The pool's lock is held. */
-void hak_pool_release_run(uint32_t run);
+/* A SuperSlab comes into use; its slots are all UNUSED still. */
+void hak_pool_enter_use(uint32_t index);
 
-/* Gives up the last slots of a large run, so that `slots` remain. The pool's lock is held. */
-void hak_pool_shrink_run(uint32_t run, uint32_t slots);
+/* After a release: a SuperSlab without an ACTIVE slot leaves use for the LRU cache; its EMPTY slabs leave their lists and become UNUSED. */
+void hak_pool_leave_if_idle(uint32_t index);
 
-/* Makes a large run longer in place; returns false, changing nothing, where the slots behind it are taken. The pool's lock is held. */
-bool hak_pool_extend_run(uint32_t run, uint32_t slots);
+/* Slots of SuperSlab `index` that nobody needs: the UNUSED ones, and the EMPTY ones that have been so for `idle_ms`. */
+uint32_t hak_pool_convertible(uint32_t index, uint32_t now, uint32_t idle_ms);
 
-/* Returns what is due to the system: SuperSlabs that are too old for the LRU cache, pages of cached SuperSlabs and of EMPTY slots that have been
- * idle for the purge delay. Cheap when nothing is due. Takes the pool's lock. Not more than `calls` purging system calls. */
-void hak_pool_purge_due(unsigned calls);
-
-/* Returns all idle memory whatever its age: empties the LRU cache, purges EMPTY slots. Returns the bytes purged. Takes the lock. */
-size_t hak_pool_trim(void);
+/* Says whether the slots' bytes are known to be zero, and forgets it: they are about to be used. */
+bool hak_pool_take_zero(uint32_t run, unsigned slots);
 
 #endif

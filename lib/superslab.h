@@ -103,6 +103,17 @@ HAK_INLINE struct hak_slot *hak_slot(uint32_t slot)
 	return &hak_superslabs[slot / HAK_SLOTS_PER_SS].slots[slot % HAK_SLOTS_PER_SS];
 }
 
+/* A slot number's SuperSlab, and its place in that. */
+HAK_INLINE uint32_t hak_slot_ss(uint32_t slot)
+{
+	return slot / HAK_SLOTS_PER_SS;
+}
+
+HAK_INLINE unsigned hak_slot_place(uint32_t slot)
+{
+	return slot % HAK_SLOTS_PER_SS;
+}
+
 /* The block bits of the slab whose first slot is `slot`. */
 HAK_INLINE uint64_t *hak_block_bits(uint32_t slot)
 {
