@@ -15,8 +15,15 @@
 #define hak_and_relaxed(p, v) __atomic_fetch_and((p), (v), __ATOMIC_RELAXED)
 #define hak_exchange_acquire(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE)
 #define hak_exchange_release(p, v) __atomic_exchange_n((p), (v), __ATOMIC_RELEASE)
+/* TSan doesn't model fences, and gcc warns of each; what they order are relaxed atomics, which it does not report. In its builds they only keep
+ * the compiler in order. */
+#if HAK_TSAN
+#define hak_fence_acquire() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+#define hak_fence_release() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+#else
 #define hak_fence_acquire() __atomic_thread_fence(__ATOMIC_ACQUIRE)
 #define hak_fence_release() __atomic_thread_fence(__ATOMIC_RELEASE)
+#endif
 
 /* Strong compare-and-swap, acquire on success: takes a lock or claims a once-only duty. */
 HAK_INLINE bool hak_cas_acquire_u32(uint32_t *p, uint32_t *expected, uint32_t desired)
