@@ -275,6 +275,22 @@ void hak_cache_flush(struct hak_cache *cache, enum hak_release_cause cause)
 		flush_bin(cache, bin, cause);
 }
 
+void hak_cache_recount(struct hak_cache *cache)
+{
+	for (unsigned bin = HAK_BIN_OF_CLASS(0); bin < HAK_BIN_LARGE; bin++) {
+		struct hak_block *block = cache->bins[bin].head;
+		uint32_t length = 0;
+
+		settle(cache, bin);
+		/* At most one more or less than the countdowns say; a link that leads out of the class's slots ends the list. */
+		while (block && length <= cache->classes[bin].length && hak_bin_of_address(block) == bin) {
+			length++;
+			block = block->next;
+		}
+		hak_store_relaxed(&cache->classes[bin].length, length);
+	}
+}
+
 void hak_cache_init(struct hak_cache *cache, struct hak_bin *bins)
 {
 	cache->bins = bins;

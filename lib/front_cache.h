@@ -103,6 +103,9 @@ void hak_cache_free(struct hak_cache *cache, unsigned bin, void *block);
 void hak_cache_count_large(struct hak_cache *cache, bool alloc);
 /* Gives every block to the depot. */
 void hak_cache_flush(struct hak_cache *cache, enum hak_release_cause cause);
+/* Counts the hot lists of a cache whose owner vanished, perhaps between a countdown and the push or pop that follows it, so that their lengths
+ * can be relied on again. */
+void hak_cache_recount(struct hak_cache *cache);
 /* Readies an all-zero cache whose hot parts are `bins`. */
 void hak_cache_init(struct hak_cache *cache, struct hak_bin *bins);
 

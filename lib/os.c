@@ -127,9 +127,18 @@ uint64_t hak_os_clock_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+static HAK_TLS int32_t tid_mine;
+
 int32_t hak_os_tid(void)
 {
-	return (int32_t)syscall(SYS_gettid);
+	if (!tid_mine)
+		tid_mine = (int32_t)syscall(SYS_gettid);
+	return tid_mine;
+}
+
+void hak_os_fork_child(void)
+{
+	tid_mine = 0;
 }
 
 uint64_t hak_os_random(void)

@@ -35,8 +35,10 @@ uint32_t hak_os_clock_ms(void);
 /* Nanoseconds of CLOCK_MONOTONIC. */
 uint64_t hak_os_clock_ns(void);
 
-/* The calling thread's kernel id. */
+/* The calling thread's kernel id, asked for once a thread. */
 int32_t hak_os_tid(void);
+/* In a child of fork: the thread has another id. */
+void hak_os_fork_child(void);
 
 /* A number that differs from run to run, from the kernel's start-up gift (AT_RANDOM). */
 uint64_t hak_os_random(void);

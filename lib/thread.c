@@ -275,6 +275,7 @@ static void adopt_vanished(struct hak_thread *thread)
 	hak_lock_release(&hak_threads.lock);
 	if (!halfway) {
 		hak_cache_begin(&thread->cache);
+		hak_cache_recount(&thread->cache);
 		hak_cache_flush(&thread->cache, HAK_RELEASE_THREAD_EXIT);
 		hak_cache_end(&thread->cache);
 	}
@@ -290,6 +291,7 @@ static void fork_child(void)
 	struct hak_thread *thread, *next;
 
 	fork_unlock();
+	hak_os_fork_child();
 	if (sink && sink->fork_child)
 		sink->fork_child();
 	if (thread_mine)
