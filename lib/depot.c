@@ -224,7 +224,7 @@ struct hak_batch hak_depot_fetch(unsigned class, uint32_t want)
 		if (depot->idle_batches > depot->batches)
 			depot->idle_batches = depot->batches;
 	}
-	while (batch.length < want / 2) {
+	while (batch.length == 0 || batch.length < want / 2) {
 		uint32_t slab = pick_slab(depot);
 
 		if (slab == HAK_NO_SLOT)

@@ -10,6 +10,7 @@
 /* A class's cache behind the hot list holds at most this, and the hot list about one batch. */
 #define CLASS_BYTES (256u << 10)
 #define LIMIT_AT_START 2
+#define FIRST_FETCH_BYTES 4096u
 #define READ_TRIES 1000
 
 HAK_TLS struct hak_bin hak_bins[HAK_BIN_COUNT];
@@ -80,6 +81,14 @@ static uint32_t limit_max(unsigned bin)
 	return fit > HAK_CACHE_BATCHES ? HAK_CACHE_BATCHES : fit < 1 ? 1 : fit;
 }
 
+/* A thread's first refill of a class: a page's worth. */
+static uint8_t first_fetch(unsigned bin)
+{
+	uint32_t fit = FIRST_FETCH_BYTES / class_of(bin)->block_bytes;
+
+	return (uint8_t)(fit < 1 ? 1 : fit > class_of(bin)->batch ? class_of(bin)->batch : fit);
+}
+
 /* ---- Refilling ---- */
 
 static struct hak_batch take_batch(struct hak_cache *cache, unsigned bin)
@@ -119,7 +128,9 @@ static void refill(struct hak_cache *cache, unsigned bin)
 	if (class->batches) {
 		batch = take_batch(cache, bin);
 	} else {
-		batch = hak_depot_fetch(HAK_CLASS_OF_BIN(bin), class_of(bin)->batch);
+		/* Every block of a batch is written to, so a thread that wants a few must not pay for a whole one. */
+		batch = hak_depot_fetch(HAK_CLASS_OF_BIN(bin), class->fetch);
+		class->fetch = (uint8_t)(class->fetch * 2u < class_of(bin)->batch ? class->fetch * 2u : class_of(bin)->batch);
 		/* A cache that has to go to the depot is too small for its thread's swings. */
 		if (class->limit < limit_max(bin))
 			class->limit++;
@@ -297,6 +308,7 @@ void hak_cache_init(struct hak_cache *cache, struct hak_bin *bins)
 	cache->drain_epoch = hak_load_relaxed(&drain_epoch);
 	for (unsigned bin = HAK_BIN_OF_CLASS(0); bin < HAK_BIN_LARGE; bin++) {
 		cache->classes[bin].limit = LIMIT_AT_START < limit_max(bin) ? LIMIT_AT_START : (uint8_t)limit_max(bin);
+		cache->classes[bin].fetch = first_fetch(bin);
 		cache->classes[bin].drain_at = drain_interval(bin);
 		arm(cache, bin);
 	}

@@ -67,6 +67,7 @@ struct hak_cache_class {
 	uint8_t batches;
 	uint8_t low_water;             /* fewest batches since the last drain */
 	uint8_t limit;                 /* batches this thread may keep: grows with demand */
+	uint8_t fetch;                 /* blocks to ask the depot for next: grows with demand up to a batch */
 	struct hak_batch batch[HAK_CACHE_BATCHES]; /* a stack: the coldest first */
 };
 

@@ -2,9 +2,9 @@
 
 #include "atomic.h"
 
-/* Blocks that travel between caches together: 32, or what fits a slot of the bigger classes, at least two so that a cache can give
- * and keep. 32 is where others' measurements level off; batches of 64 lost again. */
-#define BATCH_MAX 32
+/* Blocks that travel between caches together: 64, or what fits a slot of the bigger classes, at least two so that a cache can give and keep.
+ * README.md has the figures for 32, 64 and 128. */
+#define BATCH_MAX 64
 #define BATCH(bytes) (HAK_SLOT_BYTES / (bytes) < BATCH_MAX ? HAK_SLOT_BYTES / (bytes) : BATCH_MAX)
 #define RECIPROCAL(bytes) ((((uint64_t)1 << 40) + (bytes)-1) / (bytes))
 
