@@ -13,6 +13,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /* The malloc family under its own names, with libc's contracts: 16-byte alignment, NULL and errno = ENOMEM when memory runs out or
  * the size is above PTRDIFF_MAX, malloc(0) gives a unique block, realloc(p, 0) frees and returns NULL, free(NULL) does nothing,
@@ -54,6 +55,7 @@ const char *hak_version(void);
 const char *hak_audit_all(void);
 #endif
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif
