@@ -1,0 +1,191 @@
+#!/usr/bin/env bash
+# build.sh: set up, build, show and test HAKMEM. `./build.sh help` says what it does.
+#
+# It installs what is missing from Debian's or Ubuntu's packages, and says so first. Everything it builds goes to out/.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
+export LC_ALL=C.UTF-8
+
+usage() {
+	cat <<'TXT'
+Usage: ./build.sh COMMAND
+
+  demo      build, then watch a real program (python3) run on HAKMEM: a live screen on a terminal, text frames without one
+  test      build in every configuration (gcc, clang, ASan+UBSan, TSan) and run all tests; the last line counts them
+  TARGET    build one CMake target into out/release/, for instance
+              hakmem                        libhakmem.so, which programs preload
+              hakmem-top                    the viewer
+              bench_random_mixed_hakmem     the benchmark, linked with HAKMEM
+              bench_random_mixed_system     the same without
+              all                           everything but the tests
+  help      this text
+
+Packages that are missing are installed with apt-get; without root they are listed instead and nothing is done.
+TXT
+}
+
+say() { printf 'build.sh: %s\n' "$*"; }
+die() { printf 'build.sh: %s\n' "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+header() { local d; for d in /usr/include /usr/include/*-linux-gnu /usr/local/include; do [ -e "$d/$1" ] && return; done; return 1; }
+module() { have pkg-config && pkg-config --exists "$1"; }
+have_redis() { have redis-server || have redis-check-rdb; }
+have_jsonschema() { [ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import jsonschema' 2>/dev/null; }
+
+# What each purpose needs: a probe that succeeds if it is there, and the package it comes from. redis-tools holds the server's
+# binary too, without the service that the package redis-server would start.
+build_needs='
+have cmake            | cmake
+have ninja            | ninja-build
+have gcc              | gcc
+have g++              | g++
+header stdlib.h       | libc6-dev
+have pkg-config       | pkg-config
+module libcjson       | libcjson-dev
+module ncursesw       | libncurses-dev
+header sys/sdt.h      | systemtap-sdt-dev
+'
+demo_needs='
+test -x /usr/bin/python3 | python3
+'
+test_needs='
+test -x /usr/bin/python3 | python3
+module cunit          | libcunit1-dev
+have_jsonschema       | python3-jsonschema
+have clang            | clang
+have git              | git
+have jq               | jq
+have perl             | perl
+have redis-benchmark  | redis-tools
+have_redis            | redis-tools
+have readelf          | binutils
+have setarch          | util-linux
+have socat            | socat
+have sqlite3          | sqlite3
+have strace           | strace
+have tmux             | tmux
+have node             | nodejs
+'
+
+# Prints the packages of the list $1 whose probe fails.
+missing_packages() {
+	local probe package
+	while IFS='|' read -r probe package; do
+		[ -n "${probe// /}" ] || continue
+		$probe >/dev/null 2>&1 || printf '%s\n' "${package// /}"
+	done <<<"$1" | sort -u
+}
+
+# Makes sure that everything of the lists given is there, or stops.
+need() {
+	local missing
+	missing=$(missing_packages "$*" | tr '\n' ' ')
+	missing=${missing% }
+	[ -n "$missing" ] || return 0
+	local update='apt-get update'
+	local install="apt-get install -y --no-install-recommends $missing"
+	have apt-get || die "missing: $missing (names of Debian packages). This is no Debian or Ubuntu: please install them by hand."
+	if [ "$(id -u)" -ne 0 ]; then
+		printf 'build.sh: missing packages: %s\nAs root, run:\n  %s && %s\n' "$missing" "$update" "$install" >&2
+		exit 1
+	fi
+	say "installing missing packages: $missing"
+	export DEBIAN_FRONTEND=noninteractive
+	$update >/dev/null || die "apt-get update failed"
+	$install >/dev/null </dev/null || die "apt-get install failed: $install"
+	missing=$(missing_packages "$*" | tr '\n' ' ')
+	[ -z "$missing" ] || die "still missing after installation: $missing"
+}
+
+# Configures build directory $1 with the CMake options that follow. A directory that was configured for another place (a checkout
+# that was moved or copied) is made anew, because CMake refuses it.
+configure() {
+	local dir=$1 log status
+	shift
+	if [ -e "$dir/CMakeCache.txt" ] && ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$PWD" "$dir/CMakeCache.txt"; then
+		say "$dir belongs to another checkout: making it anew"
+		rm -rf "$dir"
+	fi
+	local generator=()
+	[ -e "$dir/CMakeCache.txt" ] || generator=(-G Ninja)
+	log=$(cmake -S . -B "$dir" "${generator[@]}" "$@" 2>&1)
+	status=$?
+	[ $status -eq 0 ] || printf '%s\n' "$log" >&2
+	return $status
+}
+
+# Builds the targets $2… in build directory $1.
+compile() {
+	local dir=$1 target targets=()
+	shift
+	for target in "$@"; do targets+=(--target "$target"); done
+	cmake --build "$dir" -j "$(nproc)" "${targets[@]}"
+}
+
+release() {
+	configure out/release -DCMAKE_BUILD_TYPE=Release && compile out/release "$@"
+}
+
+demo() {
+	need "$build_needs" "$demo_needs"
+	release all || die "the build failed"
+	export PYTHONMALLOC=malloc # or CPython would serve small objects from arenas of its own
+	# Frames of text where no screen can be driven: input or output is no terminal, or it can't move the cursor.
+	if [ -t 0 ] && [ -t 1 ] && [ "${TERM:-dumb}" != dumb ]; then
+		exec ./out/release/hakmem-top -- /usr/bin/python3 tests/demo/phases.py 120
+	fi
+	./out/release/hakmem-top -b -n 6 -d 1 -- /usr/bin/python3 tests/demo/phases.py 8
+}
+
+# TSan of older compilers can't place its shadow where the kernel randomises addresses widely; the tests run without that, where it
+# may be switched off.
+run_tests() {
+	local dir=$1 report=$2 wrapper=()
+	shift 2
+	setarch "$(uname -m)" -R true 2>/dev/null && wrapper=(setarch "$(uname -m)" -R)
+	rm -f "$report"
+	"${wrapper[@]}" ctest --test-dir "$dir" -j "$(nproc)" --output-on-failure --no-tests=error --output-junit "$report" "$@"
+}
+
+# One configuration of the test run: name, build directory, what to build, whether to run its tests; then CMake options. Its
+# outcome goes to out/results/NAME.xml or, for a build that failed, NAME.failed.
+test_configuration() {
+	local name=$1 target=$2 run=$3 results=$PWD/out/results
+	shift 3
+	say "configuration $name: building"
+	if ! configure "out/$name" "$@" || ! compile "out/$name" $target; then
+		printf 'the build of configuration %s failed\n' "$name" >"$results/$name.failed"
+		return
+	fi
+	[ "$run" = run ] || { printf 'the build of configuration %s\n' "$name" >"$results/$name.built"; return; }
+	say "configuration $name: running its tests"
+	run_tests "out/$name" "$results/$name.xml"
+	[ -s "$results/$name.xml" ] || printf 'ctest made no report in configuration %s\n' "$name" >"$results/$name.failed"
+}
+
+test_all() {
+	need "$build_needs" "$test_needs"
+	rm -rf out/results
+	mkdir -p out/results
+	local strict=-DCMAKE_COMPILE_WARNING_AS_ERROR=ON
+	local sanitized=(-DCMAKE_BUILD_TYPE=Debug $strict)
+	test_configuration release "all tests" run -DCMAKE_BUILD_TYPE=Release
+	test_configuration asan tests run "${sanitized[@]}" -DHAKMEM_SANITIZE=address,undefined
+	test_configuration tsan tests run "${sanitized[@]}" -DHAKMEM_SANITIZE=thread
+	test_configuration gcc-strict all build -DCMAKE_BUILD_TYPE=Release $strict
+	test_configuration untraced hakmem build -DCMAKE_BUILD_TYPE=Release $strict -DHAKMEM_TRACE=OFF
+	test_configuration clang "all tests" build -DCMAKE_BUILD_TYPE=Release $strict -DCMAKE_C_COMPILER=clang \
+		-DCMAKE_CXX_COMPILER=clang++
+	/usr/bin/python3 tests/summary.py out/results
+}
+
+case "${1:-help}" in
+help | -h | --help) usage ;;
+demo) demo ;;
+test) test_all ;;
+-*) usage >&2; exit 2 ;;
+*)
+	need "$build_needs"
+	release "$@"
+	;;
+esac

@@ -1,0 +1,102 @@
+"""A plain client of an endpoint, for the tests: it sends lines and reads JSON, and finds a program's socket."""
+import json
+import os
+import pathlib
+import socket
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
+from support import fail  # noqa: E402
+
+PATIENCE = 30  # seconds that anything may take before a test gives up
+
+
+def eventually(condition, what):
+    """Polls until condition() is true, and returns its value."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            fail(f"after {PATIENCE} s still not: {what}")
+        time.sleep(0.005)
+
+
+def start_time(pid):
+    """Field 22 of /proc/PID/stat, None for a process that is gone."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return int(text[text.rindex(")") + 2:].split()[19])
+
+
+def socket_path(directory, pid):
+    return pathlib.Path(directory) / f"{pid}-{start_time(pid)}.sock"
+
+
+class Client:
+    """A connection. Its greeting is read at once."""
+
+    def __init__(self, path, greeting=True):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(PATIENCE)
+        self.socket.connect(str(path))
+        self.pending = b""
+        self.hello = self.read() if greeting else None
+
+    def send(self, line):
+        self.socket.sendall((line + "\n").encode())
+
+    def read(self):
+        """The next message; None where the connection ends."""
+        while b"\n" not in self.pending:
+            try:
+                got = self.socket.recv(1 << 16)
+            except ConnectionResetError:
+                got = b""
+            if not got:
+                if self.pending:
+                    fail(f"the connection ended inside a message: {self.pending[:100]!r}")
+                return None
+            self.pending += got
+        line, self.pending = self.pending.split(b"\n", 1)
+        return json.loads(line)
+
+    def ask(self, line):
+        self.send(line)
+        return self.read()
+
+    def close(self):
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def connect(directory, pid):
+    """Waits for a program's socket and connects."""
+    def attempt():
+        if start_time(pid) is None:
+            fail(f"the program {pid} ended before it could be looked into")
+        try:
+            return Client(socket_path(directory, pid))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return None
+    return eventually(attempt, f"an endpoint of process {pid} in {directory}")
+
+
+def descriptors(pid):
+    """What a process has open, by number."""
+    opened = {}
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            opened[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+        except FileNotFoundError:
+            pass
+    return opened

@@ -1,0 +1,131 @@
+/* Fork from a process whose other threads allocate without pause: every child finds the heap whole, allocates, frees blocks of the
+ * parent's threads, forks again, and exits. vfork and _Fork, which run no handlers, must not harm the parent. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+
+#define THREADS 3
+#define FORKS 150
+#define PLACES 256
+
+static atomic_bool stop;
+static atomic_ulong rounds[THREADS];
+
+static size_t size_of(unsigned r)
+{
+	return r % 64 == 0 ? 70000 + r % 300000 : 16 + r % 2000;
+}
+
+static void churn(unsigned seed, unsigned count, unsigned char mark)
+{
+	unsigned char *blocks[PLACES] = {0};
+	size_t sizes[PLACES] = {0};
+	for (unsigned i = 0; i < count; i++) {
+		seed = seed * 1664525u + 1013904223u;
+		unsigned place = seed >> 8 & (PLACES - 1);
+		if (blocks[place] != NULL) {
+			CHECK(blocks[place][0] == mark && blocks[place][sizes[place] - 1] == mark);
+			free(blocks[place]);
+			blocks[place] = NULL;
+		} else {
+			sizes[place] = size_of(seed >> 12);
+			blocks[place] = malloc(sizes[place]);
+			CHECK(blocks[place] != NULL);
+			blocks[place][0] = blocks[place][sizes[place] - 1] = mark;
+		}
+	}
+	for (unsigned place = 0; place < PLACES; place++)
+		free(blocks[place]);
+}
+
+static void *allocate_without_pause(void *argument)
+{
+	uintptr_t index = (uintptr_t)argument;
+	while (!atomic_load(&stop)) {
+		churn((unsigned)index + 1, 500, (unsigned char)(index + 1));
+		atomic_fetch_add(&rounds[index], 1);
+	}
+	return NULL;
+}
+
+static void *churn_once(void *argument)
+{
+	churn(99, 500, 9);
+	return argument;
+}
+
+static void expect_exit(pid_t child, int expected)
+{
+	int status;
+	CHECK(child > 0 && waitpid(child, &status, 0) == child);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == expected);
+}
+
+static void child(int number, char *inherited)
+{
+	pthread_t thread;
+	alarm(60); /* a lock that was left taken shows as a signal, not as a test that never ends */
+	CHECK(strcmp(inherited, "from the parent") == 0);
+	free(inherited);
+	churn((unsigned)number, 1500, 7);
+	CHECK(pthread_create(&thread, NULL, churn_once, NULL) == 0 && pthread_join(thread, NULL) == 0);
+	if (number % 10 == 0) {
+		pid_t grandchild = fork();
+		if (grandchild == 0) {
+			churn(5, 500, 5);
+			exit(3);
+		}
+		expect_exit(grandchild, 3);
+	}
+	exit(number % 100);
+}
+
+static void fork_children(void)
+{
+	for (int i = 0; i < FORKS; i++) {
+		char *inherited = strdup("from the parent");
+		pid_t pid = fork();
+		if (pid == 0)
+			child(i, inherited);
+		free(inherited);
+		expect_exit(pid, i % 100);
+	}
+}
+
+static void fork_without_handlers(void)
+{
+	for (int i = 0; i < 30; i++) {
+		pid_t pid = _Fork();
+		if (pid == 0)
+			_exit(4);
+		expect_exit(pid, 4);
+		pid = vfork();
+		if (pid == 0) {
+			execl("/bin/true", "true", (char *)NULL);
+			_exit(5);
+		}
+		expect_exit(pid, 0);
+	}
+}
+
+int main(void)
+{
+	pthread_t threads[THREADS];
+	for (uintptr_t i = 0; i < THREADS; i++)
+		CHECK(pthread_create(&threads[i], NULL, allocate_without_pause, (void *)i) == 0);
+	fork_children();
+	fork_without_handlers();
+	atomic_store(&stop, true);
+	for (int i = 0; i < THREADS; i++) {
+		CHECK(pthread_join(threads[i], NULL) == 0);
+		CHECK(atomic_load(&rounds[i]) > 0);
+	}
+	puts("forks are safe");
+	return 0;
+}

@@ -1,0 +1,20 @@
+#!/usr/bin/python3
+"""own.py PROGRAM [core|linked]: one of our own test programs, with libhakmem.so preloaded; or with libhakmem-core.so; or as it is,
+because libhakmem.a is linked into it. It must end well, and say nothing on stderr."""
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from support import CORE_LIBRARY, LIBRARY, check, equal, program, run
+
+LIBRARIES = {"preload": LIBRARY, "core": CORE_LIBRARY, "linked": None}
+
+
+def main():
+    how = sys.argv[2] if len(sys.argv) > 2 else "preload"
+    result = run([program(sys.argv[1])], library=LIBRARIES[how], timeout=280)
+    equal(result.stderr, "", "messages")
+    check(result.stdout.strip(), "the program said nothing")
+
+
+main()

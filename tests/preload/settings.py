@@ -1,0 +1,81 @@
+#!/usr/bin/python3
+"""settings.py CASE: the environment variables as a user sets them."""
+import os
+import pathlib
+import re
+import shutil
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from support import BENCH, LIBRARY, SOURCE, Folder, check, equal, run, skip
+
+RUN = ["2000", "256", "42"]
+
+
+def variables():
+    """name → (range, default) of lib's and introspect's tables, as env.md tells them."""
+    rows = {}
+    for line in (SOURCE / "env.md").read_text().splitlines():
+        match = re.match(r"\| `(HAKMEM_\w+)` \| (.*?) \| (.*?) \|", line)
+        if match:
+            rows[match[1]] = match[2].strip("`")
+    return rows
+
+
+def bad_values():
+    """One line that names the variable, the range and the default; and the program runs on with the default."""
+    cases = {
+        "HAKMEM_SS_PREWARM=lots": "(0 to 4096); using the default 0",
+        "HAKMEM_SS_PREWARM=4097": "(0 to 4096); using the default 0",
+        "HAKMEM_SS_PREWARM=": "(0 to 4096); using the default 0",
+        "HAKMEM_SS_SHARED=yes": "(0 or 1); using the default 1",
+        "HAKMEM_CACHE_BYTES=1K": "(64K to 1G); using the default 2M",
+        "HAKMEM_CACHE_BYTES=2X": "(64K to 1G); using the default 2M",
+        "HAKMEM_RESERVE=5T": "(64M to 4T); using the default 1T",
+        "HAKMEM_SS_LRU_AGE_MS=-1": "(0 to 86400000); using the default 10000",
+    }
+    for setting, rest in cases.items():
+        name, value = setting.split("=", 1)
+        result = run([BENCH, *RUN], env={name: value})
+        equal(result.stderr, f"hakmem: {setting} is not valid {rest}\n", f"complaint about {setting}")
+        check(result.stdout.startswith("Throughput = "), "the program did not run on")
+        result = run(["/bin/true"], library=LIBRARY, env={name: value})
+        equal(result.stderr, f"hakmem: {setting} is not valid {rest}\n", f"complaint about {setting}, preloaded")
+
+
+def good_values():
+    """Every variable's default, said aloud, is accepted without a word; and so is each one's other end."""
+    rows = variables()
+    check(len(rows) >= 15, "env.md has too few variables")
+    quiet = {name: default for name, default in rows.items() if default not in ("", "(none)")}
+    check(len(quiet) >= 14, "env.md has too few defaults")
+    equal(run([BENCH, *RUN], env=quiet).stderr, "", "complaints about the defaults")
+    for setting in ("HAKMEM_RESERVE=64M", "HAKMEM_RESERVE=1g", "HAKMEM_CACHE_BYTES=64K", "HAKMEM_SS_LRU=0", "HAKMEM_SS_FREE_LIST=0",
+                    "HAKMEM_SS_PREWARM=16", "HAKMEM_TINY_SLL_DRAIN_INTERVAL=16", "HAKMEM_PURGE_DELAY_MS=0"):
+        name, value = setting.split("=")
+        equal(run([BENCH, "200000", "4096", "7"], env={name: value}).stderr, "", f"complaints about {setting}")
+
+
+def setuid():
+    """A setuid program takes nothing from its caller's environment: the linked benchmark, owned by another user, prints no line."""
+    if os.geteuid() != 0:
+        skip("needs root, to make a setuid copy of a program")
+    with Folder() as folder:
+        folder.chmod(0o755)
+        copy = folder / "bench"
+        shutil.copy(BENCH, copy)
+        os.chown(copy, 65534, 65534)
+        copy.chmod(0o4755)
+        if os.statvfs(folder).f_flag & os.ST_NOSUID:
+            skip(f"{folder.parent} is mounted nosuid")
+        env = {"HAKMEM_SS_ACQUIRE_DEBUG": 1, "HAKMEM_SS_PREWARM": "lots", "HAKMEM_INTROSPECT": 1, "HAKMEM_DIR": folder / "dir"}
+        # The same program without the bit shows that the variables would have been heard.
+        check("[SP_ACQUIRE_STAGE3]" in run([BENCH, *RUN], env=env).stderr, "the variables do nothing at all")
+        for entry in (folder / "dir").glob("*"):
+            entry.unlink()
+        result = run([copy, *RUN], env=env)
+        equal(result.stderr, "", "what the setuid program says")
+        equal(list((folder / "dir").glob("*")), [], "what the setuid program leaves")
+
+
+{"bad_values": bad_values, "good_values": good_values, "setuid": setuid}[sys.argv[1]]()

@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+"""Every message of a busy program is valid against introspect/schema.json, and its sums agree with each other and with the
+program's own count.
+"""
+import json
+import pathlib
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
+from support import LIBRARY, SOURCE, Folder, check, clean_environment, equal, program, skip  # noqa: E402
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "endpoint"))
+from client import connect  # noqa: E402
+
+try:
+    import jsonschema
+except ImportError:
+    skip("python3-jsonschema is not installed")
+
+SNAPSHOTS = 30
+INTERVAL = 0.1
+COUNTED_BYTES = 2560  # the class that the program counts by itself
+
+SCHEMA = json.loads((SOURCE / "introspect/schema.json").read_text())
+jsonschema.Draft202012Validator.check_schema(SCHEMA)
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
+def validate(message, expected_type):
+    equal(message["type"], expected_type, "type of the message")
+    errors = [f"{'/'.join(map(str, e.absolute_path))}: {e.message}"[:300] for e in VALIDATOR.iter_errors(message)]
+    check(not errors, f"{expected_type} is not valid: {errors[:5]}")
+    return message
+
+
+def check_the_validator():
+    """A message with a fault of each kind must be refused, or the rest of this test would show nothing."""
+    good = {"type": "pong", "time_us": 1}
+    check(VALIDATOR.is_valid(good), "a good message is refused")
+    for bad in ({"type": "pong"}, {"type": "pong", "time_us": -1}, {"type": "pong", "time_us": "1"}, {"type": "nonsense"},
+                {"time_us": 1}, {"type": "snapshot"}, {"type": "error", "request": "", "code": "other", "message": ""}):
+        check(not VALIDATOR.is_valid(bad), f"the schema accepts {bad}")
+
+
+def total(rows, key):
+    return sum(row[key] for row in rows)
+
+
+def slots_of(snapshot):
+    return [dict(zip(snapshot["slot_fields"], slot)) for ss in snapshot["superslabs"] for slot in ss["slots"]]
+
+
+def check_slot_map(snapshot):
+    """The slot map against the counts beside it: both are of one moment, so they agree exactly, also while threads run."""
+    classes = snapshot["classes"]
+    for superslab in snapshot["superslabs"]:
+        active = sum(slot[0] == "ACTIVE" for slot in superslab["slots"])
+        equal(superslab["active_slots"], active, f"active_slots of {superslab['ss']}")
+        check(not (superslab["in_lru"] and active), f"{superslab['ss']} is in the LRU cache with ACTIVE slots")
+    slots = slots_of(snapshot)
+    used = [slot for slot in slots if slot["state"] != "UNUSED"]
+    accounted = sum(row["slabs"] * row["slots_per_slab"] for row in classes)
+    accounted += snapshot["pool"]["empty_slots"] + snapshot["large"]["slots"]
+    equal(accounted, len(used), "slabs * slots_per_slab + EMPTY + large slots, against slots that are not UNUSED")
+    equal(snapshot["pool"]["empty_slots"], sum(slot["state"] == "EMPTY" for slot in slots), "pool.empty_slots")
+    for row in classes:
+        mine = [slot for slot in slots if slot["class"] == row["class"]]
+        active = [slot for slot in mine if slot["state"] == "ACTIVE"]
+        equal(len(active), row["slabs"] * row["slots_per_slab"], f"ACTIVE slots of class {row['class']}")
+        equal(sum(slot["span"] for slot in active), len(active), f"spans of class {row['class']}")
+        equal(len(mine) - len(active), row["empty_slots"], f"EMPTY slots of class {row['class']}")
+        check(all(slot["used"] <= slot["capacity"] for slot in active), f"a slab of class {row['class']} is overfull")
+    in_lru = sum(ss["in_lru"] for ss in snapshot["superslabs"])
+    equal(snapshot["lru"]["length"], in_lru, "lru.length")
+    equal(snapshot["pool"]["superslabs"], len(snapshot["superslabs"]) - in_lru, "pool.superslabs")
+
+
+def check_sums(snapshot):
+    classes, memory, stages = snapshot["classes"], snapshot["memory"], snapshot["stages"]
+    for key in ("depot", "stage1", "stage2", "stage3", "converted", "from_lru"):
+        equal(stages[key], total(classes, key), f"stages.{key} against the sum over classes")
+    check(stages["converted"] <= stages["stage2"], "more converted slots than stage 2 had")
+    check(stages["from_lru"] <= stages["stage3"], "more SuperSlabs from the LRU cache than stage 3 had")
+    for row in classes:
+        equal(row["live_blocks"], row["allocs"] - row["frees"], f"live_blocks of class {row['class']}")
+    large = snapshot["large"]
+    slot_bytes = snapshot["geometry"]["slot_bytes"]
+    equal(large["bytes"], large["slots"] * slot_bytes, "large.bytes")
+    equal(memory["large_bytes"], large["bytes"], "memory.large_bytes")
+    live = sum(row["live_blocks"] * row["block_bytes"] for row in classes) + large["bytes"]
+    equal(memory["live_bytes"], live, "live_bytes")
+    equal(memory["cached_bytes"], sum(row["cached_blocks"] * row["block_bytes"] for row in classes), "cached_bytes")
+    trace = snapshot["trace"]
+    equal(trace["events"], trace["held"] + trace["overwritten"] + trace["lost"], "trace.events")
+    equal(snapshot["geometry"]["superslab_bytes"], slot_bytes * snapshot["geometry"]["slots_per_superslab"], "geometry")
+
+
+def counters(snapshot):
+    """Everything that may only grow, by name."""
+    found = {}
+    for section, keys in {"stages": None, "syscalls": None, "drain": ("drains", "blocks"), "faults": None,
+                          "pool": ("superslabs_created", "releases", "free_list_peak", "free_list_overflows"),
+                          "lru": ("pushes", "hits", "evictions"), "large": ("allocs", "frees"),
+                          "memory": ("purged_bytes",), "trace": ("events", "lost", "overwritten")}.items():
+        for key in keys or snapshot[section]:
+            found[f"{section}.{key}"] = snapshot[section][key]
+    for row in snapshot["classes"]:
+        for key in ("allocs", "frees", "depot", "stage1", "stage2", "stage3", "converted", "from_lru", "free_list_peak"):
+            found[f"class {row['class']}.{key}"] = row[key]
+    for row in snapshot["threads"]:
+        for key in ("allocs", "frees"):
+            found[f"thread {row['tid']}.{key}"] = row[key]
+    for key in ("seq", "time_us", "uptime_us"):
+        found[key] = snapshot[key]
+    return found
+
+
+def check_progress(before, after):
+    old, new = counters(before), counters(after)
+    for name in old.keys() & new.keys():
+        check(old[name] <= new[name], f"{name} ran backwards: {old[name]}, then {new[name]}")
+
+
+def check_at_rest(client, allocs, frees, before):
+    """Nothing moves: counts are exact, and equal what the program counted."""
+    snapshot = validate(client.ask("snapshot"), "snapshot")
+    check_slot_map(snapshot)
+    check_sums(snapshot)
+    row = next(row for row in snapshot["classes"] if row["block_bytes"] == COUNTED_BYTES)
+    was = next(row for row in before["classes"] if row["block_bytes"] == COUNTED_BYTES)
+    equal(row["allocs"] - was["allocs"], allocs, "allocs at rest, against the program's own count")
+    equal(row["frees"] - was["frees"], frees, "frees at rest, against the program's own count")
+    equal(row["live_blocks"] - was["live_blocks"], allocs - frees, "live_blocks at rest")
+    slots = slots_of(snapshot)
+    for row in snapshot["classes"]:
+        used = sum(slot["used"] for slot in slots if slot["class"] == row["class"] and slot["state"] == "ACTIVE")
+        equal(used, row["live_blocks"] + row["cached_blocks"], f"handed-out blocks of class {row['class']} at rest")
+    equal(snapshot["memory"]["slack_bytes"],
+          sum(slot["state"] == "ACTIVE" for slot in slots) * snapshot["geometry"]["slot_bytes"]
+          - snapshot["memory"]["live_bytes"] - snapshot["memory"]["cached_bytes"], "slack_bytes at rest")
+    return snapshot
+
+
+def check_other_messages(client, folder):
+    validate(client.hello, "hello")
+    equal(validate(client.ask("schema"), "schema")["schema"], SCHEMA, "the schema that the endpoint sends")
+    validate(client.ask("ping"), "pong")
+    validate(client.ask("stats"), "stats")
+    validate(client.ask("nonsense"), "error")
+    equal(validate(client.ask("drain"), "ok")["request"], "drain", "request")
+    check("bytes" in validate(client.ask("purge"), "ok"), "purge says no bytes")
+    path = folder / "a dump.json"
+    written = validate(client.ask(f"dump path={path}"), "dump_written")
+    equal(written["path"], str(path), "path of the dump")
+    equal(written["bytes"], path.stat().st_size, "length of the dump")
+    dump = validate(json.loads(path.read_text()), "dump")
+    check_slot_map(dump)
+    check_sums(dump)
+    equal([p.name for p in folder.glob("*.tmp")], [], "temporary files left")
+
+
+def check_stream(client):
+    """Snapshots and events come on their own, the events with their types' names and in order."""
+    validate(client.ask("subscribe what=snapshot,events interval_ms=50"), "ok")
+    seen = {"snapshot": 0, "events": 0}
+    deadline = time.monotonic() + 30
+    while min(seen.values()) < 3 and time.monotonic() < deadline:
+        message = client.read()
+        validate(message, message["type"])
+        seen[message["type"]] = seen.get(message["type"], 0) + 1
+        if message["type"] == "events":
+            times = [event["time_us"] for event in message["events"]]
+            equal(times, sorted(times), "the order of events")
+    check(min(seen.values()) >= 3, f"streamed in 30 s: {seen}")
+    client.send("unsubscribe")
+    while True:
+        message = client.read()
+        if validate(message, message["type"])["type"] == "ok":
+            break
+    equal(client.ask("snapshot")["trace"]["groups"], [], "groups recorded when nobody listens any more")
+
+
+def command(process, line):
+    process.stdin.write(line + "\n")
+    process.stdin.flush()
+    return process.stdout.readline().split()
+
+
+def main():
+    check_the_validator()
+    with Folder() as folder:
+        process = subprocess.Popen([program("eight_threads")], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   env=clean_environment(LD_PRELOAD=LIBRARY, HAKMEM_INTROSPECT=1, HAKMEM_DIR=folder))
+        try:
+            equal(process.stdout.readline(), "busy\n", "the program's first line")
+            client = connect(folder, process.pid)
+            snapshots = []
+            for _ in range(SNAPSHOTS):
+                began = time.monotonic()
+                snapshots.append(validate(client.ask("snapshot"), "snapshot"))
+                check_slot_map(snapshots[-1])
+                check_sums(snapshots[-1])
+                time.sleep(max(0, INTERVAL - (time.monotonic() - began)))  # the rate is the point, nothing waits on it
+            for before, after in zip(snapshots, snapshots[1:]):
+                check_progress(before, after)
+            check(total(snapshots[-1]["classes"], "allocs") > total(snapshots[0]["classes"], "allocs"), "nothing moved")
+            check(len(snapshots[-1]["threads"]) >= 8, "eight threads allocate, fewer are shown")
+            check_stream(client)
+            check_other_messages(client, folder)
+            nothing = {"classes": [{"block_bytes": COUNTED_BYTES, "allocs": 0, "frees": 0, "live_blocks": 0}]}
+            for _ in range(5):
+                _, allocs, frees = command(process, "rest")
+                check_at_rest(client, int(allocs), int(frees), nothing)
+                equal(command(process, "go"), ["busy"], "the program's answer")
+            process.stdin.close()
+            _, allocs, frees = process.stdout.readline().split()
+            equal(allocs, frees, "the program's own allocs and frees at its end")
+            equal(process.wait(30), 0, "the program's exit status")
+        finally:
+            process.kill()
+            process.wait()
+    print(f"{SNAPSHOTS} snapshots under load and 5 at rest are valid and their sums agree")
+
+
+main()

@@ -1,0 +1,47 @@
+#!/usr/bin/python3
+"""The rules of the house that a machine can check: a unit test for each module of lib and introspect, all of them registered; a sentence
+for each file in its folder's README.md; includes only rightwards in lib; bounds on files and lines."""
+import pathlib
+import re
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from support import SOURCE, check
+
+# malloc.c is entry.c under libc's names: the preload tests are its tests. attach.c is the constructor that joins the two layers.
+WITHOUT_UNIT_TEST = {"lib/malloc.c", "introspect/attach.c"}
+
+
+def problems():
+    suites = (SOURCE / "tests/suites.def").read_text()
+    for folder in ("lib", "introspect"):
+        for source in sorted((SOURCE / folder).glob("*.c")):
+            name = f"{folder}/{source.name}"
+            if name not in WITHOUT_UNIT_TEST and not (SOURCE / f"tests/unit/{source.stem}_test.c").exists():
+                yield f"{name} has no unit test"
+    for test in sorted((SOURCE / "tests/unit").glob("*_test.c")):
+        if not re.search(rf"\b{test.stem[:-5]}\b", suites):
+            yield f"{test.name} is not in suites.def"
+    for folder in ("lib", "introspect", "viewer"):
+        readme = (SOURCE / folder / "README.md").read_text()
+        for source in sorted((SOURCE / folder).glob("*.[ch]")):
+            if source.stem not in readme:
+                yield f"{folder}/README.md does not mention {source.stem}"
+    for source in (path for folder in ("lib", "introspect", "viewer", "tests") for path in (SOURCE / folder).rglob("*.[ch]")):
+        lines = source.read_text().splitlines()
+        if len(lines) >= 600:
+            yield f"{source.relative_to(SOURCE)} has {len(lines)} lines"
+    for source in (SOURCE / "lib").glob("*.[ch]"):
+        for include in re.findall(r'#include "(.*?)"', source.read_text()):
+            if "/" in include or not (SOURCE / "lib" / include).exists():
+                yield f"lib/{source.name} includes {include}, which is no file of lib"
+
+
+def main():
+    found = list(problems())
+    for problem in found:
+        print(problem)
+    check(not found, f"{len(found)} rules broken")
+
+
+main()

@@ -1,0 +1,140 @@
+/* The reservation and the arrays beside it: what is given out, how it grows, and what an address is. */
+#include "lib/arena.h"
+
+#include <errno.h>
+#include <sys/resource.h>
+
+#include "lib/stats.h"
+#include "lib/superslab.h"
+#include "tests/unit/unit.h"
+
+#define RESERVE ((size_t)2 << 30)
+
+static uint32_t take(uint32_t count, size_t alignment)
+{
+	uint32_t skipped, skipped_count;
+	return hak_arena_take(count, alignment, &skipped, &skipped_count);
+}
+
+static void takes_rise_and_are_writable(void)
+{
+	CU_ASSERT_TRUE_FATAL(hak_arena_init(RESERVE));
+	CU_ASSERT_TRUE(hak_arena_init(RESERVE));
+	UNIT_EQUAL(hak_heap.base % HAK_SS_BYTES, 0);
+	for (uint32_t i = 0; i < 100; i++) {
+		uint32_t before = hak_arena_taken();
+		UNIT_EQUAL(take(1, HAK_SS_BYTES), before);
+		UNIT_EQUAL(hak_arena_taken(), before + 1);
+		char *memory = (char *)hak_ss_address(before);
+		UNIT_EQUAL(memory[0], 0);
+		memory[0] = memory[HAK_SS_BYTES - 1] = 'x';
+		UNIT_EQUAL(hak_ss(before)->unused, 0xffffffff);
+		UNIT_EQUAL(hak_ss(before)->zero, 0xffffffff);
+	}
+	UNIT_EQUAL(hak_heap.slots, hak_arena_taken() * HAK_SLOTS_PER_SS);
+	CU_ASSERT_TRUE(hak_arena_committed_bytes() >= 100 * HAK_SS_BYTES);
+	CU_ASSERT_TRUE(hak_arena_committed_bytes() <= hak_arena_reserved_bytes());
+	CU_ASSERT_TRUE(hak_arena_metadata_bytes() >= 100 * sizeof(struct hak_superslab));
+}
+
+/* 256 SuperSlabs in steps of 4, 8, 16, 32, 64, 64…: that is what keeps a run at a handful of calls. */
+static void commits_come_in_growing_steps(void)
+{
+	CU_ASSERT_TRUE_FATAL(hak_arena_init(RESERVE));
+	uint64_t before = hak_stat_get(mprotect);
+	for (int i = 0; i < 128; i++)
+		CU_ASSERT_TRUE_FATAL(take(1, HAK_SS_BYTES) != HAK_NO_SUPERSLAB);
+	CU_ASSERT_TRUE(hak_stat_get(mprotect) - before <= 24);
+}
+
+static void alignment_skips(void)
+{
+	CU_ASSERT_TRUE_FATAL(hak_arena_init(RESERVE));
+	uint32_t skipped, skipped_count;
+	take(1, HAK_SS_BYTES);
+	uint32_t before = hak_arena_taken();
+	uint32_t first = hak_arena_take(3, HAK_SS_BYTES * 16, &skipped, &skipped_count);
+	CU_ASSERT_TRUE_FATAL(first != HAK_NO_SUPERSLAB);
+	UNIT_EQUAL(hak_ss_address(first) % (HAK_SS_BYTES * 16), 0);
+	UNIT_EQUAL(skipped, before);
+	UNIT_EQUAL(skipped_count, first - before);
+	UNIT_EQUAL(hak_arena_taken(), first + 3);
+}
+
+static void addresses(void)
+{
+	int on_the_stack;
+	CU_ASSERT_TRUE_FATAL(hak_arena_init(RESERVE));
+	uint32_t index = take(1, HAK_SS_BYTES);
+	char *memory = (char *)hak_ss_address(index);
+	UNIT_EQUAL(hak_slot_of_address(memory), index * HAK_SLOTS_PER_SS);
+	UNIT_EQUAL(hak_slot_of_address(memory + HAK_SLOT_BYTES * 3 - 1), index * HAK_SLOTS_PER_SS + 2);
+	UNIT_EQUAL(hak_slot_address(index * HAK_SLOTS_PER_SS + 2), (uintptr_t)memory + 2 * HAK_SLOT_BYTES);
+	UNIT_EQUAL(hak_bin_of_address(memory), HAK_BIN_NONE);
+	hak_heap.class_map[index * HAK_SLOTS_PER_SS + 1] = 7;
+	UNIT_EQUAL(hak_bin_of_address(memory + HAK_SLOT_BYTES + 5), 7);
+	hak_heap.class_map[index * HAK_SLOTS_PER_SS + 1] = HAK_BIN_NONE;
+	UNIT_EQUAL(hak_bin_of_address(&on_the_stack), HAK_BIN_NONE);
+	UNIT_EQUAL(hak_bin_of_address(NULL), HAK_BIN_NONE);
+	UNIT_EQUAL(hak_bin_of_address((void *)UINTPTR_MAX), HAK_BIN_NONE);
+	UNIT_EQUAL(hak_bin_of_address((char *)hak_heap.base - 1), HAK_BIN_NONE);
+	UNIT_EQUAL(hak_bin_of_address((char *)hak_slot_address((uint32_t)hak_heap.slots)), HAK_BIN_NONE);
+}
+
+static void refuses_what_it_has_not(void)
+{
+	CU_ASSERT_TRUE_FATAL(hak_arena_init(RESERVE));
+	uint32_t before = hak_arena_taken();
+	size_t slots = hak_heap.slots;
+	UNIT_EQUAL(take(1u << 20, HAK_SS_BYTES), HAK_NO_SUPERSLAB);
+	UNIT_EQUAL(take(UINT32_MAX, HAK_SS_BYTES), HAK_NO_SUPERSLAB);
+	UNIT_EQUAL(take(1, (size_t)1 << 62), HAK_NO_SUPERSLAB);
+	UNIT_EQUAL(hak_arena_taken(), before);
+	UNIT_EQUAL(hak_heap.slots, slots);
+	CU_ASSERT_TRUE(take(1, HAK_SS_BYTES) != HAK_NO_SUPERSLAB);
+}
+
+static void metadata_is_zero(void)
+{
+	uint64_t before = hak_arena_metadata_bytes();
+	char *memory = hak_arena_metadata(8192);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(memory);
+	for (int i = 0; i < 8192; i++)
+		CU_ASSERT_TRUE_FATAL(memory[i] == 0);
+	UNIT_EQUAL(hak_arena_metadata_bytes() - before, 8192);
+}
+
+/* Under a limit the reservation starts with a quarter of it and grows while it can, then refuses, without losing what it gave. */
+static void live_under_a_limit(void *megabytes)
+{
+	size_t limit = *(size_t *)megabytes << 20;
+	uint32_t count = 0;
+	setrlimit(RLIMIT_AS, &(struct rlimit){limit, limit});
+	if (!hak_arena_init((size_t)1 << 40) || hak_arena_reserved_bytes() > limit / 4)
+		_exit(2);
+	while (take(1, HAK_SS_BYTES) != HAK_NO_SUPERSLAB)
+		*(uint32_t *)hak_ss_address(count) = count, count++;
+	for (uint32_t i = 0; i < count; i++) {
+		if (*(uint32_t *)hak_ss_address(i) != i)
+			_exit(3);
+	}
+	_exit((size_t)count * HAK_SS_BYTES >= limit / 5 && (size_t)count * HAK_SS_BYTES <= limit ? 0 : 4);
+}
+
+static void grows_under_a_limit(void)
+{
+#if !HAK_TSAN && !defined(__SANITIZE_ADDRESS__) /* their shadow memory is beyond any such limit */
+	size_t megabytes[] = {256, 700, 2048};
+	for (size_t i = 0; i < HAK_COUNT_OF(megabytes); i++) {
+		char said[256];
+		int status = unit_in_child(live_under_a_limit, &megabytes[i], said, sizeof(said));
+		UNIT_EQUAL(status, 0);
+	}
+#else
+	CU_PASS("limits on the address space can't be set under this sanitizer");
+#endif
+}
+
+/* grows_under_a_limit stands first: its children must start without a reservation. */
+UNIT_MAIN("arena", UNIT(grows_under_a_limit), UNIT(takes_rise_and_are_writable), UNIT(commits_come_in_growing_steps),
+	UNIT(alignment_skips), UNIT(addresses), UNIT(refuses_what_it_has_not), UNIT(metadata_is_zero))

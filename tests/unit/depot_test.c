@@ -1,0 +1,240 @@
+/* The depot: batches pass through whole, slabs are filled fullest first, blocks that come back twice or from nowhere are seen. */
+#include "lib/depot.h"
+
+#include "lib/trace.h"
+#include "tests/unit/pool.h"
+
+#define CLASS 3 /* 64 bytes: 1024 a slab, 32 a batch */
+
+static void start(void)
+{
+	static bool started;
+	if (!started)
+		hak_depot_init();
+	started = true;
+	pool_start();
+	hak_depot_trim();
+}
+
+static struct hak_batch fetch(unsigned class, uint32_t want)
+{
+	struct hak_batch batch = hak_depot_fetch(class, want);
+	CU_ASSERT_TRUE_FATAL(batch.length > 0);
+	return batch;
+}
+
+static void put(unsigned class, struct hak_batch batch)
+{
+	hak_depot_put(class, &batch, 1, HAK_RELEASE_DRAIN);
+}
+
+static uint32_t slab_of(const void *block)
+{
+	uint32_t slot = (uint32_t)hak_slot_of_address(block);
+	return slot - hak_slot(slot)->distance;
+}
+
+static void a_new_slab_is_carved_in_order(void)
+{
+	start();
+	struct hak_batch batch = fetch(CLASS, 32);
+	uint32_t slab = slab_of(batch.head);
+	uintptr_t expected = hak_slot_address(slab);
+	UNIT_EQUAL(batch.length, 32);
+	unsigned count = 0;
+	for (struct hak_block *block = batch.head; block != NULL; block = block->next, expected += 64, count++)
+		UNIT_EQUAL((uintptr_t)block, expected);
+	UNIT_EQUAL(count, 32);
+	UNIT_EQUAL(hak_slot(slab)->used, 32);
+	UNIT_EQUAL(hak_slot(slab)->carved, 32);
+	UNIT_EQUAL(hak_depots[CLASS].handed_out, 32);
+	put(CLASS, batch);
+	hak_depot_trim();
+	UNIT_EQUAL(hak_depots[CLASS].handed_out, 0);
+}
+
+static void batches_pass_through_whole(void)
+{
+	start();
+	struct hak_batch first = fetch(CLASS, 32), second = fetch(CLASS, 32);
+	put(CLASS, first);
+	put(CLASS, second);
+	UNIT_EQUAL(hak_depot_cached_blocks(CLASS), 64);
+	uint64_t hits = hak_depots[CLASS].hits;
+	struct hak_batch again = fetch(CLASS, 32);
+	CU_ASSERT_PTR_EQUAL(again.head, second.head); /* the one put last: its blocks are the likeliest to be warm */
+	UNIT_EQUAL(again.length, 32);
+	UNIT_EQUAL(hak_depots[CLASS].hits - hits, 1);
+	put(CLASS, again);
+	UNIT_EQUAL(hak_depots[CLASS].handed_out, 64); /* cached blocks count as handed out */
+	hak_depot_trim();
+	UNIT_EQUAL(hak_depot_cached_blocks(CLASS), 0);
+	UNIT_EQUAL(hak_pool.kinds[CLASS].active_slabs, 0);
+}
+
+/* When the stack is full the coldest batch goes back to its slabs. */
+static void a_full_stack_pushes_the_coldest_out(void)
+{
+	static struct hak_batch batches[HAK_DEPOT_BATCHES + 3];
+	const unsigned count = HAK_COUNT_OF(batches);
+	start();
+	for (unsigned i = 0; i < count; i++)
+		batches[i] = fetch(CLASS, 32);
+	for (unsigned i = 0; i < count; i++)
+		put(CLASS, batches[i]);
+	UNIT_EQUAL(hak_depots[CLASS].batches, HAK_DEPOT_BATCHES);
+	UNIT_EQUAL(hak_depots[CLASS].handed_out, HAK_DEPOT_BATCHES * 32);
+	CU_ASSERT_PTR_EQUAL(hak_depots[CLASS].batch[0].head, batches[3].head);
+	/* The blocks of the first three batches are in their slab, and to be had again. */
+	uint32_t slab = slab_of(batches[0].head);
+	UNIT_EQUAL(hak_slot(slab)->free, 96);
+	hak_depot_trim();
+}
+
+static void unused_batches_are_taken_apart_after_two_ticks(void)
+{
+	start();
+	hak_depot_tick(CLASS);
+	hak_depot_tick(CLASS);
+	struct hak_batch first = fetch(CLASS, 32), second = fetch(CLASS, 32);
+	put(CLASS, first);
+	put(CLASS, second);
+	for (int i = 0; i < 10; i++) { /* one batch is in use all the time, the other is not */
+		hak_depot_tick(CLASS);
+		put(CLASS, fetch(CLASS, 32));
+	}
+	UNIT_EQUAL(hak_depots[CLASS].batches, 1);
+	for (int i = 0; i < 3; i++)
+		hak_depot_tick(CLASS);
+	UNIT_EQUAL(hak_depots[CLASS].batches, 0);
+	UNIT_EQUAL(hak_depots[CLASS].handed_out, 0);
+}
+
+static struct hak_batch single(void *block)
+{
+	struct hak_block *head = block;
+	head->next = NULL;
+	return (struct hak_batch){head, 1};
+}
+
+/* The last block of a slab releases it; its bits are gone with it. */
+static void the_last_block_releases_the_slab(void)
+{
+	start();
+	uint64_t releases = hak_stat_get(releases);
+	struct hak_batch batch = fetch(37, 2); /* 24 KiB blocks: 8 in 3 slots */
+	uint32_t slab = slab_of(batch.head);
+	UNIT_EQUAL(hak_slot(slab)->span, 3);
+	put(37, batch);
+	hak_depot_trim();
+	UNIT_EQUAL(hak_stat_get(releases) - releases, 1);
+	UNIT_EQUAL(hak_bin_of_address((void *)hak_slot_address(slab)), HAK_BIN_NONE);
+}
+
+/* Two slabs, one nearly full, one nearly empty: new blocks come from the fuller one. */
+static void the_fullest_slab_is_used_first(void)
+{
+	static struct hak_block *blocks[2048];
+	unsigned count = 0;
+	start();
+	while (count < 2048) {
+		struct hak_batch batch = fetch(CLASS, 32);
+		for (struct hak_block *block = batch.head; block != NULL; block = block->next)
+			blocks[count++] = block;
+	}
+	uint32_t full = slab_of(blocks[0]), sparse = slab_of(blocks[2047]);
+	CU_ASSERT_TRUE_FATAL(full != sparse);
+	for (unsigned i = 0; i < 2048; i++) {
+		if (i < 1024 ? i % 10 == 0 : i % 10 != 0) {
+			put(CLASS, single(blocks[i]));
+			blocks[i] = NULL;
+		}
+	}
+	hak_depot_trim();
+	UNIT_EQUAL(hak_slot(full)->free, 103);
+	struct hak_batch batch = fetch(CLASS, 32);
+	uintptr_t lowest = hak_slot_address(full);
+	for (struct hak_block *block = batch.head; block != NULL; block = block->next)
+		UNIT_EQUAL(slab_of(block), full);
+	UNIT_EQUAL(hak_slot(full)->free, 71);
+	CU_ASSERT_FALSE(hak_block_bits(full)[0] & 1);
+	UNIT_EQUAL((uintptr_t)lowest, hak_slot_address(full));
+	put(CLASS, batch);
+	for (unsigned i = 0; i < 2048; i++) {
+		if (blocks[i] != NULL)
+			put(CLASS, single(blocks[i]));
+	}
+	hak_depot_trim();
+	UNIT_EQUAL(hak_depots[CLASS].handed_out, 0);
+}
+
+struct damage {
+	unsigned kind; /* 0: freed twice; 1: inside a block; 2: another class's; 3: a list that runs into foreign memory */
+};
+
+static void do_damage(void *argument)
+{
+	unsigned kind = ((struct damage *)argument)->kind;
+	hak_depot_init();
+	pool_start();
+	struct hak_batch batch = fetch(CLASS, 32);
+	struct hak_block *block = batch.head;
+	static struct hak_block foreign;
+	uint32_t used;
+	if (kind == 0) {
+		put(CLASS, single(block->next));
+		hak_depot_trim();
+		put(CLASS, single(block->next));
+	} else if (kind == 1) {
+		put(CLASS, single((char *)block + 16));
+	} else if (kind == 2) {
+		put(CLASS + 1, single(block));
+	} else {
+		block->next->next = &foreign;
+		put(CLASS, (struct hak_batch){block, 32});
+	}
+	used = hak_slot(slab_of(block))->used;
+	hak_depot_trim();
+	hak_trace_flush();
+	fprintf(stderr, "%u", used - hak_slot(slab_of(block))->used);
+}
+
+static void damage_is_reported_and_nothing_else_is_harmed(void)
+{
+	static const struct {
+		const char *text;
+		const char *returned; /* blocks that still found their way back */
+	} expected[] = {
+		{"hakmem: block freed twice (address=0x", "0"},
+		{"hakmem: free of an address that is not the start of a live block (address=0x", "0"},
+		{"hakmem: free list damaged by a write to freed memory (address=0x", "0"},
+		{"hakmem: free list damaged by a write to freed memory (address=0x", "2"},
+	};
+	for (unsigned kind = 0; kind < HAK_COUNT_OF(expected); kind++) {
+		char said[1024];
+		struct damage damage = {kind};
+		UNIT_EQUAL(unit_in_child(do_damage, &damage, said, sizeof(said)), 0);
+		CU_ASSERT_TRUE(strncmp(said, expected[kind].text, strlen(expected[kind].text)) == 0);
+		const char *newline = strchr(said, '\n');
+		CU_ASSERT_PTR_NOT_NULL_FATAL(newline);
+		UNIT_STRING(newline + 1, expected[kind].returned);
+	}
+}
+
+static void out_of_memory(void)
+{
+	start();
+	uint32_t slabs = 0;
+	while (hak_pool_acquire_slab(39) != HAK_NO_SLOT)
+		slabs++;
+	CU_ASSERT_TRUE(slabs > 1000);
+	struct hak_batch batch = hak_depot_fetch(CLASS, 32);
+	UNIT_EQUAL(batch.length, 0);
+	CU_ASSERT_PTR_NULL(batch.head);
+}
+
+/* out_of_memory stands last: it uses the heap up. */
+UNIT_MAIN("depot", UNIT(damage_is_reported_and_nothing_else_is_harmed), UNIT(a_new_slab_is_carved_in_order),
+	UNIT(batches_pass_through_whole), UNIT(a_full_stack_pushes_the_coldest_out),
+	UNIT(unused_batches_are_taken_apart_after_two_ticks), UNIT(the_last_block_releases_the_slab),
+	UNIT(the_fullest_slab_is_used_first), UNIT(out_of_memory))

@@ -1,0 +1,146 @@
+/* The entry points' slow sides: realloc's choices, alignments, zeroing, misuse, errno. */
+#include "lib/entry.h"
+
+#include <errno.h>
+
+#include "lib/hakmem.h"
+#include "lib/stats.h"
+#include "tests/unit/unit.h"
+
+static void realloc_stays_where_it_may(void)
+{
+	char *block = hak_malloc(1000); /* a block of 1024 */
+	CU_ASSERT_PTR_EQUAL(hak_realloc(block, 1024), block);
+	CU_ASSERT_PTR_EQUAL(hak_realloc(block, 512), block);
+	memset(block, 'a', 1024);
+	char *moved = hak_realloc(block, 100); /* less than half: moves, so that the rest is not tied up */
+	CU_ASSERT_PTR_NOT_EQUAL(moved, block);
+	UNIT_EQUAL(hak_usable_size(moved), 112);
+	UNIT_EQUAL(moved[99], 'a');
+	moved = hak_realloc(moved, 100000);
+	UNIT_EQUAL(moved[99], 'a');
+	UNIT_EQUAL(hak_usable_size(moved), 131072);
+	moved[99999] = 'z';
+	char *grown = hak_realloc(moved, 400000);
+	CU_ASSERT_PTR_EQUAL(grown, moved); /* the neighbours were free */
+	UNIT_EQUAL(grown[99999], 'z');
+	moved = hak_realloc(grown, 20);
+	UNIT_EQUAL(moved[19], 'a');
+	CU_ASSERT_PTR_NULL(hak_realloc(moved, 0));
+}
+
+static void failed_realloc_keeps_the_block(void)
+{
+	char *block = hak_malloc(100);
+	memset(block, 'k', 100);
+	errno = 0;
+	CU_ASSERT_PTR_NULL(hak_realloc(block, SIZE_MAX / 2 + 10));
+	UNIT_EQUAL(errno, ENOMEM);
+	errno = 0;
+	CU_ASSERT_PTR_NULL(hak_realloc(block, (size_t)1 << 46));
+	UNIT_EQUAL(errno, ENOMEM);
+	for (int i = 0; i < 100; i++)
+		UNIT_EQUAL(block[i], 'k');
+	hak_free(block);
+}
+
+static void alignments_of_small_blocks(void)
+{
+	static const size_t sizes[] = {0, 1, 17, 100, 500, 3000, 9000, 30000, 32768};
+	for (size_t alignment = 1; alignment <= 65536; alignment *= 2) {
+		for (size_t i = 0; i < HAK_COUNT_OF(sizes); i++) {
+			void *blocks[20];
+			for (int n = 0; n < 20; n++) { /* several, so that not only the first of a slab is seen */
+				blocks[n] = hak_memalign(alignment, sizes[i]);
+				CU_ASSERT_PTR_NOT_NULL_FATAL(blocks[n]);
+				UNIT_EQUAL((uintptr_t)blocks[n] % alignment, 0);
+				CU_ASSERT_TRUE(hak_usable_size(blocks[n]) >= sizes[i]);
+			}
+			for (int n = 0; n < 20; n++)
+				hak_free(blocks[n]);
+		}
+	}
+	errno = 0;
+	CU_ASSERT_PTR_NULL(hak_memalign(24, 10));
+	UNIT_EQUAL(errno, EINVAL);
+	errno = 0;
+	CU_ASSERT_PTR_NULL(hak_memalign(0, 10));
+	UNIT_EQUAL(errno, EINVAL);
+	errno = 0;
+	CU_ASSERT_PTR_NULL(hak_memalign((size_t)1 << 63, 10));
+	UNIT_EQUAL(errno, ENOMEM);
+}
+
+static void calloc_zeroes_used_blocks(void)
+{
+	static const size_t sizes[] = {1, 16, 700, 32768, 32769, 500000, 5000000};
+	for (size_t i = 0; i < HAK_COUNT_OF(sizes); i++) {
+		unsigned dirt = 0;
+		for (int round = 0; round < 20; round++) {
+			unsigned char *block = hak_calloc(1, sizes[i]);
+			CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+			for (size_t at = 0; at < sizes[i]; at++)
+				dirt += block[at] != 0;
+			memset(block, 0xff, sizes[i]);
+			hak_free(block);
+		}
+		UNIT_EQUAL(dirt, 0);
+	}
+	errno = 0;
+	CU_ASSERT_PTR_NULL(hak_calloc(SIZE_MAX / 4, 5));
+	UNIT_EQUAL(errno, ENOMEM);
+	uint64_t refused = hak_stat_get(out_of_memory);
+	CU_ASSERT_PTR_NULL(hak_calloc(2, SIZE_MAX / 2));
+	UNIT_EQUAL(hak_stat_get(out_of_memory) - refused, 1);
+}
+
+static void errno_is_kept(void)
+{
+	void *blocks[200];
+	errno = 4711;
+	for (size_t i = 0; i < 200; i++)
+		blocks[i] = hak_malloc(i * 1000);
+	UNIT_EQUAL(errno, 4711);
+	for (size_t i = 0; i < 200; i++)
+		hak_free(blocks[i]);
+	hak_free(NULL);
+	hak_trim();
+	UNIT_EQUAL(errno, 4711);
+}
+
+static void misuse(void *ignored)
+{
+	int on_the_stack[8];
+	char *block = hak_malloc(200), *large = hak_malloc(100000);
+	(void)ignored;
+	errno = 4711;
+	hak_free(on_the_stack);
+	if (errno != 4711)
+		_exit(2);
+	hak_free(large + 65536);
+	hak_free(large + 16);
+	if (hak_usable_size(block + 16) != 0 || hak_realloc(block + 16, 500) != NULL || errno != EINVAL)
+		_exit(3);
+	if (hak_realloc(on_the_stack, 500) != NULL || hak_usable_size(on_the_stack) != 0)
+		_exit(4);
+	_exit(hak_stat_get(misuse_reports) == 7 ? 0 : 5);
+}
+
+/* Each kind of misuse is reported by its own line, the block is left alone, and the program runs on. */
+static void misuse_is_reported(void)
+{
+	static const char *const expected[] = {"free of an address that is not", "free of an address that is not",
+		"free of an address that is not", "malloc_usable_size of an address that is not", "realloc of an address that is not",
+		"realloc of an address that is not", "malloc_usable_size of an address that is not"};
+	char said[4096];
+	UNIT_EQUAL(unit_in_child(misuse, NULL, said, sizeof(said)), 0);
+	char *line = strtok(said, "\n");
+	for (size_t i = 0; i < HAK_COUNT_OF(expected); i++, line = strtok(NULL, "\n")) {
+		CU_ASSERT_PTR_NOT_NULL_FATAL(line);
+		CU_ASSERT_TRUE(strncmp(line, "hakmem: ", 8) == 0 && strncmp(line + 8, expected[i], strlen(expected[i])) == 0);
+	}
+	CU_ASSERT_PTR_NULL(line);
+}
+
+UNIT_MAIN("entry", UNIT(realloc_stays_where_it_may), UNIT(failed_realloc_keeps_the_block), UNIT(alignments_of_small_blocks),
+	UNIT(calloc_zeroes_used_blocks), UNIT(errno_is_kept), UNIT(misuse_is_reported))

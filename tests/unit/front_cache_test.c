@@ -1,0 +1,269 @@
+/* A thread's cache: the countdowns give exact counts and lengths, lists neither run dry nor overflow, drains give back what lies idle. */
+#include "lib/front_cache.h"
+
+#include <pthread.h>
+
+#include "lib/trace.h"
+#include "tests/unit/pool.h"
+
+#define BIN HAK_BIN_OF_CLASS(3) /* 64 bytes, batches of 32 */
+#define BYTES 64
+#define MANY 20000
+
+static struct hak_cache cache;
+static void *blocks[MANY];
+
+static void *allocate(size_t bytes)
+{
+	void *block = hak_cache_pop(bytes);
+	if (block == NULL) {
+		hak_cache_begin(&cache);
+		block = hak_cache_alloc(&cache, hak_bin_of_size(bytes));
+		hak_cache_end(&cache);
+	}
+	return block;
+}
+
+static void release(void *block)
+{
+	if (!hak_cache_push(block)) {
+		hak_cache_begin(&cache);
+		hak_cache_free(&cache, hak_bin_of_address(block), block);
+		hak_cache_end(&cache);
+	}
+}
+
+static struct hak_cache_counts counts_of(unsigned bin)
+{
+	struct hak_cache_counts counts[HAK_BIN_COUNT];
+	hak_cache_read(&cache, counts);
+	return counts[bin];
+}
+
+static void flush(void)
+{
+	hak_cache_begin(&cache);
+	hak_cache_flush(&cache, HAK_RELEASE_TRIM);
+	hak_cache_end(&cache);
+	hak_depot_trim();
+}
+
+static void start(void)
+{
+	static bool started;
+	pool_start();
+	hak_settings.drain_interval = 1024;
+	hak_settings.cache_bytes = 2 << 20;
+	if (!started) {
+		/* All words zero: both fast paths must lead to the slow one. */
+		CU_ASSERT_PTR_NULL(hak_cache_pop(BYTES));
+		CU_ASSERT_FALSE(hak_cache_push(blocks));
+		memset(hak_bins, 0, sizeof(hak_bins));
+		hak_depot_init();
+		hak_cache_init(&cache, hak_bins);
+	}
+	started = true;
+	flush();
+}
+
+static void counts_are_exact_at_every_step(void)
+{
+	start();
+	struct hak_cache_counts before = counts_of(BIN);
+	unsigned live = 0, wrong = 0;
+	uint64_t allocs = 0, frees = 0;
+	uint32_t state = 7;
+	for (int i = 0; i < 50000; i++) {
+		state = state * 1664525u + 1013904223u;
+		/* Swings wide enough to pass through stash, depot and slabs. */
+		bool grow = (state >> 16) % 100 < (i / 3000 % 2 ? 30u : 70u);
+		if (grow && live < MANY) {
+			blocks[live++] = allocate(BYTES);
+			allocs++;
+		} else if (live > 0) {
+			release(blocks[--live]);
+			frees++;
+		}
+		struct hak_cache_counts now = counts_of(BIN);
+		wrong += now.allocs - before.allocs != allocs || now.frees - before.frees != frees;
+		wrong += now.cached_blocks + hak_depot_cached_blocks(3) + live != hak_depots[3].handed_out;
+	}
+	while (live > 0)
+		release(blocks[--live]);
+	UNIT_EQUAL(wrong, 0);
+}
+
+static void blocks_are_distinct_and_whole(void)
+{
+	start();
+	for (uintptr_t i = 0; i < MANY; i++) {
+		uintptr_t *block = blocks[i] = allocate(BYTES);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+		for (int word = 0; word < BYTES / 8; word++)
+			block[word] = i;
+	}
+	unsigned wrong = 0;
+	for (uintptr_t i = 0; i < MANY; i++) {
+		for (int word = 0; word < BYTES / 8; word++)
+			wrong += ((uintptr_t *)blocks[i])[word] != i;
+	}
+	UNIT_EQUAL(wrong, 0);
+	for (int i = 0; i < MANY; i++)
+		release(blocks[i]);
+}
+
+static void what_a_thread_keeps_is_bounded(void)
+{
+	start();
+	for (unsigned class = 0; class < HAK_CLASS_COUNT; class++) {
+		size_t bytes = hak_size_classes[class].block_bytes;
+		size_t count = (3u << 20) / bytes < MANY ? (3u << 20) / bytes : MANY;
+		for (size_t i = 0; i < count; i++)
+			blocks[i] = allocate(bytes);
+		for (size_t i = 0; i < count; i++)
+			release(blocks[i]);
+		uint64_t cached = counts_of(HAK_BIN_OF_CLASS(class)).cached_blocks * bytes;
+		/* A class keeps 256 KiB in batches, each up to a quarter over its length, and about one batch in its hot list. */
+		CU_ASSERT_TRUE(cached <= (256u << 10) * 5 / 4 + 2 * hak_size_classes[class].batch * bytes);
+	}
+	CU_ASSERT_TRUE(cache.stashed_bytes <= 2 << 20);
+	hak_settings.cache_bytes = 64 << 10;
+	for (int i = 0; i < MANY; i++)
+		blocks[i] = allocate(BYTES);
+	for (int i = 0; i < MANY; i++)
+		release(blocks[i]);
+	CU_ASSERT_TRUE(counts_of(BIN).cached_blocks <= 2 * hak_size_classes[3].batch);
+}
+
+/* Half the cache lies idle while the program uses the other half: the drain gives the idle part back and keeps the rest. */
+static void drain_gives_back_what_lies_idle(void)
+{
+	start();
+	for (int i = 0; i < 300; i++)
+		blocks[i] = allocate(BYTES);
+	for (int i = 0; i < 300; i++)
+		release(blocks[i]);
+	uint64_t cached = counts_of(BIN).cached_blocks;
+	uint64_t drains = hak_stat_get(drains), drained = hak_stat_get(drained_blocks);
+	CU_ASSERT_TRUE_FATAL(cached >= 64);
+	for (int i = 0; i < 5 * 1024; i++)
+		release(allocate(BYTES));
+	CU_ASSERT_TRUE(hak_stat_get(drains) - drains >= 1);
+	CU_ASSERT_TRUE(hak_stat_get(drained_blocks) - drained >= 32);
+	CU_ASSERT_TRUE(counts_of(BIN).cached_blocks <= 2 * 32);
+	CU_ASSERT_TRUE(counts_of(BIN).cached_blocks > 0);
+}
+
+/* What is used all the time is not drained. */
+static void drain_keeps_what_is_used(void)
+{
+	start();
+	for (int round = 0; round < 4; round++) {
+		for (int i = 0; i < 64; i++)
+			blocks[i] = allocate(BYTES);
+		for (int i = 0; i < 64; i++)
+			release(blocks[i]);
+	}
+	uint64_t drains = hak_stat_get(drains);
+	uint64_t hits = hak_depots[3].hits;
+	for (int round = 0; round < 200; round++) {
+		for (int i = 0; i < 64; i++)
+			blocks[i] = allocate(BYTES);
+		for (int i = 0; i < 64; i++)
+			release(blocks[i]);
+	}
+	CU_ASSERT_TRUE(hak_stat_get(drains) - drains <= 1);
+	CU_ASSERT_TRUE(hak_depots[3].hits - hits <= 4);
+}
+
+static void the_drain_interval_is_obeyed(void)
+{
+	start();
+	hak_settings.drain_interval = 1000000;
+	flush();
+	hak_cache_begin(&cache);
+	cache.classes[BIN].drain_at = cache.classes[BIN].frees + 1000000;
+	hak_cache_end(&cache);
+	for (int i = 0; i < 300; i++)
+		blocks[i] = allocate(BYTES);
+	for (int i = 0; i < 300; i++)
+		release(blocks[i]);
+	uint64_t drains = hak_stat_get(drains);
+	for (int i = 0; i < 20000; i++)
+		release(allocate(BYTES));
+	UNIT_EQUAL(hak_stat_get(drains), drains);
+}
+
+static void flush_leaves_nothing(void)
+{
+	start();
+	for (int i = 0; i < 1000; i++)
+		blocks[i] = allocate(BYTES);
+	for (int i = 0; i < 1000; i++)
+		release(blocks[i]);
+	flush();
+	UNIT_EQUAL(counts_of(BIN).cached_blocks, 0);
+	UNIT_EQUAL(hak_depots[3].handed_out, 0);
+	UNIT_EQUAL(hak_pool.kinds[3].active_slabs, 0);
+	CU_ASSERT_PTR_NULL(hak_bins[BIN].head);
+	release(allocate(BYTES)); /* and goes on working */
+}
+
+static void a_drain_request_is_met_once(void)
+{
+	start();
+	CU_ASSERT_FALSE(hak_cache_drain_wanted(&cache));
+	hak_cache_request_drain();
+	CU_ASSERT_TRUE(hak_cache_drain_wanted(&cache));
+	CU_ASSERT_FALSE(hak_cache_drain_wanted(&cache));
+}
+
+static void large_ones_are_counted(void)
+{
+	start();
+	struct hak_cache_counts before = counts_of(HAK_BIN_LARGE);
+	hak_cache_begin(&cache);
+	hak_cache_count_large(&cache, true);
+	hak_cache_count_large(&cache, true);
+	hak_cache_count_large(&cache, false);
+	hak_cache_end(&cache);
+	UNIT_EQUAL(counts_of(HAK_BIN_LARGE).allocs - before.allocs, 2);
+	UNIT_EQUAL(counts_of(HAK_BIN_LARGE).frees - before.frees, 1);
+}
+
+static uint32_t reader_stop;
+
+/* Reads all the time: counts never run backwards, and freed never exceeds allocated by more than what is under way. */
+static void *reader(void *wrong)
+{
+	struct hak_cache_counts last = {0, 0, 0};
+	while (!hak_load_acquire(&reader_stop)) {
+		struct hak_cache_counts now = counts_of(BIN);
+		*(unsigned *)wrong += now.allocs < last.allocs || now.frees < last.frees || now.cached_blocks > MANY;
+		last = now;
+	}
+	return NULL;
+}
+
+static void readers_see_consistent_counts(void)
+{
+	pthread_t thread;
+	unsigned wrong = 0;
+	start();
+	hak_store_release(&reader_stop, 0u);
+	pthread_create(&thread, NULL, reader, &wrong);
+	for (int round = 0; round < 200; round++) {
+		for (int i = 0; i < 500; i++)
+			blocks[i] = allocate(BYTES);
+		for (int i = 0; i < 500; i++)
+			release(blocks[i]);
+	}
+	hak_store_release(&reader_stop, 1u);
+	pthread_join(thread, NULL);
+	UNIT_EQUAL(wrong, 0);
+}
+
+UNIT_MAIN("front_cache", UNIT(counts_are_exact_at_every_step), UNIT(blocks_are_distinct_and_whole),
+	UNIT(what_a_thread_keeps_is_bounded), UNIT(drain_gives_back_what_lies_idle), UNIT(drain_keeps_what_is_used),
+	UNIT(the_drain_interval_is_obeyed), UNIT(flush_leaves_nothing), UNIT(a_drain_request_is_met_once),
+	UNIT(large_ones_are_counted), UNIT(readers_see_consistent_counts))

@@ -1,0 +1,60 @@
+/* The public C API, as a program would use it. */
+#include "lib/hakmem.h"
+
+#include <errno.h>
+
+#include "lib/base.h"
+#include "tests/unit/unit.h"
+
+static void blocks(void)
+{
+	char *a = hak_malloc(0), *b = hak_malloc(0), *c = hak_calloc(10, 10);
+	CU_ASSERT_TRUE(a != NULL && b != NULL && c != NULL && a != b);
+	UNIT_EQUAL(hak_usable_size(NULL), 0);
+	UNIT_EQUAL(hak_usable_size(a), 16);
+	UNIT_EQUAL(c[99], 0);
+	c = hak_realloc(c, 200);
+	c[199] = 1;
+	char *d = hak_memalign(4096, 10);
+	UNIT_EQUAL((uintptr_t)d % 4096, 0);
+	hak_free(a);
+	hak_free(b);
+	hak_free(c);
+	hak_free(d);
+	hak_free(NULL);
+	errno = 0;
+	CU_ASSERT_PTR_NULL(hak_malloc(SIZE_MAX));
+	UNIT_EQUAL(errno, ENOMEM);
+}
+
+/* Slabs of a class that the program then frees: the stages move by exactly that. */
+static void stages(void)
+{
+	struct hak_stage_counts before, after;
+	void *taken[100];
+	hak_stage_counts(&before);
+	for (int i = 0; i < 100; i++)
+		taken[i] = hak_malloc(14336); /* 32 in a slab of 7 slots */
+	hak_stage_counts(&after);
+	UNIT_EQUAL(after.stage1 + after.stage2 + after.stage3 - before.stage1 - before.stage2 - before.stage3, 4);
+	CU_ASSERT_TRUE(after.superslabs >= 1);
+	CU_ASSERT_TRUE(after.converted <= after.stage2 && after.from_lru <= after.stage3);
+	for (int i = 0; i < 100; i++)
+		hak_free(taken[i]);
+}
+
+static void trim(void)
+{
+	char *big = hak_malloc(10 << 20);
+	memset(big, 1, 10 << 20);
+	hak_free(big);
+	CU_ASSERT_TRUE(hak_trim());
+	CU_ASSERT_FALSE(hak_trim());
+}
+
+static void version(void)
+{
+	UNIT_STRING(hak_version(), HAKMEM_VERSION);
+}
+
+UNIT_MAIN("hakmem", UNIT(blocks), UNIT(stages), UNIT(trim), UNIT(version))

@@ -1,0 +1,225 @@
+#include "viewer/model.h"
+
+#include <math.h>
+
+#include "tests/unit/sample_snapshot.h"
+#include "tests/unit/unit.h"
+
+static struct snapshot *parse(const char *json, struct problem *problem)
+{
+	cJSON *document = cJSON_Parse(json);
+	struct snapshot *snapshot = snapshot_parse(document, problem);
+	cJSON_Delete(document);
+	return snapshot;
+}
+
+static void a_good_snapshot(void)
+{
+	struct problem problem = {""};
+	struct snapshot *s = parse(sample_snapshot, &problem);
+	UNIT_STRING(problem.text, "");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+	UNIT_EQUAL(s->seq, 7);
+	UNIT_EQUAL(s->process.pid, 4711);
+	UNIT_STRING(s->process.exe, "/usr/bin/sample");
+	UNIT_EQUAL(s->memory.reserved_bytes, 1ull << 40);
+	UNIT_EQUAL(s->stages.depot, 100);
+	UNIT_EQUAL(s->lru.capacity, 16);
+	UNIT_EQUAL(s->syscalls.mprotect, 1);
+	UNIT_STRING(s->trace.groups, "acquire,lru");
+	UNIT_EQUAL(s->class_count, 2);
+	UNIT_EQUAL(s->classes[1].block_bytes, 6144);
+	UNIT_EQUAL(s->classes[1].free_list_peak, 0);
+	UNIT_EQUAL(s->thread_count, 2);
+	UNIT_STRING(s->threads[1].name, "helper");
+	UNIT_EQUAL(s->superslab_count, 1);
+	UNIT_EQUAL(s->superslabs[0].address, 0x7f5a00000000);
+	UNIT_EQUAL(s->superslabs[0].slots[0].used, 4032);
+	UNIT_EQUAL(s->superslabs[0].slots[6].state, SLOT_EMPTY);
+	UNIT_EQUAL(s->superslabs[0].slots[31].state, SLOT_UNUSED);
+	snapshot_free(s);
+}
+
+static void runs_know_their_first_slot(void)
+{
+	struct snapshot *s = parse(sample_snapshot, NULL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+	const struct superslab *superslab = &s->superslabs[0];
+	UNIT_EQUAL(superslab->slots[3].lead, 1);
+	UNIT_EQUAL(superslab->slots[5].lead, 4);
+	UNIT_EQUAL(superslab->slots[6].lead, 6);
+	CU_ASSERT_DOUBLE_EQUAL(slot_fill(superslab, 0), 4032.0 / 4096, 1e-9);
+	CU_ASSERT_DOUBLE_EQUAL(slot_fill(superslab, 3), 0.25, 1e-9);
+	CU_ASSERT_DOUBLE_EQUAL(slot_fill(superslab, 5), 1, 1e-9);
+	CU_ASSERT_DOUBLE_EQUAL(slot_fill(superslab, 20), 0, 1e-9);
+	snapshot_free(s);
+	/* A large allocation that began in the SuperSlab before. */
+	char *json = sample_with("[\"ACTIVE\",0,4032,4096,1,1500]", "[\"ACTIVE\",null,0,0,0,0]");
+	s = parse(json, NULL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+	CU_ASSERT_EQUAL(s->superslabs[0].slots[0].lead, -1);
+	CU_ASSERT_DOUBLE_EQUAL(slot_fill(&s->superslabs[0], 0), 1, 1e-9);
+	snapshot_free(s);
+	free(json);
+}
+
+/* Each is refused, and the message names the field. */
+static void bad_fields_are_named(void)
+{
+	static const struct {
+		const char *from, *to, *named;
+	} cases[] = {
+		{"\"type\":\"snapshot\",", "", "type"},
+		{"\"type\":\"snapshot\"", "\"type\":\"hello\"", "hello"},
+		{"\"seq\":7", "\"seq\":\"7\"", "seq"},
+		{"\"seq\":7", "\"seq\":-1", "seq"},
+		{"\"seq\":7", "\"seq\":7.5", "seq"},
+		{"\"seq\":7", "\"seq\":9007199254740994", "seq"},
+		{"\"seq\":7", "\"seq\":1e999", "seq"},
+		{"\"seq\":7", "\"seq\":null", "seq"},
+		{"\"memory\":{", "\"memories\":{", "memory"},
+		{"\"memory\":{", "\"memory\":[],\"x\":{", "memory"},
+		{"\"live_bytes\":1048576", "\"live_bytes\":true", "memory.live_bytes"},
+		{"\"exe\":\"/usr/bin/sample\"", "\"exe\":5", "process.exe"},
+		{"\"slots_per_superslab\":32", "\"slots_per_superslab\":64", "64 slots"},
+		{"\"classes\":[{", "\"classes\":[5,{", "classes.class"},
+		{"{\"class\":1,", "{\"class\":3,", "not in order"},
+		{"\"name\":\"helper\"", "\"name\":{}", "threads.name"},
+		{"\"slot_fields\":[\"state\"", "\"slot_fields\":[\"estate\"", "state"},
+		{"\"ss\":\"0x7f5a00000000\"", "\"ss\":\"7f5a\"", "superslabs.ss"},
+		{"\"ss\":\"0x7f5a00000000\"", "\"ss\":\"0x7f5g\"", "superslabs.ss"},
+		{"\"in_lru\":false", "\"in_lru\":0", "superslabs.in_lru"},
+		{"\"active_slots\":6", "\"active_slots\":33", "superslabs.active_slots"},
+		{"[\"ACTIVE\",0,4032", "[\"BUSY\",0,4032", "slot 0"},
+		{"[\"ACTIVE\",0,4032", "[\"ACTIVE\",2,4032", "slot 0"},
+		{"[\"ACTIVE\",0,4032", "[\"ACTIVE\",0,4294967296", "slot 0"},
+		{"[\"EMPTY\",0,0,4096,1,30]", "[\"EMPTY\",0,0]", "slot 6"},
+		{"[\"EMPTY\",0,0,4096,1,30]", "7", "slot 6"},
+		{"[\"EMPTY\",0,0,4096,1,30],", "", "31 slots"},
+		{"[\"EMPTY\",0,0,4096,1,30],", SAMPLE_UNUSED "," SAMPLE_UNUSED ",", "slot 32"},
+		{"\"groups\":[\"acquire\"", "\"groups\":[1", "trace.groups"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct problem problem = {""};
+		char *json = sample_with(cases[i].from, cases[i].to);
+		struct snapshot *snapshot = parse(json, &problem);
+		CU_ASSERT_PTR_NULL(snapshot);
+		if (snapshot != NULL || strstr(problem.text, cases[i].named) == NULL)
+			fprintf(stderr, "\n    %s: \"%s\" doesn't name %s\n", cases[i].to, problem.text, cases[i].named);
+		CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, cases[i].named));
+		snapshot_free(snapshot);
+		free(json);
+	}
+}
+
+/* Taking any one key away makes it invalid or changes nothing that is looked at; it never crashes. */
+static void keys_may_be_missing(void)
+{
+	size_t tried = 0;
+	for (const char *key = sample_snapshot; (key = strstr(key, "\":")) != NULL; key++) {
+		char *json = sample_with("", "");
+		json[key - sample_snapshot - 1] = '~';
+		struct snapshot *snapshot = parse(json, NULL);
+		CU_ASSERT_PTR_NULL(snapshot);
+		snapshot_free(snapshot);
+		free(json);
+		tried++;
+		/* geometry.classes repeats what the classes say, and isn't read. */
+		if (strncmp(key, "\":32,\"classes\":[]", 17) == 0)
+			key += 14;
+	}
+	CU_ASSERT_TRUE(tried > 80);
+}
+
+static void unknown_keys_are_ignored(void)
+{
+	char *json = sample_with("\"seq\":7", "\"seq\":7,\"later\":{\"a\":[1,2]}");
+	struct snapshot *snapshot = parse(json, NULL);
+	CU_ASSERT_PTR_NOT_NULL(snapshot);
+	snapshot_free(snapshot);
+	free(json);
+	snapshot = parse("[]", NULL);
+	CU_ASSERT_PTR_NULL(snapshot);
+	snapshot = parse("{", NULL);
+	CU_ASSERT_PTR_NULL(snapshot);
+}
+
+static void columns_may_be_in_another_order(void)
+{
+	char *json = sample_with("\"slot_fields\":[\"state\",\"class\",\"used\"", "\"slot_fields\":[\"state\",\"class\",\"capacity\"");
+	char *second = strstr(json, "\"capacity\",\"capacity\"");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(second);
+	memcpy(second, "\"capacity\",\"used\"    ", 21);
+	struct snapshot *snapshot = parse(json, NULL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(snapshot);
+	UNIT_EQUAL(snapshot->superslabs[0].slots[0].capacity, 4032);
+	UNIT_EQUAL(snapshot->superslabs[0].slots[0].used, 4096);
+	snapshot_free(snapshot);
+	free(json);
+}
+
+static void sums_and_rates(void)
+{
+	static struct rates rates;
+	struct snapshot *before = parse(sample_snapshot, NULL);
+	char *json = sample_with("\"uptime_us\":2000000", "\"uptime_us\":4000000");
+	struct snapshot *after = parse(json, NULL);
+	CU_ASSERT_TRUE_FATAL(before != NULL && after != NULL);
+	struct totals totals = snapshot_totals(before);
+	UNIT_EQUAL(totals.allocs, 5050);
+	UNIT_EQUAL(totals.acquires, 10);
+	UNIT_EQUAL(totals.idle_bytes, 2097152 - 1048576 - 262144 - 131072);
+	rates_between(&rates, NULL, before);
+	CU_ASSERT_FALSE(rates.known);
+	after->classes[0].allocs += 3000;
+	rates_between(&rates, before, after);
+	CU_ASSERT_TRUE(rates.known);
+	CU_ASSERT_DOUBLE_EQUAL(rates.allocs, 1500, 1e-9);
+	CU_ASSERT_DOUBLE_EQUAL(rates.class_allocs[0], 1500, 1e-9);
+	CU_ASSERT_DOUBLE_EQUAL(rates.frees, 0, 1e-9);
+	after->classes[0].allocs = 0;
+	rates_between(&rates, before, after);
+	CU_ASSERT_TRUE(isnan(rates.class_allocs[0]));
+	rates_between(&rates, after, before);
+	CU_ASSERT_FALSE(rates.known);
+	rates_since_start(&rates, before);
+	CU_ASSERT_DOUBLE_EQUAL(rates.allocs, 2525, 1e-9);
+	snapshot_free(before);
+	snapshot_free(after);
+	free(json);
+}
+
+static void history_forgets_the_oldest(void)
+{
+	static struct history history;
+	static struct rates rates = {.known = true};
+	struct snapshot *snapshot = parse(sample_snapshot, NULL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(snapshot);
+	for (int i = 0; i < MODEL_HISTORY + 10; i++) {
+		rates.allocs = i;
+		history_add(&history, snapshot, &rates);
+	}
+	UNIT_EQUAL(history.count, MODEL_HISTORY);
+	CU_ASSERT_DOUBLE_EQUAL(history.allocs[0], 10, 1e-9);
+	CU_ASSERT_DOUBLE_EQUAL(history.allocs[MODEL_HISTORY - 1], MODEL_HISTORY + 9, 1e-9);
+	snapshot_free(snapshot);
+}
+
+static void class_letters(void)
+{
+	char symbols[128] = "";
+	for (unsigned i = 0; i < 40; i++) {
+		char symbol[2] = {class_symbol(i), '\0'};
+		CU_ASSERT_PTR_NULL(strstr(symbols, symbol));
+		strcat(symbols, symbol);
+	}
+	UNIT_EQUAL(class_symbol(0), '0');
+	UNIT_EQUAL(class_symbol(10), 'a');
+	UNIT_EQUAL(class_symbol(36), 'A');
+	UNIT_EQUAL(class_symbol(99), '+');
+	UNIT_EQUAL(class_symbol(SLOT_NO_CLASS), '@');
+}
+
+UNIT_MAIN("model", UNIT(a_good_snapshot), UNIT(runs_know_their_first_slot), UNIT(bad_fields_are_named), UNIT(keys_may_be_missing),
+	UNIT(unknown_keys_are_ignored), UNIT(columns_may_be_in_another_order), UNIT(sums_and_rates), UNIT(history_forgets_the_oldest),
+	UNIT(class_letters))

@@ -1,0 +1,126 @@
+#include "viewer/options.h"
+
+#include <stdarg.h>
+
+#include "tests/unit/unit.h"
+
+static struct options options;
+static struct problem problem;
+
+/* Parses words, the last of them NULL. */
+static bool parse(const char *first, ...)
+{
+	static char storage[1024], *words[32];
+	int count = 0;
+	size_t used = 0;
+	va_list args;
+	va_start(args, first);
+	problem.text[0] = '\0';
+	for (const char *word = "hakmem-top"; word != NULL; word = count == 1 ? first : va_arg(args, const char *)) {
+		words[count++] = strcpy(storage + used, word);
+		used += strlen(word) + 1;
+	}
+	va_end(args);
+	words[count] = NULL;
+	return options_parse(&options, count, words, &problem);
+}
+
+static void nothing_means_choose(void)
+{
+	CU_ASSERT_TRUE(parse(NULL));
+	UNIT_EQUAL(options.action, ACTION_WATCH);
+	CU_ASSERT_PTR_NULL(options.target);
+	CU_ASSERT_PTR_NULL(options.command);
+	CU_ASSERT_FALSE(options.batch);
+}
+
+static void options_in_any_order(void)
+{
+	CU_ASSERT_TRUE(parse("4711", "-b", "-n3", "-d", "0.25", "--readonly", NULL));
+	UNIT_STRING(options.target, "4711");
+	CU_ASSERT_TRUE(options.batch && options.readonly);
+	UNIT_EQUAL(options.frames, 3);
+	UNIT_EQUAL(options.interval_ms, 250);
+	CU_ASSERT_TRUE(parse("--once", "file.json", NULL));
+	CU_ASSERT_TRUE(options.batch);
+	UNIT_EQUAL(options.frames, 1);
+	CU_ASSERT_TRUE(parse("--json", NULL));
+	CU_ASSERT_TRUE(options.batch && options.json);
+	CU_ASSERT_TRUE(parse("--dump=x.json", "7", NULL));
+	UNIT_STRING(options.dump, "x.json");
+}
+
+static void a_command_keeps_its_own_options(void)
+{
+	CU_ASSERT_TRUE(parse("-b", "-o", "out", "--", "ls", "-n", "--json", "--", "x", NULL));
+	UNIT_STRING(options.command[0], "ls");
+	UNIT_STRING(options.command[1], "-n");
+	UNIT_STRING(options.command[3], "--");
+	UNIT_STRING(options.command[4], "x");
+	CU_ASSERT_PTR_NULL(options.command[5]);
+	UNIT_STRING(options.output, "out");
+	CU_ASSERT_FALSE(options.json);
+	UNIT_EQUAL(options.frames, 0);
+}
+
+static void actions(void)
+{
+	CU_ASSERT_TRUE(parse("--list", NULL));
+	UNIT_EQUAL(options.action, ACTION_LIST);
+	CU_ASSERT_TRUE(parse("-h", NULL));
+	UNIT_EQUAL(options.action, ACTION_HELP);
+	CU_ASSERT_TRUE(parse("--version", NULL));
+	UNIT_EQUAL(options.action, ACTION_VERSION);
+	CU_ASSERT_TRUE(parse("--help-env", NULL));
+	UNIT_EQUAL(options.action, ACTION_HELP_ENV);
+	CU_ASSERT_TRUE(parse("--help-env=md", NULL));
+	UNIT_EQUAL(options.action, ACTION_HELP_ENV_MD);
+}
+
+static void mistakes_are_named(void)
+{
+	static const char *const cases[][5] = {
+		/* what is said, then the words */
+		{"--frobnicate", "--frobnicate"},
+		{"-x", "-x"},
+		{"-n 0", "-n", "0"},
+		{"-n 2x", "-n2x"},
+		{"-n 99999999999999999999", "-n", "99999999999999999999"},
+		{"-d 0", "-d", "0"},
+		{"-d nan", "-d", "nan"},
+		{"-d soon", "-d", "soon"},
+		{"-n needs a value", "-n"},
+		{"missing after --", "--"},
+		{"html", "--help-env=html"},
+		{"two: one process", "one", "two"},
+		{"4711 and a command", "4711", "--", "ls"},
+		{"-o is for", "-o", "x"},
+		{"--library is for", "--library=x", "1"},
+		{"HAKMEM_DUMP_ON=exit", "--dump=x", "--", "ls"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		CU_ASSERT_FALSE(parse(cases[i][1], cases[i][2], cases[i][3], cases[i][4], NULL));
+		if (strstr(problem.text, cases[i][0]) == NULL)
+			fprintf(stderr, "\n    \"%s\" doesn't say %s\n", problem.text, cases[i][0]);
+		CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, cases[i][0]));
+	}
+}
+
+static void help_names_every_option(void)
+{
+	static const char *const names[] = {"--batch", "--frames", "--delay", "--once", "--json", "--output", "--library", "--list",
+		"--dump", "--readonly", "--help-env", "--help", "--version"};
+	char *text = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&text, &size);
+	options_help(stream);
+	fclose(stream);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		CU_ASSERT_PTR_NOT_NULL(strstr(text, names[i]));
+	for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"))
+		CU_ASSERT_TRUE(strlen(line) <= 100);
+	free(text);
+}
+
+UNIT_MAIN("options", UNIT(nothing_means_choose), UNIT(options_in_any_order), UNIT(a_command_keeps_its_own_options), UNIT(actions),
+	UNIT(mistakes_are_named), UNIT(help_names_every_option))

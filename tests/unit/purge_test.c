@@ -1,0 +1,109 @@
+/* Giving memory back: when it is due, how much at a time, and that it reads as zero afterwards. */
+#include "lib/purge.h"
+
+#include "lib/os.h"
+#include "tests/unit/pool.h"
+
+#define RELEASE(slab) hak_pool_release_slab((slab), HAK_RELEASE_DRAIN)
+
+static void age_evicts(void)
+{
+	pool_start();
+	uint32_t slab = hak_pool_acquire_slab(5);
+	RELEASE(slab);
+	hak_settings.purge_delay_ms = 0;
+	hak_pool.next_purge_ms = 0;
+	hak_purge_due(16);
+	UNIT_EQUAL(hak_pool.lru_length, 1);
+	hak_settings.ss_lru_age_ms = 0;
+	hak_pool.next_purge_ms = 0;
+	uint64_t evictions = hak_stat_get(lru_evictions);
+	hak_purge_due(16);
+	UNIT_EQUAL(hak_pool.lru_length, 0);
+	UNIT_EQUAL(hak_stat_get(lru_evictions) - evictions, 1);
+}
+
+static void due_memory_is_purged_and_zero(void)
+{
+	pool_start();
+	uint32_t keep = hak_pool_acquire_slab(7), idle = hak_pool_acquire_slab(7);
+	char *memory = (char *)hak_slot_address(idle);
+	memset(memory, 'x', HAK_SLOT_BYTES);
+	RELEASE(idle);
+	uint64_t purged = hak_stat_get(purged_bytes);
+	hak_pool.next_purge_ms = 0;
+	hak_purge_due(16); /* the delay is a day here */
+	UNIT_EQUAL(hak_stat_get(purged_bytes), purged);
+	UNIT_EQUAL(memory[5], 'x');
+	hak_settings.purge_delay_ms = 0;
+	hak_pool.next_purge_ms = 0;
+	hak_purge_due(0); /* no calls allowed */
+	UNIT_EQUAL(memory[5], 'x');
+	hak_pool.next_purge_ms = 0;
+	hak_purge_due(16);
+	CU_ASSERT_TRUE(hak_stat_get(purged_bytes) - purged >= HAK_SLOT_BYTES);
+	UNIT_EQUAL(memory[5], 0);
+	CU_ASSERT_TRUE(pool_ss(idle)->zero >> pool_place(idle) & 1);
+	UNIT_EQUAL(hak_pool.kinds[7].count, 1); /* EMPTY still, and to be reused by stage 1 */
+	UNIT_EQUAL(hak_pool_acquire_slab(7), idle);
+	CU_ASSERT_FALSE(pool_ss(idle)->zero >> pool_place(idle) & 1);
+	RELEASE(idle);
+	RELEASE(keep);
+}
+
+static void trim_gives_everything_back(void)
+{
+	pool_start();
+	uint32_t slab = hak_pool_acquire_slab(7);
+	memset((char *)hak_slot_address(slab), 'x', HAK_SLOT_BYTES);
+	RELEASE(slab);
+	UNIT_EQUAL(hak_pool.lru_length, 1);
+	CU_ASSERT_TRUE(hak_purge_all() >= HAK_SLOT_BYTES);
+	UNIT_EQUAL(hak_pool.lru_length, 0);
+	UNIT_EQUAL(hak_purge_all(), 0);
+}
+
+/* A pass that may make fewer calls than there is work goes on where it stopped, the next time. */
+static void calls_are_bounded_and_nothing_is_forgotten(void)
+{
+	uint32_t slabs[20];
+	pool_start();
+	for (int i = 0; i < 20; i++) {
+		slabs[i] = hak_pool_acquire_slab(7);
+		memset((char *)hak_slot_address(slabs[i]), 'x', HAK_SLOT_BYTES);
+	}
+	for (int i = 0; i < 20; i += 2) /* no two are neighbours, so each needs a call of its own */
+		RELEASE(slabs[i]);
+	hak_settings.purge_delay_ms = 0;
+	uint64_t calls = hak_stat_get(madvise);
+	for (int pass = 0; pass < 4; pass++) {
+		hak_pool.next_purge_ms = 0;
+		hak_purge_due(3);
+		CU_ASSERT_TRUE(hak_stat_get(madvise) - calls <= 3u * (unsigned)(pass + 1));
+	}
+	UNIT_EQUAL(hak_stat_get(madvise) - calls, 10);
+	for (int i = 0; i < 20; i += 2)
+		UNIT_EQUAL(*(char *)hak_slot_address(slabs[i]), 0);
+	for (int i = 1; i < 20; i += 2) {
+		UNIT_EQUAL(*(char *)hak_slot_address(slabs[i]), 'x');
+		RELEASE(slabs[i]);
+	}
+}
+
+/* The clock is asked first: until a quarter of the delay has passed a call costs nothing and does nothing. */
+static void too_early_is_nothing(void)
+{
+	pool_start();
+	uint32_t keep = hak_pool_acquire_slab(7), idle = hak_pool_acquire_slab(7);
+	RELEASE(idle);
+	hak_settings.purge_delay_ms = 0;
+	hak_pool.next_purge_ms = hak_os_clock_ms() + 60000;
+	uint64_t calls = hak_stat_get(madvise);
+	hak_purge_due(16);
+	UNIT_EQUAL(hak_stat_get(madvise), calls);
+	hak_pool.next_purge_ms = 0;
+	RELEASE(keep);
+}
+
+UNIT_MAIN("purge", UNIT(age_evicts), UNIT(due_memory_is_purged_and_zero), UNIT(trim_gives_everything_back),
+	UNIT(calls_are_bounded_and_nothing_is_forgotten), UNIT(too_early_is_nothing))
