@@ -55,7 +55,7 @@ void frame_header(struct area area, int y, const struct watch *watch)
 		area_printf(line, x + 2, 0, STYLE_TOP_BAR_STRONG, "%s", watch->note);
 }
 
-/* Calls `visit` for each tab, or tells where x lies: the tabs' places are worked out once, here. */
+/* Draws the tabs into `area`, or, without one, finds the tab at `wanted`: their places are worked out here only. */
 static int walk_tabs(struct area *area, int width, int y, enum panel_id shown, bool output, int wanted)
 {
 	int count = PANEL_COUNT - !output, x = 0, needed = 0;
@@ -90,8 +90,8 @@ int frame_tab_at(int width, enum panel_id shown, bool output, int x)
 	return walk_tabs(NULL, width, 0, shown, output, x);
 }
 
-/* htop's function keys, and those of the panel. */
-static int walk_keys(struct area *area, int y, const struct watch *watch, const struct panel *panel, int wanted)
+/* htop's function keys and the panel's own, likewise. */
+static int walk_keys(struct area *area, int width, int y, const struct watch *watch, const struct panel *panel, int wanted)
 {
 	const struct {
 		int number;
@@ -105,9 +105,12 @@ static int walk_keys(struct area *area, int y, const struct watch *watch, const 
 		{9, "Tab", "Panel ", true},
 		{10, "F10", "Quit  ", true},
 	};
-	int x = 0;
+	int x = 0, needed = 0;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		needed += keys[i].there ? (int)(strlen(keys[i].key) + strlen(keys[i].text)) : 0;
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		if (!keys[i].there)
+		/* On a narrow terminal the tabs themselves say enough about Tab. */
+		if (!keys[i].there || (keys[i].number == 9 && needed > width))
 			continue;
 		int end = x + (int)strlen(keys[i].key) + (int)strlen(keys[i].text);
 		if (area != NULL) {
@@ -125,12 +128,12 @@ static int walk_keys(struct area *area, int y, const struct watch *watch, const 
 
 void frame_keys(struct area area, int y, const struct watch *watch, const struct panel *panel)
 {
-	walk_keys(&area, y, watch, panel, -1);
+	walk_keys(&area, area.width, y, watch, panel, -1);
 }
 
-int frame_key_at(const struct watch *watch, const struct panel *panel, int x)
+int frame_key_at(int width, const struct watch *watch, const struct panel *panel, int x)
 {
-	return walk_keys(NULL, 0, watch, panel, x);
+	return walk_keys(NULL, width, 0, watch, panel, x);
 }
 
 void frame_help(struct area area)

@@ -8,14 +8,14 @@
 
 /* The line that says what is watched and how it is. */
 void frame_header(struct area area, int y, const struct watch *watch);
-/* The panels' tabs; `output` says whether there is one for the command's output. Returns nothing to the right of the area. */
+/* The panels' tabs; `output` says whether there is one for the command's output. */
 void frame_tabs(struct area area, int y, enum panel_id shown, bool output);
 /* The panel whose tab lies at x, -1: none. */
 int frame_tab_at(int width, enum panel_id shown, bool output, int x);
 /* The function keys. */
 void frame_keys(struct area area, int y, const struct watch *watch, const struct panel *panel);
 /* The function key that lies at x: its number, 0: none. */
-int frame_key_at(const struct watch *watch, const struct panel *panel, int x);
+int frame_key_at(int width, const struct watch *watch, const struct panel *panel, int x);
 /* The help page. */
 void frame_help(struct area area);
 

@@ -5,12 +5,12 @@
 
 #include "viewer/format.h"
 
-static size_t count_lines(const char *bytes, size_t length)
+static size_t count_newlines(const char *bytes, size_t length)
 {
-	size_t lines = 0;
+	size_t newlines = 0;
 	for (size_t i = 0; i < length; i++)
-		lines += bytes[i] == '\n';
-	return lines;
+		newlines += bytes[i] == '\n';
+	return newlines;
 }
 
 /* Forgets old lines until `count` bytes have room; all of a line that is longer than what is kept. */
@@ -25,6 +25,7 @@ static void make_room(struct output *output, size_t count)
 	char *newline = drop < output->length ? memchr(output->bytes + drop, '\n', output->length - drop) : NULL;
 	if (newline != NULL)
 		drop = (size_t)(newline - output->bytes) + 1;
+	output->newlines -= count_newlines(output->bytes, drop);
 	output->length -= drop;
 	output->forgotten += drop;
 	memmove(output->bytes, output->bytes + drop, output->length);
@@ -44,9 +45,8 @@ void output_add(struct output *output, const char *bytes, size_t count)
 	make_room(output, count);
 	memcpy(output->bytes + output->length, bytes, count);
 	output->length += count;
-	output->lines = count_lines(output->bytes, output->length);
-	if (output->length > 0 && output->bytes[output->length - 1] != '\n')
-		output->lines++;
+	output->newlines += count_newlines(bytes, count);
+	output->lines = output->newlines + (output->length > 0 && output->bytes[output->length - 1] != '\n');
 }
 
 /* The end of an escape sequence that begins at `i`: CSI up to its final byte, OSC up to BEL or ST, else two bytes. */

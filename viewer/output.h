@@ -13,7 +13,8 @@
 struct output {
 	char *bytes;        /* raw, OUTPUT_BYTES_MAX of room, made by the first output_add */
 	size_t length;
-	size_t lines;       /* begun in `bytes` */
+	size_t newlines;    /* in `bytes` */
+	size_t lines;       /* begun in `bytes`: the last one may be unfinished */
 	uint64_t forgotten; /* bytes that were pushed out */
 };
 

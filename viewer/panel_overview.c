@@ -121,41 +121,61 @@ static int draw_map(struct area area, int y, int rows, const struct snapshot *sn
 	return y + (int)used_rows;
 }
 
-static uint64_t live_bytes(const struct class_row *class)
-{
-	return class->live_blocks * class->block_bytes;
-}
+/* A row of the table: a class, or all large allocations together, which have none. */
+struct top {
+	const struct class_row *class;
+	uint64_t live;
+};
 
 static int by_live(const void *a, const void *b)
 {
-	uint64_t left = live_bytes(*(const struct class_row *const *)a), right = live_bytes(*(const struct class_row *const *)b);
-	return (left < right) - (left > right);
+	const struct top *left = a, *right = b;
+	return (left->live < right->live) - (left->live > right->live);
+}
+
+static size_t collect_top(const struct snapshot *snapshot, struct top top[MODEL_CLASSES_MAX + 1])
+{
+	size_t count = 0;
+	for (size_t i = 0; i < snapshot->class_count; i++) {
+		const struct class_row *class = &snapshot->classes[i];
+		if (class->live_blocks > 0)
+			top[count++] = (struct top){class, class->live_blocks * class->block_bytes};
+	}
+	if (snapshot->memory.large_bytes > 0)
+		top[count++] = (struct top){NULL, snapshot->memory.large_bytes};
+	qsort(top, count, sizeof(top[0]), by_live);
+	return count;
+}
+
+static void draw_top_row(struct area area, int y, const struct watch *watch, const struct top *top, uint64_t most)
+{
+	const struct class_row *class = top->class;
+	enum style style = class != NULL ? style_of_size(class->block_bytes) : STYLE_LARGE;
+	char bytes[FORMAT_MAX], blocks[FORMAT_MAX], cached[FORMAT_MAX], allocs[FORMAT_MAX];
+	area_put(area, 1, y, style, (uint32_t)class_symbol(class != NULL ? (unsigned)class->class : SLOT_NO_CLASS));
+	area_printf(area, 15, y, STYLE_STRONG, "%7s", format_bytes(bytes, top->live));
+	if (class == NULL) {
+		area_text(area, 3, y, STYLE_NORMAL, "large");
+	} else {
+		area_printf(area, 3, y, STYLE_NORMAL, "C%-2llu %5lluB", (unsigned long long)class->class,
+			(unsigned long long)class->block_bytes);
+		area_printf(area, 22, y, STYLE_NORMAL, " %7s %7s %6llu %8s", format_count(blocks, class->live_blocks),
+			format_count(cached, class->cached_blocks), (unsigned long long)class->slabs,
+			format_rate(allocs, watch->rates.known ? watch->rates.class_allocs[class->class] : -1));
+	}
+	int width = area.width - 58 < 60 ? area.width - 58 : 60;
+	const struct bar_part part = {(double)top->live / (double)most, style, GLYPH_FULL};
+	area_bar(area, 57, y, width, &part, 1);
 }
 
 static void draw_top_classes(struct area area, int y, int rows, const struct watch *watch)
 {
-	const struct snapshot *snapshot = watch->snapshot;
-	const struct class_row *order[MODEL_CLASSES_MAX];
-	char bytes[FORMAT_MAX], blocks[FORMAT_MAX], cached[FORMAT_MAX], allocs[FORMAT_MAX], size[FORMAT_MAX];
-	for (size_t i = 0; i < snapshot->class_count; i++)
-		order[i] = &snapshot->classes[i];
-	qsort(order, snapshot->class_count, sizeof(order[0]), by_live);
+	struct top top[MODEL_CLASSES_MAX + 1];
+	size_t count = collect_top(watch->snapshot, top);
 	area_heading(area, y, "Top classes");
 	area_text(area, 15, y, STYLE_FAINT, "   live  blocks  cached  slabs   allocs ");
-	uint64_t most = snapshot->class_count > 0 ? live_bytes(order[0]) : 0;
-	for (int i = 0; i < rows && i < (int)snapshot->class_count && live_bytes(order[i]) > 0; i++) {
-		const struct class_row *class = order[i];
-		enum style style = style_of_size(class->block_bytes);
-		area_put(area, 1, y + 1 + i, style, (uint32_t)class_symbol((unsigned)class->class));
-		area_printf(area, 3, y + 1 + i, STYLE_NORMAL, "C%-2llu %5sB", (unsigned long long)class->class,
-			(snprintf(size, sizeof(size), "%llu", (unsigned long long)class->block_bytes), size));
-		area_printf(area, 15, y + 1 + i, STYLE_NORMAL, "%7s %7s %7s %6llu %8s", format_bytes(bytes, live_bytes(class)),
-			format_count(blocks, class->live_blocks), format_count(cached, class->cached_blocks),
-			(unsigned long long)class->slabs,
-			format_rate(allocs, watch->rates.known ? watch->rates.class_allocs[class->class] : -1));
-		const struct bar_part part = {(double)live_bytes(class) / (double)most, style, GLYPH_FULL};
-		area_bar(area, 57, y + 1 + i, area.width - 58, &part, 1);
-	}
+	for (int i = 0; i < rows && i < (int)count; i++)
+		draw_top_row(area, y + 1 + i, watch, &top[i], top[0].live);
 }
 
 static void draw(struct area area, const struct watch *watch, struct panel_place *place, bool with_cursor)

@@ -192,7 +192,7 @@ static void take_click(struct screen *screen, int x, int y)
 		if (tab >= 0)
 			show(screen, tab);
 	} else if (y == screen->canvas.height - 1) {
-		switch (frame_key_at(screen->watch, panels[screen->shown], x)) {
+		switch (frame_key_at(screen->canvas.width, screen->watch, panels[screen->shown], x)) {
 		case 1: screen->help = !screen->help; break;
 		case 5: toggle_pause(screen); break;
 		case 6: panel_command(panels[screen->shown], &screen->places[screen->shown], COMMAND_NEXT_SORT); break;

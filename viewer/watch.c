@@ -103,14 +103,35 @@ static enum watch_message take_document(struct watch *watch, const cJSON *docume
 	return WATCH_OTHER;
 }
 
+/* Whether the text ends inside an object, an array or a string: what a file looks like that was not written to its end. */
+static bool is_cut_off(const char *json, size_t length)
+{
+	size_t depth = 0;
+	bool in_string = false;
+	for (size_t i = 0; i < length; i++) {
+		if (in_string) {
+			i += json[i] == '\\';
+			in_string = i < length && json[i] != '"';
+		} else if (json[i] == '"') {
+			in_string = true;
+		} else if (json[i] == '{' || json[i] == '[') {
+			depth++;
+		} else if ((json[i] == '}' || json[i] == ']') && depth-- == 0) {
+			return false;
+		}
+	}
+	return in_string || depth > 0;
+}
+
 enum watch_message watch_take(struct watch *watch, const char *json, size_t length, struct problem *problem)
 {
 	const char *end = NULL;
 	cJSON *document = cJSON_ParseWithLengthOpts(json, length, &end, false);
 	if (document == NULL) {
-		size_t at = end != NULL && end >= json ? (size_t)(end - json) : 0;
-		problem_set(problem, at >= length ? "the JSON ends after %zu bytes, in the middle" : "it is not JSON, from byte %zu on",
-			at);
+		if (is_cut_off(json, length))
+			problem_set(problem, "the JSON ends in the middle, after %zu bytes", length);
+		else
+			problem_set(problem, "it is not JSON, from byte %zu on", end != NULL && end >= json ? (size_t)(end - json) : 0);
 		return WATCH_BAD;
 	}
 	enum watch_message what = take_document(watch, document, problem);
@@ -178,5 +199,5 @@ void watch_free(struct watch *watch)
 	snapshot_free(watch->snapshot);
 	snapshot_free(watch->pending);
 	events_free(&watch->events);
-	watch->snapshot = watch->pending = NULL;
+	memset(watch, 0, sizeof(*watch));
 }
