@@ -35,8 +35,11 @@ struct hak_server {
 	uint32_t stop;
 	uint64_t accept_after_us; /* no accept before: backing off */
 	uint64_t purge_us;        /* when idle memory is looked at next */
-	/* [0] is the listener, [1 + i] is client i. */
+	/* What this round waits for: polls[0] is the listener, the others are the connections that there are, no more,
+	 * because poll refuses an array longer than RLIMIT_NOFILE. polls[i] belongs to *polled[i]. */
+	nfds_t poll_count;
 	struct pollfd polls[HAK_SERVICE_CLIENTS + 1];
+	struct hak_connection *polled[HAK_SERVICE_CLIENTS + 1];
 };
 
 static uint64_t now_us(void)
@@ -50,14 +53,14 @@ static int timeout_ms(const struct hak_server *server, uint64_t now)
 	uint64_t due = server->purge_us;
 
 	for (size_t i = 0; i < HAK_SERVICE_CLIENTS; i++) {
-		const struct hak_client *client = &server->service.clients[i];
+		const struct hak_connection *client = &server->service.clients[i];
 
 		if (client->fd < 0)
 			continue;
 		if ((client->snapshots || client->events) && client->due_us < due)
 			due = client->due_us;
 		/* A request that came with others and had to wait for room: poll knows nothing of it. */
-		if (hak_client_may_request(client) && hak_client_has_line(client))
+		if (hak_connection_may_request(client) && hak_connection_has_line(client))
 			due = now;
 	}
 	return due > now ? (int)((due - now + 999) / 1000) : 0;
@@ -68,14 +71,18 @@ static void prepare_polls(struct hak_server *server, uint64_t now)
 	bool accepting = server->endpoint.listener >= 0 && now >= server->accept_after_us;
 
 	server->polls[0] = (struct pollfd){accepting ? server->endpoint.listener : -1, POLLIN, 0};
+	server->poll_count = 1;
 	for (size_t i = 0; i < HAK_SERVICE_CLIENTS; i++) {
-		const struct hak_client *client = &server->service.clients[i];
-		struct pollfd *poll_entry = &server->polls[1 + i];
+		struct hak_connection *client = &server->service.clients[i];
+		struct pollfd *poll_entry = &server->polls[server->poll_count];
 
+		if (client->fd < 0)
+			continue;
+		server->polled[server->poll_count++] = client;
 		*poll_entry = (struct pollfd){client->fd, 0, 0};
-		if (!client->end_of_input && hak_client_may_request(client))
+		if (!client->end_of_input && hak_connection_may_request(client))
 			poll_entry->events |= POLLIN;
-		if (hak_client_pending(client))
+		if (hak_connection_pending(client))
 			poll_entry->events |= POLLOUT;
 	}
 }
@@ -89,7 +96,7 @@ static void welcome(struct hak_server *server, int fd, uint64_t now)
 	for (size_t i = 0; i < HAK_SERVICE_CLIENTS; i++) {
 		if (service->clients[i].fd >= 0)
 			continue;
-		hak_client_open(&service->clients[i], fd, now);
+		hak_connection_open(&service->clients[i], fd, now);
 		hak_service_greet(service, &service->clients[i]);
 		service->stats.clients++;
 		return;
@@ -128,18 +135,18 @@ static void check_listener(struct hak_server *server, uint64_t now)
 /* Drops clients whose descriptor was closed by the program, and receives from the others. */
 static void receive_all(struct hak_server *server)
 {
-	for (size_t i = 0; i < HAK_SERVICE_CLIENTS; i++) {
-		struct hak_client *client = &server->service.clients[i];
-		short events = server->polls[1 + i].revents;
+	for (nfds_t i = 1; i < server->poll_count; i++) {
+		struct hak_connection *client = server->polled[i];
+		short events = server->polls[i].revents;
 
-		if (client->fd < 0 || !events || server->polls[1 + i].fd != client->fd)
+		if (!events)
 			continue;
 		if (!hak_fd_is_ours(client->fd)) {
 			client->broken = true;
 			continue;
 		}
 		if (events & (POLLIN | POLLHUP | POLLERR))
-			hak_client_receive(client);
+			hak_connection_receive(client);
 		/* Hung up and nothing left to read: nobody is there to send to. */
 		if ((events & (POLLHUP | POLLERR)) && client->end_of_input)
 			client->broken = true;
@@ -147,35 +154,52 @@ static void receive_all(struct hak_server *server)
 }
 
 /* Answers, streams and sends for one client, and ends its connection when that is due. */
-static void serve(struct hak_server *server, struct hak_client *client, uint64_t now)
+static void serve(struct hak_server *server, struct hak_connection *client, uint64_t now)
 {
 	struct hak_service *service = &server->service;
 
 	hak_service_answer(service, client);
 	hak_service_stream(service, client, now);
-	if (hak_client_pending(client) && !client->broken) {
+	if (hak_connection_pending(client) && !client->broken) {
 		if (hak_fd_is_ours(client->fd))
-			service->stats.bytes_sent += hak_client_send(client, now);
+			service->stats.bytes_sent += hak_connection_send(client, now);
 		else
 			client->broken = true;
 	}
-	if (hak_client_pending(client) && now - client->progress_us > server->stuck_us && now > client->progress_us) {
+	/* The clock was read before the answers were queued: progress may be younger than now. */
+	if (hak_connection_pending(client) && client->progress_us + server->stuck_us < now) {
 		client->broken = true;
 		service->stats.disconnected++;
 	}
-	if (hak_client_is_over(client)) {
+	if (hak_connection_is_over(client)) {
 		hak_service_close(service, client);
 		service->stats.clients--;
 	}
 }
 
-static void run_round(struct hak_server *server)
+/* Waits until something happens or is due. */
+static void wait_for_events(struct hak_server *server)
 {
+	static const struct timespec pause = {0, TICK_US * 1000};
+	struct pollfd *polls = server->polls;
 	uint64_t now = now_us();
 
 	prepare_polls(server, now);
-	if (poll(server->polls, HAK_COUNT_OF(server->polls), timeout_ms(server, now)) < 0)
-		memset(server->polls, 0, sizeof(server->polls)); /* nothing is known of any descriptor this time */
+	if (poll(polls, server->poll_count, timeout_ms(server, now)) >= 0)
+		return;
+	/* Nothing is known of any descriptor this time. But for an interruption the next call will fail as well, for
+	 * instance while the program's limit on descriptors is lower than what is open: no spinning. */
+	if (errno != EINTR)
+		nanosleep(&pause, NULL);
+	for (nfds_t i = 0; i < server->poll_count; i++)
+		polls[i].revents = 0;
+}
+
+static void run_round(struct hak_server *server)
+{
+	uint64_t now;
+
+	wait_for_events(server);
 	now = now_us();
 	check_listener(server, now);
 	if (server->polls[0].fd == server->endpoint.listener && (server->polls[0].revents & POLLIN))

@@ -39,35 +39,35 @@ static bool prepare_document(struct hak_service *service)
 	return service->document_ready;
 }
 
-static void reply_error(struct hak_service *service, struct hak_client *client, const char *line,
+static void reply_error(struct hak_service *service, struct hak_connection *client, const char *line,
 	enum hak_protocol_error code, const char *message)
 {
 	struct hak_json json;
 
 	service->stats.errors++;
-	hak_client_message(client, &json);
+	hak_connection_message(client, &json);
 	hak_encode_error(&json, line, code, message);
-	hak_client_message_end(client, &json, now_us());
+	hak_connection_message_end(client, &json, now_us());
 }
 
-static void reply_ok(struct hak_client *client, enum hak_protocol_verb verb, uint64_t bytes)
+static void reply_ok(struct hak_connection *client, enum hak_protocol_verb verb, uint64_t bytes)
 {
 	struct hak_json json;
 
-	hak_client_message(client, &json);
+	hak_connection_message(client, &json);
 	hak_encode_ok(&json, verb, bytes);
-	hak_client_message_end(client, &json, now_us());
+	hak_connection_message_end(client, &json, now_us());
 }
 
-static void reply_snapshot(struct hak_service *service, struct hak_client *client, const char *line)
+static void reply_snapshot(struct hak_service *service, struct hak_connection *client, const char *line)
 {
 	if (prepare_document(service))
-		hak_client_queue(client, service->document.data, service->document.length, now_us());
+		hak_connection_queue(client, service->document.data, service->document.length, now_us());
 	else
 		reply_error(service, client, line, HAK_ERROR_no_memory, "no memory for the snapshot");
 }
 
-static void reply_dump(struct hak_service *service, struct hak_client *client, const struct hak_request *request,
+static void reply_dump(struct hak_service *service, struct hak_connection *client, const struct hak_request *request,
 	const char *line)
 {
 	char path[HAK_DUMP_PATH_MAX], exe[HAK_PROC_TEXT_MAX];
@@ -87,9 +87,9 @@ static void reply_dump(struct hak_service *service, struct hak_client *client, c
 		reply_error(service, client, line, HAK_ERROR_io, strerrordesc_np(-result));
 		return;
 	}
-	hak_client_message(client, &json);
+	hak_connection_message(client, &json);
 	hak_encode_dump_written(&json, path, bytes);
-	hak_client_message_end(client, &json, now_us());
+	hak_connection_message_end(client, &json, now_us());
 }
 
 /* Switches the tracepoints on while anybody listens, and back to the settings' choice afterwards. */
@@ -104,7 +104,7 @@ static void update_groups(const struct hak_service *service)
 	hak_trace_set_groups(groups);
 }
 
-static void unsubscribe(struct hak_service *service, struct hak_client *client)
+static void unsubscribe(struct hak_service *service, struct hak_connection *client)
 {
 	bool had_events = client->events;
 
@@ -115,7 +115,7 @@ static void unsubscribe(struct hak_service *service, struct hak_client *client)
 		update_groups(service);
 }
 
-static void subscribe(struct hak_service *service, struct hak_client *client, const struct hak_request *request,
+static void subscribe(struct hak_service *service, struct hak_connection *client, const struct hak_request *request,
 	const char *line)
 {
 	unsubscribe(service, client);
@@ -135,21 +135,21 @@ static void subscribe(struct hak_service *service, struct hak_client *client, co
 }
 
 /* Verbs whose answer is a document of their own. */
-static void reply_document(struct hak_service *service, struct hak_client *client, enum hak_protocol_verb verb)
+static void reply_document(struct hak_service *service, struct hak_connection *client, enum hak_protocol_verb verb)
 {
 	struct hak_json json;
 
-	hak_client_message(client, &json);
+	hak_connection_message(client, &json);
 	if (verb == HAK_VERB_stats)
 		hak_encode_stats(&json, &service->stats);
 	else if (verb == HAK_VERB_schema)
 		hak_encode_schema(&json, hak_schema_text, hak_schema_length());
 	else
 		hak_encode_pong(&json);
-	hak_client_message_end(client, &json, now_us());
+	hak_connection_message_end(client, &json, now_us());
 }
 
-static void handle(struct hak_service *service, struct hak_client *client, const char *line)
+static void handle(struct hak_service *service, struct hak_connection *client, const char *line)
 {
 	struct hak_request request;
 
@@ -190,12 +190,12 @@ static void handle(struct hak_service *service, struct hak_client *client, const
 	}
 }
 
-void hak_service_answer(struct hak_service *service, struct hak_client *client)
+void hak_service_answer(struct hak_service *service, struct hak_connection *client)
 {
 	char line[HAK_PROTOCOL_LINE_MAX];
 	bool too_long = false;
 
-	while (hak_client_may_request(client) && hak_client_next_line(client, line, &too_long))
+	while (hak_connection_may_request(client) && hak_connection_next_line(client, line, &too_long))
 		handle(service, client, line);
 	if (too_long) {
 		reply_error(service, client, "", HAK_ERROR_line_too_long, "a request has at most 4096 bytes");
@@ -205,7 +205,7 @@ void hak_service_answer(struct hak_service *service, struct hak_client *client)
 
 /* Queues one message of events, at most EVENTS_A_MESSAGE of the reader's round, unless nothing happened. Returns true
  * if the round may hold more. */
-static bool stream_event_message(struct hak_client *client, uint64_t now)
+static bool stream_event_message(struct hak_connection *client, uint64_t now)
 {
 	struct hak_ring_reader *reader = &client->reader;
 	struct hak_event event;
@@ -214,7 +214,7 @@ static bool stream_event_message(struct hak_client *client, uint64_t now)
 
 	if (!got && reader->lost == 0)
 		return false;
-	hak_client_message(client, &json);
+	hak_connection_message(client, &json);
 	hak_json_object(&json);
 	hak_json_member_string(&json, "type", HAK_TYPE_EVENTS);
 	hak_json_member_u64(&json, "time_us", now);
@@ -229,46 +229,46 @@ static bool stream_event_message(struct hak_client *client, uint64_t now)
 	/* Last, as reading the events is what finds out. */
 	hak_json_member_u64(&json, "lost", reader->lost);
 	hak_json_end(&json);
-	hak_client_message_end(client, &json, now);
+	hak_connection_message_end(client, &json, now);
 	reader->lost = 0;
 	return got;
 }
 
-static void stream_events(struct hak_client *client, uint64_t now)
+static void stream_events(struct hak_connection *client, uint64_t now)
 {
 	bool more = hak_ring_reader_begin(&client->reader) > 0;
 
 	/* What has no room stays in the rings; should it be overwritten there, it is counted as lost. */
-	while (more && !client->broken && hak_client_pending(client) < HAK_CLIENT_BUFFER / 2)
+	while (more && !client->broken && hak_connection_pending(client) < HAK_CONNECTION_BUFFER / 2)
 		more = stream_event_message(client, now);
 }
 
-static void stream_snapshot(struct hak_service *service, struct hak_client *client, uint64_t now)
+static void stream_snapshot(struct hak_service *service, struct hak_connection *client, uint64_t now)
 {
 	struct hak_json json;
 
 	/* Without room no snapshot is taken for this client at all. */
-	if (!hak_client_has_room(client, service->document.length) || !prepare_document(service) ||
-	    !hak_client_has_room(client, service->document.length)) {
+	if (!hak_connection_has_room(client, service->document.length) || !prepare_document(service) ||
+	    !hak_connection_has_room(client, service->document.length)) {
 		client->dropped++;
 		service->stats.dropped_snapshots++;
 		return;
 	}
 	if (client->dropped) {
-		hak_client_message(client, &json);
+		hak_connection_message(client, &json);
 		hak_encode_dropped(&json, client->dropped);
-		hak_client_message_end(client, &json, now);
+		hak_connection_message_end(client, &json, now);
 		client->dropped = 0;
 	}
-	hak_client_queue(client, service->document.data, service->document.length, now);
+	hak_connection_queue(client, service->document.data, service->document.length, now);
 }
 
-void hak_service_stream(struct hak_service *service, struct hak_client *client, uint64_t now)
+void hak_service_stream(struct hak_service *service, struct hak_connection *client, uint64_t now)
 {
 	if (!(client->snapshots || client->events) || client->closing || client->broken)
 		return;
 	/* A client that missed snapshots gets a fresh one as soon as it has taken what waited. */
-	if (now < client->due_us && !(client->dropped && hak_client_pending(client) == 0))
+	if (now < client->due_us && !(client->dropped && hak_connection_pending(client) == 0))
 		return;
 	if (client->snapshots)
 		stream_snapshot(service, client, now);
@@ -279,21 +279,21 @@ void hak_service_stream(struct hak_service *service, struct hak_client *client, 
 		client->due_us += ((now - client->due_us) / client->interval_us + 1) * client->interval_us;
 }
 
-void hak_service_greet(struct hak_service *service, struct hak_client *client)
+void hak_service_greet(struct hak_service *service, struct hak_connection *client)
 {
 	char exe[HAK_PROC_TEXT_MAX];
 	struct hak_json json;
 
 	hak_proc_exe(exe, sizeof(exe));
-	hak_client_message(client, &json);
+	hak_connection_message(client, &json);
 	hak_encode_hello(&json, getpid(), service->start_time, exe);
-	hak_client_message_end(client, &json, now_us());
+	hak_connection_message_end(client, &json, now_us());
 }
 
-void hak_service_close(struct hak_service *service, struct hak_client *client)
+void hak_service_close(struct hak_service *service, struct hak_connection *client)
 {
 	unsubscribe(service, client);
-	hak_client_close(client);
+	hak_connection_close(client);
 }
 
 void hak_service_init(struct hak_service *service)

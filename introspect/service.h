@@ -3,7 +3,7 @@
 #ifndef HAK_SERVICE_H
 #define HAK_SERVICE_H
 
-#include "introspect/client.h"
+#include "introspect/connection.h"
 #include "introspect/encode.h"
 #include "introspect/snapshot.h"
 
@@ -20,7 +20,7 @@ struct hak_service {
 	struct hak_snapshot snapshot;
 	struct hak_buffer document; /* the snapshot message of this round */
 	bool document_ready;        /* set false at each round's begin, after everything was received */
-	struct hak_client clients[HAK_SERVICE_CLIENTS];
+	struct hak_connection clients[HAK_SERVICE_CLIENTS];
 };
 
 /* Prepares a zeroed service: no clients. */
@@ -30,15 +30,15 @@ void hak_service_init(struct hak_service *service);
 void hak_service_free(struct hak_service *service);
 
 /* Queues the greeting for a new client. */
-void hak_service_greet(struct hak_service *service, struct hak_client *client);
+void hak_service_greet(struct hak_service *service, struct hak_connection *client);
 
 /* Answers the requests that have arrived, as long as their answers have room. */
-void hak_service_answer(struct hak_service *service, struct hak_client *client);
+void hak_service_answer(struct hak_service *service, struct hak_connection *client);
 
 /* Queues what is due at `now` (CLOCK_MONOTONIC, microseconds) of the client's subscription. */
-void hak_service_stream(struct hak_service *service, struct hak_client *client, uint64_t now);
+void hak_service_stream(struct hak_service *service, struct hak_connection *client, uint64_t now);
 
 /* Ends a connection. */
-void hak_service_close(struct hak_service *service, struct hak_client *client);
+void hak_service_close(struct hak_service *service, struct hak_connection *client);
 
 #endif

@@ -1,7 +1,8 @@
-/* A program to be looked into, for robustness.py. One thread allocates and frees all the time; the main one obeys lines on stdin
- * and answers each with one line on stdout:
+/* A program to be looked into, for robustness.py. One thread allocates and frees all the time; the main one obeys lines
+ * on stdin and answers each with one line on stdout:
  *   count     prints how many rounds the allocating thread has done
- *   fork      makes a child that allocates as well; prints its pid. It ends when the parent closes its pipe: by `reap` or at the end
+ * fork      makes a child that allocates as well; prints its pid. It ends when the parent closes its pipe: by `reap` or
+ * at the end
  *   reap      ends the children and prints how many exited with 0
  *   exec      replaces the process by a new image of this program, which prints "ready" again
  *   close     closes every descriptor above 2, as daemons do; prints "closed"
@@ -121,7 +122,8 @@ static void reap(void)
 	for (int i = 0; i < child_count; i++) {
 		int status;
 
-		good += waitpid(children[i], &status, 0) == children[i] && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+		if (waitpid(children[i], &status, 0) == children[i] && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+			good++;
 	}
 	child_count = 0;
 	answer_number((unsigned long long)good);

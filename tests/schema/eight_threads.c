@@ -1,9 +1,10 @@
-/* A program for validate.py: eight threads that allocate and free without pause, keep count of it themselves, and stop when they
- * are told to. It speaks with the test by lines: prints "busy" when all threads run; on a line on stdin it stops them, joins
- * nothing, prints "rest A F" (its own allocations and frees since the first "busy") and waits for another line to go on ("busy"
- * again) or for the end of stdin to free everything and end.
+/* A program for validate.py: eight threads that allocate and free without pause, keep count of it themselves, and stop
+ * when they are told to. It speaks with the test by lines: prints "busy" when all threads run; on a line on stdin it
+ * stops them, joins nothing, prints "rest A F" (its own allocations and frees since the first "busy") and waits for
+ * another line to go on ("busy" again) or for the end of stdin to free everything and end.
  *
- * The counts are of the size CLASS_BYTES, which nothing else in the process uses, so that they can be compared exactly. */
+ * The counts are of the size CLASS_BYTES, which nothing else in the process uses, so that they can be compared exactly.
+ * */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>

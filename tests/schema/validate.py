@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Every message of a busy program is valid against introspect/schema.json, and its sums agree with each other and with the
-program's own count.
+"""Every message of a busy program is valid against introspect/schema.json, and its sums agree with each other and with
+the program's own count.
 """
 import json
 import pathlib
@@ -39,8 +39,8 @@ def check_the_validator():
     """A message with a fault of each kind must be refused, or the rest of this test would show nothing."""
     good = {"type": "pong", "time_us": 1}
     check(VALIDATOR.is_valid(good), "a good message is refused")
-    for bad in ({"type": "pong"}, {"type": "pong", "time_us": -1}, {"type": "pong", "time_us": "1"}, {"type": "nonsense"},
-                {"time_us": 1}, {"type": "snapshot"}, {"type": "error", "request": "", "code": "other", "message": ""}):
+    for bad in ({"type": "pong"}, {"type": "pong", "time_us": -1}, {"type": "pong", "time_us": "1"},
+                {"type": "nonsense"}, {"time_us": 1}, {"type": "snapshot"}, {"type": "error", "request": "", "code": "other", "message": ""}):
         check(not VALIDATOR.is_valid(bad), f"the schema accepts {bad}")
 
 
@@ -53,7 +53,7 @@ def slots_of(snapshot):
 
 
 def check_slot_map(snapshot):
-    """The slot map against the counts beside it: both are of one moment, so they agree exactly, also while threads run."""
+    """The slot map against the counts beside it: both are of one moment, so they agree, also while threads run."""
     classes = snapshot["classes"]
     for superslab in snapshot["superslabs"]:
         active = sum(slot[0] == "ACTIVE" for slot in superslab["slots"])
@@ -107,7 +107,8 @@ def counters(snapshot):
         for key in keys or snapshot[section]:
             found[f"{section}.{key}"] = snapshot[section][key]
     for row in snapshot["classes"]:
-        for key in ("allocs", "frees", "depot", "stage1", "stage2", "stage3", "converted", "from_lru", "free_list_peak"):
+        for key in ("allocs", "frees", "depot", "stage1", "stage2", "stage3", "converted", "from_lru",
+                    "free_list_peak"):
             found[f"class {row['class']}.{key}"] = row[key]
     for row in snapshot["threads"]:
         for key in ("allocs", "frees"):

@@ -229,5 +229,5 @@ static void full_disk(void)
 	close(full);
 }
 
-UNIT_MAIN("json", UNIT(structure), UNIT(numbers), UNIT(strings), UNIT(too_little_memory), UNIT(misuse_is_an_error), UNIT(depth),
-	UNIT(into_a_growing_buffer), UNIT(into_a_descriptor), UNIT(full_disk))
+UNIT_MAIN("json", UNIT(structure), UNIT(numbers), UNIT(strings), UNIT(too_little_memory), UNIT(misuse_is_an_error),
+	UNIT(depth), UNIT(into_a_growing_buffer), UNIT(into_a_descriptor), UNIT(full_disk))

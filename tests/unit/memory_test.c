@@ -129,5 +129,6 @@ static void text_is_cut(void)
 	UNIT_STRING(out, "");
 }
 
-UNIT_MAIN("memory", UNIT(mappings_are_counted), UNIT(refusals), UNIT(buffer_grows_and_shrinks), UNIT(array_keeps_its_elements),
-	UNIT(private_memory_is_absent_in_a_child), UNIT(text_is_cut), UNIT(only_inherited_memory_counts_after_fork))
+UNIT_MAIN("memory", UNIT(mappings_are_counted), UNIT(refusals), UNIT(buffer_grows_and_shrinks),
+	UNIT(array_keeps_its_elements), UNIT(private_memory_is_absent_in_a_child), UNIT(text_is_cut),
+	UNIT(only_inherited_memory_counts_after_fork))

@@ -153,8 +153,8 @@ static void *read_many(void *argument)
 	}
 }
 
-/* Writers overwrite as fast as they can while two readers follow: each event is either got, whole and in order, or counted
- * as lost, by each reader on its own. */
+/* Writers overwrite as fast as they can while two readers follow: each event is either got, whole and in order, or
+ * counted as lost, by each reader on its own. */
 static void got_and_lost_add_up(void)
 {
 	static struct reading readings[2];
@@ -303,5 +303,6 @@ static void a_child_starts_anew(void)
 	UNIT_STRING(seen, "0 4 4");
 }
 
-UNIT_MAIN("ring", UNIT(before_the_start), UNIT(one_writer_one_reader), UNIT(got_and_lost_add_up), UNIT(rings_are_used_again),
-	UNIT(events_after_death_are_recorded), UNIT(more_threads_than_rings), UNIT(a_child_starts_anew))
+UNIT_MAIN("ring", UNIT(before_the_start), UNIT(one_writer_one_reader), UNIT(got_and_lost_add_up),
+	UNIT(rings_are_used_again), UNIT(events_after_death_are_recorded), UNIT(more_threads_than_rings),
+	UNIT(a_child_starts_anew))

@@ -1,4 +1,4 @@
-#include "introspect/client.h"
+#include "introspect/connection.h"
 
 #include <errno.h>
 #include <string.h>
@@ -6,7 +6,7 @@
 
 #include "introspect/descriptor.h"
 
-void hak_client_open(struct hak_client *client, int fd, uint64_t now_us)
+void hak_connection_open(struct hak_connection *client, int fd, uint64_t now_us)
 {
 	/* Member by member: the line's 4 KiB need no clearing. */
 	client->fd = fd;
@@ -20,7 +20,7 @@ void hak_client_open(struct hak_client *client, int fd, uint64_t now_us)
 	client->reader = (struct hak_ring_reader){0};
 }
 
-void hak_client_close(struct hak_client *client)
+void hak_connection_close(struct hak_connection *client)
 {
 	hak_fd_close(client->fd);
 	client->fd = -1;
@@ -28,29 +28,29 @@ void hak_client_close(struct hak_client *client)
 	hak_ring_reader_close(&client->reader);
 }
 
-size_t hak_client_pending(const struct hak_client *client)
+size_t hak_connection_pending(const struct hak_connection *client)
 {
 	return client->out.length - client->sent;
 }
 
-bool hak_client_has_room(const struct hak_client *client, size_t length)
+bool hak_connection_has_room(const struct hak_connection *client, size_t length)
 {
-	size_t pending = hak_client_pending(client);
+	size_t pending = hak_connection_pending(client);
 
-	return pending == 0 || pending + length <= HAK_CLIENT_BUFFER;
+	return pending == 0 || pending + length <= HAK_CONNECTION_BUFFER;
 }
 
-bool hak_client_may_request(const struct hak_client *client)
+bool hak_connection_may_request(const struct hak_connection *client)
 {
-	return !client->closing && !client->broken && hak_client_pending(client) < HAK_CLIENT_BUFFER;
+	return !client->closing && !client->broken && hak_connection_pending(client) < HAK_CONNECTION_BUFFER;
 }
 
-bool hak_client_has_line(const struct hak_client *client)
+bool hak_connection_has_line(const struct hak_connection *client)
 {
 	return memchr(client->line, '\n', client->line_length) != NULL;
 }
 
-void hak_client_receive(struct hak_client *client)
+void hak_connection_receive(struct hak_connection *client)
 {
 	size_t room = sizeof(client->line) - client->line_length;
 	ssize_t got;
@@ -66,7 +66,7 @@ void hak_client_receive(struct hak_client *client)
 		client->broken = true;
 }
 
-bool hak_client_next_line(struct hak_client *client, char out[HAK_PROTOCOL_LINE_MAX], bool *too_long)
+bool hak_connection_next_line(struct hak_connection *client, char out[HAK_PROTOCOL_LINE_MAX], bool *too_long)
 {
 	char *newline = memchr(client->line, '\n', client->line_length);
 	size_t length;
@@ -87,23 +87,23 @@ bool hak_client_next_line(struct hak_client *client, char out[HAK_PROTOCOL_LINE_
 }
 
 /* Drops the bytes that are sent from the buffer's front, when that moves no more than it frees. */
-static void compact(struct hak_client *client)
+static void compact(struct hak_connection *client)
 {
-	if (client->sent && client->sent >= hak_client_pending(client)) {
+	if (client->sent && client->sent >= hak_connection_pending(client)) {
 		hak_buffer_consume(&client->out, client->sent);
 		client->sent = 0;
 	}
 }
 
-void hak_client_message(struct hak_client *client, struct hak_json *json)
+void hak_connection_message(struct hak_connection *client, struct hak_json *json)
 {
 	compact(client);
 	hak_json_to_buffer(json, &client->out);
 }
 
-void hak_client_message_end(struct hak_client *client, struct hak_json *json, uint64_t now_us)
+void hak_connection_message_end(struct hak_connection *client, struct hak_json *json, uint64_t now_us)
 {
-	bool was_empty = hak_client_pending(client) == 0;
+	bool was_empty = hak_connection_pending(client) == 0;
 
 	hak_json_newline(json);
 	if (!hak_json_finish(json))
@@ -112,21 +112,21 @@ void hak_client_message_end(struct hak_client *client, struct hak_json *json, ui
 		client->progress_us = now_us;
 }
 
-void hak_client_queue(struct hak_client *client, const char *bytes, size_t length, uint64_t now_us)
+void hak_connection_queue(struct hak_connection *client, const char *bytes, size_t length, uint64_t now_us)
 {
 	compact(client);
-	if (hak_client_pending(client) == 0)
+	if (hak_connection_pending(client) == 0)
 		client->progress_us = now_us;
 	if (!hak_buffer_append(&client->out, bytes, length))
 		client->broken = true;
 }
 
-size_t hak_client_send(struct hak_client *client, uint64_t now_us)
+size_t hak_connection_send(struct hak_connection *client, uint64_t now_us)
 {
 	size_t total = 0;
 
-	while (!client->broken && hak_client_pending(client)) {
-		ssize_t got = send(client->fd, client->out.data + client->sent, hak_client_pending(client),
+	while (!client->broken && hak_connection_pending(client)) {
+		ssize_t got = send(client->fd, client->out.data + client->sent, hak_connection_pending(client),
 			MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (got < 0 && errno == EINTR)
@@ -139,22 +139,22 @@ size_t hak_client_send(struct hak_client *client, uint64_t now_us)
 		client->progress_us = now_us;
 		total += (size_t)got;
 	}
-	if (hak_client_pending(client) == 0) {
+	if (hak_connection_pending(client) == 0) {
 		client->out.length = client->sent = 0;
 		/* A buffer that a big message has grown is not kept for every client that once asked. */
-		if (client->out.capacity > HAK_CLIENT_BUFFER)
-			hak_buffer_trim(&client->out, HAK_CLIENT_BUFFER);
+		if (client->out.capacity > HAK_CONNECTION_BUFFER)
+			hak_buffer_trim(&client->out, HAK_CONNECTION_BUFFER);
 	}
 	return total;
 }
 
-bool hak_client_is_over(const struct hak_client *client)
+bool hak_connection_is_over(const struct hak_connection *client)
 {
 	if (client->broken)
 		return true;
-	if (hak_client_pending(client))
+	if (hak_connection_pending(client))
 		return false;
 	if (client->closing)
 		return true;
-	return client->end_of_input && !hak_client_has_line(client) && !client->snapshots && !client->events;
+	return client->end_of_input && !hak_connection_has_line(client) && !client->snapshots && !client->events;
 }

@@ -1,6 +1,7 @@
-/* client.h: one connection: the line that comes in, the bytes that wait to go out. Never blocks; one thread uses it. */
-#ifndef HAK_CLIENT_H
-#define HAK_CLIENT_H
+/* connection.h: one connection: the line that comes in, the bytes that wait to go out. Never blocks; one thread uses
+ * it. */
+#ifndef HAK_CONNECTION_H
+#define HAK_CONNECTION_H
 
 #include "introspect/json.h"
 #include "introspect/memory.h"
@@ -9,9 +10,9 @@
 
 /* Bytes that may wait for a client before it counts as slow. A single longer message is queued too, when nothing else
  * waits. */
-#define HAK_CLIENT_BUFFER ((size_t)256 << 10)
+#define HAK_CONNECTION_BUFFER ((size_t)256 << 10)
 
-struct hak_client {
+struct hak_connection {
 	int fd; /* an adopted descriptor, -1: this entry is free */
 	char line[HAK_PROTOCOL_LINE_MAX];
 	size_t line_length;  /* bytes of requests received and not yet handled */
@@ -30,43 +31,43 @@ struct hak_client {
 };
 
 /* Begins with a connected, non-blocking socket. */
-void hak_client_open(struct hak_client *client, int fd, uint64_t now_us);
+void hak_connection_open(struct hak_connection *client, int fd, uint64_t now_us);
 
 /* Closes the connection and gives its memory back. */
-void hak_client_close(struct hak_client *client);
+void hak_connection_close(struct hak_connection *client);
 
 /* Bytes that wait to be sent. */
-size_t hak_client_pending(const struct hak_client *client);
+size_t hak_connection_pending(const struct hak_connection *client);
 
 /* Says whether a message of `length` bytes may be queued: nothing waits, or it fits the buffer. */
-bool hak_client_has_room(const struct hak_client *client, size_t length);
+bool hak_connection_has_room(const struct hak_connection *client, size_t length);
 
 /* Says whether the client's next request may be handled: its answer has room. */
-bool hak_client_may_request(const struct hak_client *client);
+bool hak_connection_may_request(const struct hak_connection *client);
 
 /* Says whether a whole request has arrived. */
-bool hak_client_has_line(const struct hak_client *client);
+bool hak_connection_has_line(const struct hak_connection *client);
 
 /* Receives what is there, as far as `line` has room. */
-void hak_client_receive(struct hak_client *client);
+void hak_connection_receive(struct hak_connection *client);
 
 /* Cuts the next request off, without its newline, zero-terminated, into `out`. Returns false if there is no whole line.
  * A line that is too long sets *too_long instead, once; its bytes are dropped. */
-bool hak_client_next_line(struct hak_client *client, char out[HAK_PROTOCOL_LINE_MAX], bool *too_long);
+bool hak_connection_next_line(struct hak_connection *client, char out[HAK_PROTOCOL_LINE_MAX], bool *too_long);
 
-/* Begins a message at the end of what waits; hak_client_message_end queues it, newline added. Where memory is refused
- * the client is broken: a stream with a gap that nobody is told of would be worse. */
-void hak_client_message(struct hak_client *client, struct hak_json *json);
-void hak_client_message_end(struct hak_client *client, struct hak_json *json, uint64_t now_us);
+/* Begins a message at the end of what waits; hak_connection_message_end queues it, newline added. Where memory is
+ * refused the client is broken: a stream with a gap that nobody is told of would be worse. */
+void hak_connection_message(struct hak_connection *client, struct hak_json *json);
+void hak_connection_message_end(struct hak_connection *client, struct hak_json *json, uint64_t now_us);
 
 /* Queues a ready message, its newline included. */
-void hak_client_queue(struct hak_client *client, const char *bytes, size_t length, uint64_t now_us);
+void hak_connection_queue(struct hak_connection *client, const char *bytes, size_t length, uint64_t now_us);
 
 /* Sends what the socket takes. Returns the bytes sent. */
-size_t hak_client_send(struct hak_client *client, uint64_t now_us);
+size_t hak_connection_send(struct hak_connection *client, uint64_t now_us);
 
 /* Says whether the connection is over: broken, or closing with everything sent, or without input and output for good.
  * */
-bool hak_client_is_over(const struct hak_client *client);
+bool hak_connection_is_over(const struct hak_connection *client);
 
 #endif
