@@ -18,6 +18,9 @@
 static volatile std::size_t huge = SIZE_MAX / 2 - 4096;
 static int handler_calls;
 
+// Where blocks go that nobody uses: the compiler may leave out an allocation whose result it sees unused.
+static void *volatile sink;
+
 static bool ours(void *block, std::size_t bytes, std::size_t alignment)
 {
 	return block != nullptr && reinterpret_cast<std::uintptr_t>(block) % alignment == 0 && malloc_usable_size(block) >= bytes;
@@ -71,10 +74,10 @@ template <typename Function> static bool throws_bad_alloc(Function function)
 static void out_of_memory()
 {
 	std::align_val_t align{64};
-	CHECK(throws_bad_alloc([] { (void)::operator new(huge); }));
-	CHECK(throws_bad_alloc([] { (void)::operator new[](huge); }));
-	CHECK(throws_bad_alloc([=] { (void)::operator new(huge, align); }));
-	CHECK(throws_bad_alloc([=] { (void)::operator new[](huge, align); }));
+	CHECK(throws_bad_alloc([] { sink = ::operator new(huge); }));
+	CHECK(throws_bad_alloc([] { sink = ::operator new[](huge); }));
+	CHECK(throws_bad_alloc([=] { sink = ::operator new(huge, align); }));
+	CHECK(throws_bad_alloc([=] { sink = ::operator new[](huge, align); }));
 	CHECK(throws_bad_alloc([] { std::vector<char> v(huge); }));
 	CHECK(::operator new(huge, std::nothrow) == nullptr);
 	CHECK(::operator new[](huge, std::nothrow) == nullptr);
@@ -97,7 +100,7 @@ static void throw_an_int()
 static void new_handlers()
 {
 	std::set_new_handler(give_up_at_the_third_call);
-	CHECK(throws_bad_alloc([] { (void)::operator new(huge); }));
+	CHECK(throws_bad_alloc([] { sink = ::operator new(huge); }));
 	CHECK(handler_calls == 3);
 	handler_calls = 0;
 	std::set_new_handler(give_up_at_the_third_call);
@@ -106,7 +109,7 @@ static void new_handlers()
 	std::set_new_handler(throw_an_int);
 	int caught = 0;
 	try {
-		(void)::operator new(huge);
+		sink = ::operator new(huge);
 	} catch (int number) {
 		caught = number;
 	}

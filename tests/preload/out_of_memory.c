@@ -78,11 +78,13 @@ int main(void)
 {
 	static const size_t sizes[] = {3 << 20, 100000, 20000, 1000, 64};
 	pthread_t threads[3];
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-		rounds(sizes[i]);
-	pthread_barrier_init(&all_started, NULL, 3);
+	/* The threads exist before memory is out: their stacks need address space that the heap will have taken. */
+	pthread_barrier_init(&all_started, NULL, 4);
 	for (uintptr_t i = 0; i < 3; i++)
 		CHECK(pthread_create(&threads[i], NULL, rounds_in_thread, (void *)(i * 5000 + 500)) == 0);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		rounds(sizes[i]);
+	pthread_barrier_wait(&all_started);
 	for (int i = 0; i < 3; i++)
 		pthread_join(threads[i], NULL);
 	free(malloc(10 << 20));

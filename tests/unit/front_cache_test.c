@@ -6,7 +6,7 @@
 #include "lib/trace.h"
 #include "tests/unit/pool.h"
 
-#define BIN HAK_BIN_OF_CLASS(3) /* 64 bytes, batches of 32 */
+#define BIN HAK_BIN_OF_CLASS(3) /* 64 bytes */
 #define BYTES 64
 #define MANY 20000
 
@@ -139,18 +139,18 @@ static void what_a_thread_keeps_is_bounded(void)
 static void drain_gives_back_what_lies_idle(void)
 {
 	start();
-	for (int i = 0; i < 300; i++)
+	for (int i = 0; i < 1000; i++)
 		blocks[i] = allocate(BYTES);
-	for (int i = 0; i < 300; i++)
+	for (int i = 0; i < 1000; i++)
 		release(blocks[i]);
 	uint64_t cached = counts_of(BIN).cached_blocks;
 	uint64_t drains = hak_stat_get(drains), drained = hak_stat_get(drained_blocks);
-	CU_ASSERT_TRUE_FATAL(cached >= 64);
+	CU_ASSERT_TRUE_FATAL(cached >= 3 * hak_size_classes[3].batch);
 	for (int i = 0; i < 5 * 1024; i++)
 		release(allocate(BYTES));
 	CU_ASSERT_TRUE(hak_stat_get(drains) - drains >= 1);
-	CU_ASSERT_TRUE(hak_stat_get(drained_blocks) - drained >= 32);
-	CU_ASSERT_TRUE(counts_of(BIN).cached_blocks <= 2 * 32);
+	CU_ASSERT_TRUE(hak_stat_get(drained_blocks) - drained >= hak_size_classes[3].batch);
+	CU_ASSERT_TRUE(counts_of(BIN).cached_blocks <= 2 * hak_size_classes[3].batch);
 	CU_ASSERT_TRUE(counts_of(BIN).cached_blocks > 0);
 }
 
