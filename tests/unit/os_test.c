@@ -69,7 +69,7 @@ static void purged_pages_are_zero(void)
 	hak_os_unmap(memory, BYTES);
 }
 
-/* madvise refuses locked pages; their contents stay, so they must not count as zero. */
+/* madvise refuses locked pages; their contents stay, so they must not count as zero. (Sanitizers make libc's mlock do nothing.) */
 static void locked_pages_are_not_purged(void)
 {
 	size_t page = hak_os_page_size();
@@ -77,15 +77,12 @@ static void locked_pages_are_not_purged(void)
 	uint64_t purged = hak_stat_get(purged_bytes);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(memory);
 	memory[0] = 'x';
-	if (mlock(memory, page) == 0) {
-		errno = 4711;
-		CU_ASSERT_FALSE(hak_os_purge((uintptr_t)memory, page));
-		UNIT_EQUAL(errno, 4711);
-		UNIT_EQUAL(memory[0], 'x');
-		UNIT_EQUAL(hak_stat_get(purged_bytes), purged);
-	} else {
-		fprintf(stderr, "\n    no memory may be locked here: this case was left out\n");
-	}
+	UNIT_LEAVE_IF(syscall(SYS_mlock, memory, page) != 0, "no memory may be locked here");
+	errno = 4711;
+	CU_ASSERT_FALSE(hak_os_purge((uintptr_t)memory, page));
+	UNIT_EQUAL(errno, 4711);
+	UNIT_EQUAL(memory[0], 'x');
+	UNIT_EQUAL(hak_stat_get(purged_bytes), purged);
 	hak_os_unmap(memory, page);
 }
 

@@ -15,6 +15,38 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Which sanitizer the program is built with: some cases can't be had under one, and say so. */
+#if defined(__SANITIZE_ADDRESS__)
+#define UNIT_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNIT_ASAN 1
+#endif
+#endif
+#ifndef UNIT_ASAN
+#define UNIT_ASAN 0
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define UNIT_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define UNIT_TSAN 1
+#endif
+#endif
+#ifndef UNIT_TSAN
+#define UNIT_TSAN 0
+#endif
+
+/* Ends the case when `condition` holds, and prints why it can't be had here. */
+#define UNIT_LEAVE_IF(condition, reason) \
+	do { \
+		if (condition) { \
+			fprintf(stderr, "(left out: %s) ", (reason)); \
+			CU_PASS(reason); \
+			return; \
+		} \
+	} while (0)
+
 struct unit_case {
 	const char *name;
 	void (*run)(void);
