@@ -17,9 +17,15 @@
 #pragma GCC diagnostic ignored "-Wuse-after-free"
 #endif
 
-/* The compiler knows nothing of sizes made from these, so it can't warn of, or fold, what is wrong with them on purpose. */
+/* The compiler knows nothing of sizes that come from these, so it can't warn of, or fold, what is wrong with them on purpose. */
 static volatile size_t huge = SIZE_MAX;
-static volatile size_t one = 1;
+static volatile size_t scratch;
+
+static size_t opaque(size_t value)
+{
+	scratch = value;
+	return scratch;
+}
 
 static bool is_aligned(const void *block, size_t alignment)
 {
@@ -171,13 +177,13 @@ static void realloc_keeps_the_content(void)
 
 static void alignments(void)
 {
-	for (size_t alignment = one; alignment <= (8u << 20); alignment *= 2) {
+	for (size_t alignment = 1; alignment <= (8u << 20); alignment *= 2) {
 		for (size_t bytes = 1; bytes < (6u << 20); bytes = bytes * 5 + 3) {
-			unsigned char *block = memalign(alignment, bytes);
+			unsigned char *block = memalign(opaque(alignment), bytes);
 			CHECK(block != NULL && is_aligned(block, alignment) && is_aligned(block, 16));
 			CHECK(malloc_usable_size(block) >= bytes);
 			block[0] = block[bytes - 1] = 1;
-			unsigned char *other = aligned_alloc(alignment, bytes);
+			unsigned char *other = aligned_alloc(opaque(alignment), bytes);
 			CHECK(other != NULL && is_aligned(other, alignment) && other != block);
 			memset(other, 2, bytes);
 			CHECK(block[0] == 1 && block[bytes - 1] == 1);
@@ -200,9 +206,9 @@ static void bad_alignments(void)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		void *block = &block;
 		errno = 0;
-		CHECK(posix_memalign(&block, bad[i] * one, 100) == EINVAL && block == &block && errno == 0);
+		CHECK(posix_memalign(&block, opaque(bad[i]), 100) == EINVAL && block == &block && errno == 0);
 		errno = 0;
-		CHECK(aligned_alloc(bad[i] * one, 100) == NULL && errno == EINVAL);
+		CHECK(aligned_alloc(opaque(bad[i]), 100) == NULL && errno == EINVAL);
 	}
 	void *block = &block;
 	CHECK(posix_memalign(&block, sizeof(void *) / 2, 100) == EINVAL);

@@ -7,6 +7,12 @@
 #include <new>
 #include <vector>
 
+// The sized forms, which clang declares only when asked to.
+void operator delete(void *block, std::size_t bytes) noexcept;
+void operator delete[](void *block, std::size_t bytes) noexcept;
+void operator delete(void *block, std::size_t bytes, std::align_val_t alignment) noexcept;
+void operator delete[](void *block, std::size_t bytes, std::align_val_t alignment) noexcept;
+
 #define CHECK(condition) \
 	do { \
 		if (!(condition)) { \

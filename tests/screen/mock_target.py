@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """An endpoint without an allocator: what hakmem-top is shown in screen tests, the same each time.
 
-Usage: mock_target.py DIRECTORY [--slabs N] [--hostile KIND]
-It serves DIRECTORY/<pid>-<start time>.sock, prints "ready" and runs until stdin ends. Its heap moves by a fixed rule, so that every
-state, class and stage occurs. KIND is one of the ways in which a target can be wrong; see `hostile`.
+Usage: mock_target.py DIRECTORY [--slabs N] [--hostile KIND] [--until FILE] [--exit STATUS]
+It serves DIRECTORY/<pid>-<start time>.sock, prints "ready" and runs until stdin ends, or until FILE exists, and ends with STATUS. Its
+heap moves by a fixed rule, so that every state, class and stage occurs. KIND is one of the ways in which a target can be wrong;
+see `hostile`.
 """
 import json
 import os
@@ -166,12 +167,14 @@ def main():
     listener.listen(8)
     selector = selectors.DefaultSelector()
     selector.register(listener, selectors.EVENT_READ)
-    selector.register(sys.stdin, selectors.EVENT_READ)
+    until = options.get("--until")
+    if until is None:
+        selector.register(sys.stdin, selectors.EVENT_READ)
     hello = {"type": "hello", "protocol": 2 if target.kind == "protocol" else 1, "version": "0.1.0", "pid": pid,
              "start_time": start_time(pid), "exe": "/usr/bin/mockingbird", "capabilities": ["snapshot", "subscribe", "events"]}
     print("ready", pid, path, flush=True)
-    while True:
-        for key, _ in selector.select(max(0, target.stream())):
+    while until is None or not os.path.exists(until):
+        for key, _ in selector.select(max(0, min(target.stream(), 0.05 if until else 1))):
             if key.fileobj is sys.stdin:
                 if not sys.stdin.buffer.read1(4096):
                     os.unlink(path)
@@ -198,6 +201,8 @@ def main():
                     selector.unregister(client)
                     target.streams.pop(client, None)
                     client.close()
+    os.unlink(path)
+    sys.exit(int(options.get("--exit", 0)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,125 @@
+/* The socket's file: where it comes to lie, what is refused, and that nobody else's is removed. */
+#include "introspect/endpoint.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "introspect/descriptor.h"
+#include "tests/unit/unit.h"
+
+static char folder[64];
+
+static const char *below(const char *name)
+{
+	static char path[256];
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	return path;
+}
+
+static void make_folder(void)
+{
+	strcpy(folder, "/tmp/hakmem-test-XXXXXX");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
+}
+
+static int connect_to(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static void open_and_unlink(void)
+{
+	struct hak_endpoint endpoint, successor;
+	struct stat status;
+	make_folder();
+	UNIT_EQUAL(hak_endpoint_open(&endpoint, below("made"), "/nonexistent", 77), 0);
+	char expected[512], name[HAK_PROTOCOL_NAME_MAX];
+	hak_protocol_socket_name(getpid(), 77, name, sizeof(name));
+	snprintf(expected, sizeof(expected), "%s/%s", below("made"), name);
+	UNIT_STRING(endpoint.path, expected);
+	UNIT_EQUAL(lstat(below("made"), &status), 0);
+	UNIT_EQUAL(status.st_mode & 07777, 0700);
+	UNIT_EQUAL(lstat(endpoint.path, &status), 0);
+	UNIT_EQUAL(status.st_mode & 07777, 0600);
+	UNIT_EQUAL(hak_endpoint_accept(&endpoint), -EAGAIN);
+	int client = connect_to(endpoint.path);
+	CU_ASSERT_TRUE(client >= 0);
+	int accepted = hak_endpoint_accept(&endpoint);
+	CU_ASSERT_TRUE(accepted >= 0);
+	hak_endpoint_refuse(accepted, HAK_ERROR_busy, "too many");
+	char got[256] = "";
+	CU_ASSERT_TRUE(read(client, got, sizeof(got) - 1) > 0);
+	UNIT_STRING(got, "{\"type\":\"error\",\"request\":\"\",\"code\":\"busy\",\"message\":\"too many\"}\n");
+	UNIT_EQUAL(read(client, got, sizeof(got)), 0);
+	close(client);
+	/* Another image of the same process takes the name over; the first one's end leaves it alone. */
+	UNIT_EQUAL(hak_endpoint_open(&successor, below("made"), NULL, 77), 0);
+	hak_fd_close(endpoint.listener);
+	hak_endpoint_unlink(&endpoint);
+	client = connect_to(successor.path);
+	CU_ASSERT_TRUE(client >= 0);
+	close(client);
+	hak_fd_close(successor.listener);
+	/* A child's end leaves it alone too. */
+	successor.owner++;
+	hak_endpoint_unlink(&successor);
+	UNIT_EQUAL(lstat(successor.path, &status), 0);
+	successor.owner--;
+	hak_endpoint_unlink(&successor);
+	UNIT_EQUAL(lstat(successor.path, &status), -1);
+	UNIT_EQUAL(hak_fd_count(), 0);
+	rmdir(below("made"));
+	rmdir(folder);
+}
+
+static void candidates_in_turn(void)
+{
+	struct hak_endpoint endpoint;
+	make_folder();
+	/* The first candidate can't be made, so the socket lies in a later one. */
+	UNIT_EQUAL(hak_endpoint_open(&endpoint, NULL, below("missing"), 78), 0);
+	CU_ASSERT_TRUE(strncmp(endpoint.path, folder, strlen(folder)) != 0);
+	hak_fd_close(endpoint.listener);
+	hak_endpoint_unlink(&endpoint);
+	UNIT_EQUAL(access(endpoint.path, F_OK), -1);
+	*strrchr(endpoint.path, '/') = 0;
+	rmdir(endpoint.path); /* stays if somebody else uses it */
+	rmdir(folder);
+}
+
+static void refused_directories(void)
+{
+	struct hak_endpoint endpoint;
+	make_folder();
+	UNIT_EQUAL(hak_endpoint_open(&endpoint, below("a/b"), NULL, 1), -ENOENT);
+	UNIT_EQUAL(endpoint.listener, -1);
+	mkdir(below("shared"), 0700);
+	chmod(below("shared"), 0770);
+	UNIT_EQUAL(hak_endpoint_open(&endpoint, below("shared"), NULL, 1), -EPERM);
+	CU_ASSERT_EQUAL(symlink(folder, below("link")), 0);
+	UNIT_EQUAL(hak_endpoint_open(&endpoint, below("link"), NULL, 1), -ENOTDIR);
+	close(open(below("file"), O_CREAT | O_WRONLY, 0600));
+	UNIT_EQUAL(hak_endpoint_open(&endpoint, below("file"), NULL, 1), -ENOTDIR);
+	UNIT_EQUAL(hak_fd_count(), 0);
+	if (geteuid() == 0) {
+		CU_ASSERT_EQUAL(chown(below("shared"), 1, (gid_t)-1), 0);
+		chmod(below("shared"), 0700);
+		UNIT_EQUAL(hak_endpoint_open(&endpoint, below("shared"), NULL, 1), -EPERM);
+	} else {
+		UNIT_EQUAL(hak_endpoint_open(&endpoint, "/", NULL, 1), -EPERM);
+	}
+	unlink(below("file"));
+	unlink(below("link"));
+	rmdir(below("shared"));
+	rmdir(folder);
+}
+
+UNIT_MAIN("endpoint", UNIT(open_and_unlink), UNIT(candidates_in_turn), UNIT(refused_directories))

@@ -1,0 +1,88 @@
+/* The facts about a process, against what libc says of it. */
+#include "introspect/proc.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "tests/unit/unit.h"
+
+static void files(void)
+{
+	char text[64];
+	CU_ASSERT_TRUE(hak_proc_read("/proc/self/comm", text, sizeof(text)) > 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "proc"));
+	UNIT_EQUAL(hak_proc_read("/proc/self/status", text, sizeof(text)), sizeof(text) - 1);
+	UNIT_EQUAL(text[sizeof(text) - 1], 0);
+	UNIT_EQUAL(hak_proc_read("/nonexistent", text, sizeof(text)), -1);
+	UNIT_EQUAL(errno, ENOENT);
+	UNIT_EQUAL(hak_proc_read("/proc/self", text, sizeof(text)), -1);
+	UNIT_EQUAL(errno, EISDIR);
+}
+
+static void names(void)
+{
+	char exe[HAK_PROC_TEXT_MAX], cmdline[HAK_PROC_TEXT_MAX];
+	hak_proc_exe(exe, sizeof(exe));
+	UNIT_EQUAL(exe[0], '/');
+	UNIT_STRING(hak_proc_basename(exe), program_invocation_short_name);
+	UNIT_STRING(hak_proc_basename("plain"), "plain");
+	UNIT_STRING(hak_proc_basename("/a/b/"), "");
+	hak_proc_cmdline(cmdline, sizeof(cmdline));
+	CU_ASSERT_PTR_NOT_NULL(strstr(cmdline, program_invocation_short_name));
+	CU_ASSERT_TRUE(cmdline[strlen(cmdline) - 1] != ' ');
+	/* Cut, but terminated. */
+	hak_proc_cmdline(cmdline, 5);
+	UNIT_EQUAL(strlen(cmdline), 4);
+}
+
+static void *name_itself(void *argument)
+{
+	pid_t *tid = argument;
+	prctl(PR_SET_NAME, "fifteen bytes ok");
+	*tid = (pid_t)syscall(SYS_gettid);
+	char name[HAK_PROC_NAME_MAX];
+	struct hak_proc_stat stat;
+	hak_proc_thread_name(*tid, name);
+	UNIT_STRING(name, "fifteen bytes o");
+	hak_proc_stat(&stat);
+	UNIT_EQUAL(stat.threads, 2);
+	return NULL;
+}
+
+static void threads(void)
+{
+	pthread_t thread;
+	pid_t tid = 0;
+	char name[HAK_PROC_NAME_MAX];
+	struct hak_proc_stat stat;
+	/* A name with everything that could mislead whoever counts the fields of stat. */
+	prctl(PR_SET_NAME, "a) 1 (b) 2");
+	hak_proc_stat(&stat);
+	CU_ASSERT_TRUE(stat.threads >= 1);
+	CU_ASSERT_TRUE(stat.start_time > 0);
+	double since_boot;
+	char uptime[64];
+	hak_proc_read("/proc/uptime", uptime, sizeof(uptime));
+	since_boot = strtod(uptime, NULL);
+	CU_ASSERT_TRUE((double)stat.start_time / (double)sysconf(_SC_CLK_TCK) <= since_boot + 1);
+	CU_ASSERT_TRUE((double)stat.start_time / (double)sysconf(_SC_CLK_TCK) >= since_boot - 600);
+	pthread_create(&thread, NULL, name_itself, &tid);
+	pthread_join(thread, NULL);
+	hak_proc_thread_name(INT32_MAX, name);
+	UNIT_STRING(name, "");
+}
+
+static void resident_memory_grows(void)
+{
+	size_t bytes = 64u << 20;
+	uint64_t before = hak_proc_resident();
+	char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	CU_ASSERT_TRUE_FATAL(memory != MAP_FAILED);
+	CU_ASSERT_TRUE(hak_proc_resident() >= before + bytes / 2);
+	munmap(memory, bytes);
+}
+
+UNIT_MAIN("proc", UNIT(files), UNIT(names), UNIT(threads), UNIT(resident_memory_grows))

@@ -1,0 +1,83 @@
+/* Request lines: what they mean, and what is wrong with those that mean nothing. */
+#include "introspect/request.h"
+
+#include "tests/unit/unit.h"
+
+static void verbs(void)
+{
+	static const char *const names[] = {
+#define X(name, arguments, meaning) #name,
+		HAK_PROTOCOL_VERBS(X)
+#undef X
+	};
+	struct hak_request request;
+	for (size_t i = 0; i < HAK_COUNT_OF(names); i++) {
+		char line[64];
+		snprintf(line, sizeof(line), "  %s ", names[i]);
+		CU_ASSERT_TRUE(hak_request_parse(&request, line));
+		UNIT_EQUAL(request.verb, i);
+	}
+}
+
+static void subscriptions(void)
+{
+	static const struct {
+		const char *line;
+		bool snapshots, events;
+		unsigned interval_ms;
+	} cases[] = {
+		{"subscribe", true, false, 200},
+		{"subscribe what=snapshot", true, false, 200},
+		{"subscribe what=events", false, true, 200},
+		{"subscribe what=snapshot,events interval_ms=10", true, true, 10},
+		{"subscribe  interval_ms=3600000   what=events,snapshot ", true, true, 3600000},
+		{"subscribe interval_ms=0050", true, false, 50},
+	};
+	for (size_t i = 0; i < HAK_COUNT_OF(cases); i++) {
+		struct hak_request request;
+		CU_ASSERT_TRUE(hak_request_parse(&request, cases[i].line));
+		UNIT_EQUAL(request.verb, HAK_VERB_subscribe);
+		UNIT_EQUAL(request.snapshots, cases[i].snapshots);
+		UNIT_EQUAL(request.events, cases[i].events);
+		UNIT_EQUAL(request.interval_ms, cases[i].interval_ms);
+	}
+}
+
+static void paths(void)
+{
+	struct hak_request request;
+	CU_ASSERT_TRUE(hak_request_parse(&request, "dump"));
+	CU_ASSERT_PTR_NULL(request.path);
+	CU_ASSERT_TRUE(hak_request_parse(&request, "dump  path=/a b/c=d e.json"));
+	UNIT_STRING(request.path, "/a b/c=d e.json");
+}
+
+static void faults(void)
+{
+	static const struct {
+		const char *line;
+		enum hak_protocol_error error;
+	} cases[] = {
+		{"", HAK_ERROR_unknown_verb}, {"   ", HAK_ERROR_unknown_verb}, {"snap", HAK_ERROR_unknown_verb},
+		{"snapshots", HAK_ERROR_unknown_verb}, {"Ping", HAK_ERROR_unknown_verb}, {"ping\t", HAK_ERROR_unknown_verb},
+		{"ping x", HAK_ERROR_unknown_argument}, {"ping what=snapshot", HAK_ERROR_unknown_argument},
+		{"subscribe =", HAK_ERROR_unknown_argument}, {"subscribe whatever=1", HAK_ERROR_unknown_argument},
+		{"subscribe what", HAK_ERROR_bad_argument}, {"subscribe what=", HAK_ERROR_bad_argument},
+		{"subscribe what=,", HAK_ERROR_bad_argument}, {"subscribe what=snapshot,,events", HAK_ERROR_bad_argument},
+		{"subscribe what=Snapshot", HAK_ERROR_bad_argument}, {"subscribe interval_ms", HAK_ERROR_bad_argument},
+		{"subscribe interval_ms=", HAK_ERROR_bad_argument}, {"subscribe interval_ms=9", HAK_ERROR_bad_argument},
+		{"subscribe interval_ms=3600001", HAK_ERROR_bad_argument},
+		{"subscribe interval_ms=10x", HAK_ERROR_bad_argument}, {"subscribe interval_ms=-10", HAK_ERROR_bad_argument},
+		{"subscribe interval_ms=184467440737095516160", HAK_ERROR_bad_argument},
+		{"dump path", HAK_ERROR_unknown_argument}, {"dump path=", HAK_ERROR_bad_argument},
+		{"dump x path=/y", HAK_ERROR_unknown_argument},
+	};
+	for (size_t i = 0; i < HAK_COUNT_OF(cases); i++) {
+		struct hak_request request;
+		CU_ASSERT_FALSE(hak_request_parse(&request, cases[i].line));
+		UNIT_EQUAL(request.error, cases[i].error);
+		CU_ASSERT_PTR_NOT_NULL(request.message);
+	}
+}
+
+UNIT_MAIN("request", UNIT(verbs), UNIT(subscriptions), UNIT(paths), UNIT(faults))
