@@ -282,9 +282,16 @@ void hak_json_null(struct hak_json *json)
 
 void hak_json_raw(struct hak_json *json, const char *text, size_t length)
 {
+	bool at_line_start = true;
+
 	begin_value(json);
+	/* Strings hold no raw newlines, so what follows one is never inside a string. */
 	for (size_t i = 0; i < length; i++) {
-		if (text[i] != '\n' && text[i] != '\t')
+		if (text[i] == '\n')
+			at_line_start = true;
+		else if (text[i] != ' ' && text[i] != '\t')
+			at_line_start = false;
+		if (!at_line_start)
 			put(json, text + i, 1);
 	}
 }

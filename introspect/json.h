@@ -57,7 +57,7 @@ void hak_json_i64(struct hak_json *json, int64_t number);
 void hak_json_hex(struct hak_json *json, uint64_t address);
 void hak_json_bool(struct hak_json *json, bool value);
 void hak_json_null(struct hak_json *json);
-/* A value that is JSON already, put as it is, without the newlines and tabs that it is laid out with. */
+/* A value that is JSON already, put as it is, without its newlines and the white space that follows them. */
 void hak_json_raw(struct hak_json *json, const char *text, size_t length);
 /* One byte outside any value: the newline that ends a message. */
 void hak_json_newline(struct hak_json *json);

@@ -19,7 +19,7 @@ __attribute__((nonnull)) static void expect(struct hak_json *json, const char *d
 
 static void structure(void)
 {
-	static const char raw[] = "{\n\t\"e\": [1,\n2]\n}\n";
+	static const char raw[] = "{\n  \"e\": [1,\n\t2,\"a  b\"]\n}\n";
 	char data[256];
 	struct hak_json json;
 	hak_json_to_memory(&json, data, sizeof(data));
@@ -43,7 +43,7 @@ static void structure(void)
 	hak_json_end(&json);
 	hak_json_newline(&json);
 	expect(&json, data,
-		"{\"a\":1,\"b\":[[],{},null,true,false,\"x\"],\"c\":\"0x0\",\"d\":{\"e\": [1,2]},\"f\":\"\"}\n");
+		"{\"a\":1,\"b\":[[],{},null,true,false,\"x\"],\"c\":\"0x0\",\"d\":{\"e\": [1,2,\"a  b\"]},\"f\":\"\"}\n");
 }
 
 static void numbers(void)
