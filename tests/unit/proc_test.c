@@ -1,6 +1,7 @@
 /* The facts about a process, against what libc says of it. */
 #include "introspect/proc.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
@@ -38,6 +39,17 @@ static void names(void)
 	UNIT_EQUAL(strlen(cmdline), 4);
 }
 
+/* The threads of this process, counted in another place: a sanitizer may have added its own. */
+static unsigned tasks(void)
+{
+	DIR *directory = opendir("/proc/self/task");
+	unsigned count = 0;
+	for (struct dirent *entry; directory && (entry = readdir(directory));)
+		count += entry->d_name[0] != '.';
+	closedir(directory);
+	return count;
+}
+
 static void *name_itself(void *argument)
 {
 	pid_t *tid = argument;
@@ -48,7 +60,8 @@ static void *name_itself(void *argument)
 	hak_proc_thread_name(*tid, name);
 	UNIT_STRING(name, "fifteen bytes o");
 	hak_proc_stat(&stat);
-	UNIT_EQUAL(stat.threads, 2);
+	UNIT_EQUAL(stat.threads, tasks());
+	CU_ASSERT_TRUE(stat.threads >= 2);
 	return NULL;
 }
 

@@ -1,0 +1,160 @@
+/* What settings attach, and what is left of it in children: each case in a child of its own, as a process attaches
+ * once. */
+#include "introspect/attach.h"
+
+#include <dirent.h>
+#include <pthread.h>
+
+#include "introspect/descriptor.h"
+#include "introspect/memory.h"
+#include "introspect/ring.h"
+#include "lib/hakmem.h"
+#include "lib/trace.h"
+#include "tests/unit/unit.h"
+
+static char folder[64];
+
+static void make_folder(void)
+{
+	strcpy(folder, "/tmp/hakmem-test-XXXXXX");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
+}
+
+/* The files in the folder whose name ends with `suffix`. */
+static int files(const char *suffix)
+{
+	DIR *directory = opendir(folder);
+	int count = 0;
+	for (struct dirent *entry; directory && (entry = readdir(directory));) {
+		size_t length = strlen(entry->d_name);
+		if (length > strlen(suffix) && strcmp(entry->d_name + length - strlen(suffix), suffix) == 0)
+			count++;
+	}
+	closedir(directory);
+	return count;
+}
+
+static void remove_folder(void)
+{
+	char command[128];
+	snprintf(command, sizeof(command), "rm -r '%s'", folder);
+	UNIT_EQUAL(system(command), 0);
+}
+
+/* Builds an environment of the folder's settings and `more`, and attaches. */
+static bool attach(const char *more)
+{
+	static char dir[128], dump[128], extra[128];
+	char *environment[] = {dir, dump, extra, NULL};
+	snprintf(dir, sizeof(dir), "HAKMEM_DIR=%s", folder);
+	snprintf(dump, sizeof(dump), "HAKMEM_DUMP_PATH=%s/%%p.json", folder);
+	snprintf(extra, sizeof(extra), "%s", more);
+	return hak_attach(environment);
+}
+
+static void run_default(void *argument)
+{
+	(void)argument;
+	uint64_t mapped = hak_memory_mapped();
+	fprintf(stderr, "%d ", attach("OTHER=1"));
+	fprintf(stderr, "%d %d ", hak_trace_sink() != NULL, (int)(hak_memory_mapped() - mapped));
+	fprintf(stderr, "%u %d ", hak_fd_count(), files(".sock"));
+	hak_detach();
+	fprintf(stderr, "%d", files(".json"));
+}
+
+static void run_endpoint(void *argument)
+{
+	(void)argument;
+	fprintf(stderr, "%d ", attach("HAKMEM_INTROSPECT=1"));
+	fprintf(stderr, "%d %d ", hak_trace_sink() != NULL, files(".sock"));
+	hak_detach();
+	fprintf(stderr, "%d", files(".sock"));
+}
+
+static void run_dump(void *argument)
+{
+	(void)argument;
+	fprintf(stderr, "%d ", attach("HAKMEM_DUMP_ON=exit"));
+	fprintf(stderr, "%d ", files(".sock"));
+	hak_detach();
+	fprintf(stderr, "%d", files(".json"));
+}
+
+static void run_trace(void *argument)
+{
+	struct hak_ring_totals totals;
+	(void)argument;
+	fprintf(stderr, "%d ", attach("HAKMEM_TRACE=large"));
+	fprintf(stderr, "%d ", hak_trace_groups() == HAK_GROUP_LARGE);
+	for (int i = 0; i < 10; i++)
+		hak_free(hak_malloc(300000));
+	hak_ring_totals(&totals);
+	fprintf(stderr, "%d %d", totals.emitted >= 20, (int)totals.unrecorded);
+}
+
+static void cases_of_one_setting(void)
+{
+	char seen[256];
+	make_folder();
+	UNIT_EQUAL(unit_in_child(run_default, NULL, seen, sizeof(seen)), 0);
+	UNIT_STRING(seen, "0 0 0 0 0 0");
+	UNIT_EQUAL(unit_in_child(run_endpoint, NULL, seen, sizeof(seen)), 0);
+	UNIT_STRING(seen, "1 1 1 0");
+	UNIT_EQUAL(unit_in_child(run_dump, NULL, seen, sizeof(seen)), 0);
+	UNIT_STRING(seen, "1 0 1");
+	if (HAK_TRACE) {
+		UNIT_EQUAL(unit_in_child(run_trace, NULL, seen, sizeof(seen)), 0);
+		UNIT_STRING(seen, "1 1 1 0");
+	}
+	remove_folder();
+}
+
+/* Attached, then forked: what the grandchild has. The allocations are those that lead to slow paths. */
+static void run_fork(void *argument)
+{
+	(void)argument;
+	attach("HAKMEM_INTROSPECT=1");
+	hak_free(hak_malloc(300000));
+	int before = files(".sock");
+	fflush(NULL);
+	pid_t child = fork();
+	if (child == 0) {
+		/* Nothing of the parent's; its own endpoint comes by itself, at a slow path, after a while. */
+		int descriptors = (int)hak_fd_count();
+		long long deadline = unit_now_ms() + 20000;
+		long long began = unit_now_ms();
+		while (files(".sock") < 2 && unit_now_ms() < deadline)
+			hak_free(hak_malloc(300000));
+		fprintf(stderr, "%d %d %d ", descriptors, files(".sock"), unit_now_ms() - began >= 95);
+		hak_detach(); /* its own socket only */
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
+	fprintf(stderr, "%d %d ", before, files(".sock"));
+	/* A child that exits at once leaves nothing and takes nothing. */
+	child = fork();
+	if (child == 0) {
+		hak_detach();
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
+	fprintf(stderr, "%d ", files(".sock"));
+	hak_detach();
+	fprintf(stderr, "%d", files(".sock"));
+}
+
+static void children(void)
+{
+	char seen[256];
+	if (HAK_TSAN) {
+		printf("skipped: a thread sanitizer allows no new threads in a child of fork\n");
+		return;
+	}
+	make_folder();
+	UNIT_EQUAL(unit_in_child(run_fork, NULL, seen, sizeof(seen)), 0);
+	UNIT_STRING(seen, "0 2 1 1 1 1 0");
+	remove_folder();
+}
+
+UNIT_MAIN("attach", UNIT(cases_of_one_setting), UNIT(children))
