@@ -118,7 +118,9 @@ configure() {
 compile() {
 	local dir=$1 target targets=()
 	shift
-	for target in "$@"; do targets+=(--target "$target"); done
+	for target in "$@"; do
+		targets+=(--target "$target")
+	done
 	cmake --build "$dir" -j "$(nproc)" "${targets[@]}"
 }
 
@@ -153,11 +155,15 @@ test_configuration() {
 	local name=$1 target=$2 run=$3 results=$PWD/out/results
 	shift 3
 	say "configuration $name: building"
-	if ! configure "out/$name" "$@" || ! compile "out/$name" $target; then
+	if ! { configure "out/$name" "$@" && compile "out/$name" $target; } >"$results/$name.log" 2>&1; then
+		cat "$results/$name.log"
 		printf 'the build of configuration %s failed\n' "$name" >"$results/$name.failed"
 		return
 	fi
-	[ "$run" = run ] || { printf 'the build of configuration %s\n' "$name" >"$results/$name.built"; return; }
+	if [ "$run" != run ]; then
+		printf 'the build of configuration %s\n' "$name" >"$results/$name.built"
+		return
+	fi
 	say "configuration $name: running its tests"
 	run_tests "out/$name" "$results/$name.xml"
 	[ -s "$results/$name.xml" ] || printf 'ctest made no report in configuration %s\n' "$name" >"$results/$name.failed"

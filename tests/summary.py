@@ -2,7 +2,7 @@
 """Adds up what the configurations of `./build.sh test` left in a folder.
 
 NAME.xml is ctest's JUnit report; NAME.built says that a configuration which is only built was built; NAME.failed that a build or
-ctest itself failed. Prints why tests were skipped and which failed; the last line is "N passed, M failed[, K skipped]". The exit
+ctest itself failed; NAME.log is what the build said. Prints why tests were skipped and which failed; the last line is "N passed, M failed[, K skipped]". The exit
 status is 0 if at least one test passed and none failed.
 """
 import pathlib
@@ -35,7 +35,7 @@ def main():
     for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
         if path.suffix == ".xml":
             read_report(path, outcome)
-        else:
+        elif path.suffix in (".built", ".failed"):
             outcome["passed" if path.suffix == ".built" else "failed"].append(path.read_text().strip())
     print()
     for name in outcome["skipped"]:

@@ -27,7 +27,8 @@ class Target:
     def __init__(self, folder, introspect=1, **options):
         self.folder = folder
         variables = options.pop("variables", {})
-        environment = clean_environment(LD_PRELOAD=LIBRARY, HAKMEM_INTROSPECT=introspect, HAKMEM_DIR=folder, **variables)
+        environment = clean_environment(LD_PRELOAD=LIBRARY, HAKMEM_INTROSPECT=introspect, HAKMEM_DIR=folder,
+                                        **variables)
         self.process = subprocess.Popen([program("endpoint_target")], text=True, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, **options)
         self.pid = self.process.pid
@@ -322,7 +323,7 @@ def nothing_by_default(folder):
 
 
 def modes_and_signals(folder):
-    """The directory is made with 0700, the socket with 0600; the thread takes no signals; descriptors have high numbers."""
+    """The directory is made with 0700, the socket with 0600; the thread takes no signals, no low descriptors."""
     runtime = folder / "made"
     with Target(runtime) as target:
         path = socket_path(runtime, target.pid)
@@ -396,8 +397,8 @@ def exit_dump(folder):
 
 
 CASES = (bad_requests, pieces_of_lines, garbage, client_that_never_reads, slow_client, many_clients, killed_mid_reply,
-         fork_child, fork_storm, exec_image, descriptors_closed, full_descriptor_table, nothing_by_default, modes_and_signals,
-         bad_directories, exit_dump)
+         fork_child, fork_storm, exec_image, descriptors_closed, full_descriptor_table, nothing_by_default,
+         modes_and_signals, bad_directories, exit_dump)
 
 
 def main():

@@ -40,7 +40,8 @@ def check_the_validator():
     good = {"type": "pong", "time_us": 1}
     check(VALIDATOR.is_valid(good), "a good message is refused")
     for bad in ({"type": "pong"}, {"type": "pong", "time_us": -1}, {"type": "pong", "time_us": "1"},
-                {"type": "nonsense"}, {"time_us": 1}, {"type": "snapshot"}, {"type": "error", "request": "", "code": "other", "message": ""}):
+                {"type": "nonsense"}, {"time_us": 1}, {"type": "snapshot"},
+                {"type": "error", "request": "", "code": "other", "message": ""}):
         check(not VALIDATOR.is_valid(bad), f"the schema accepts {bad}")
 
 

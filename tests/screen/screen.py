@@ -256,7 +256,7 @@ def launch_interrupt(folder):
 
 def real(folder):
     """A real program on the real library, seen live."""
-    program = ("import sys,time\nkept=[]\nwhile len(kept)<3000:\n  kept.append([bytes(200+len(kept)%900) for _ in range(20)])\n"
+    program = ("import sys,time\nkept=[]\nwhile len(kept)<900:\n  kept.append([bytes(200+len(kept)%900) for _ in range(20)])\n"
                "  time.sleep(0.002)\nprint('all kept'); sys.exit(3)")
     (folder / "program.py").write_text(program)
     script = f"{TOP} -d 0.1 --library {LIBRARY} -- {sys.executable} {folder}/program.py"

@@ -10,11 +10,11 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from support import BUILD, LIBRARY, clean_environment, fail, tool
+from support import BUILD, LIBRARY, check, clean_environment, fail, tool
 
 TOP = BUILD / "hakmem-top"
 HERE = pathlib.Path(__file__).resolve().parent
-DEADLINE = 30
+DEADLINE = 6
 
 
 def wait(condition, what):
@@ -52,14 +52,18 @@ class Mock:
 
 class Screen:
     """A terminal of the given size in which `script` runs under sh. A with block ends it."""
+    count = 0
 
     def __init__(self, folder, script, width=80, height=24, term="xterm-256color", locale="C.UTF-8", **variables):
-        self.tmux = [tool("tmux"), "-S", str(folder / f"tmux-{os.getpid()}"), "-f", "/dev/null"]
+        # A server of its own for each screen: one that is just ending would take the next one's session with it.
+        Screen.count += 1
+        self.tmux = [tool("tmux"), "-S", str(folder / f"tmux-{Screen.count}"), "-f", "/dev/null"]
         environment = clean_environment(LC_ALL="C.UTF-8", **variables)
         environment.pop("TMUX", None)
+        check(TOP.exists(), f"{TOP} isn't built")
         preset = f"export LC_ALL={locale}; " + (f"export TERM={term}; " if term else "unset TERM; ")
         # The last command keeps the pane open, so that what is left on the terminal can be looked at.
-        command = ["sh", "-c", f"{preset}stty -g >{folder}/before; {script}; echo \"status $?\"; stty -g >{folder}/after; exec cat"]
+        command = ["sh", "-c", f"trap : INT; {preset}stty -g >{folder}/before; {script}; echo \"status $?\"; stty -g >{folder}/after; exec cat"]
         subprocess.run([*self.tmux, "new-session", "-d", "-x", str(width), "-y", str(height), *command], env=environment,
                        check=True)
         self.folder = folder

@@ -25,8 +25,8 @@ def problems():
     for folder in ("lib", "introspect", "viewer"):
         readme = (SOURCE / folder / "README.md").read_text()
         for source in sorted((SOURCE / folder).glob("*.[ch]")):
-            # A row like "panel_*.c" stands for a family of files.
-            if source.stem not in readme and f"{source.stem.split('_')[0]}_*" not in readme:
+            # A row may stand for a family of files, such as panel_….
+            if source.stem not in readme and f"`{source.stem.split('_')[0]}_" not in readme:
                 yield f"{folder}/README.md does not mention {source.stem}"
     for source in (path for folder in ("lib", "introspect", "viewer", "tests") for path in (SOURCE / folder).rglob("*.[ch]")):
         lines = source.read_text().splitlines()

@@ -28,8 +28,8 @@ static void defaults_mean_what_they_say(void)
 
 static void variables_are_read(void)
 {
-	char *environment[] = {"HAKMEM_INTROSPECT=1", "HAKMEM_DIR=/x", "HAKMEM_TRACE=lru,drain", "HAKMEM_TRACE_BYTES=1M",
-		"HAKMEM_DUMP_ON=exit", "HAKMEM_DUMP_PATH=y", NULL};
+	char *environment[] = {"HAKMEM_INTROSPECT=1", "HAKMEM_DIR=/x", "HAKMEM_TRACE=lru,drain",
+		"HAKMEM_TRACE_BYTES=1M", "HAKMEM_DUMP_ON=exit", "HAKMEM_DUMP_PATH=y", NULL};
 	hak_config_read(NULL);
 	UNIT_EQUAL(hak_config.introspect, 0);
 	hak_config_read(environment);
@@ -56,7 +56,8 @@ static void bad_values_keep_the_default(void)
 {
 	char seen[2048];
 	UNIT_EQUAL(unit_in_child(read_bad_values, NULL, seen, sizeof(seen)), 0);
-	static const char *const names[] = {"HAKMEM_INTROSPECT", "HAKMEM_TRACE", "HAKMEM_TRACE_BYTES", "HAKMEM_DUMP_ON"};
+	static const char *const names[] = {
+		"HAKMEM_INTROSPECT", "HAKMEM_TRACE", "HAKMEM_TRACE_BYTES", "HAKMEM_DUMP_ON"};
 	unsigned lines = 0;
 	for (const char *at = seen; (at = strchr(at, '\n')); at++)
 		lines++;

@@ -65,7 +65,7 @@ static void failures(void)
 	struct rlimit more = {limit.rlim_max, limit.rlim_max};
 	setrlimit(RLIMIT_NOFILE, &more);
 	if (more.rlim_cur < 4 * HAK_FD_MAX) {
-		printf("\n    the limit on descriptors is too low to fill the table: %llu\n", (unsigned long long)more.rlim_cur);
+		printf("\n    not tested: %llu descriptors do not fill the table\n", (unsigned long long)more.rlim_cur);
 		return;
 	}
 	for (int i = 0; i < HAK_FD_MAX; i++)

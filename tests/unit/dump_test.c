@@ -122,7 +122,8 @@ static void last_events(void)
 	struct hak_json json;
 	CU_ASSERT_TRUE_FATAL(hak_ring_start(16u << 20)); /* rings of 1024 records or more */
 	for (unsigned i = 0; i < 100; i++) {
-		struct hak_event event = {.time_ns = 1000000 + i * 1000, .tid = 1, .id = HAK_EVENT_ID_drain, .arg = {i, 2, 3}};
+		struct hak_event event = {
+			.time_ns = 1000000 + i * 1000, .tid = 1, .id = HAK_EVENT_ID_drain, .arg = {i, 2, 3}};
 		hak_ring_record(&event);
 	}
 	hak_json_to_memory(&json, text, sizeof(text));
@@ -158,8 +159,8 @@ static void modules(void)
 	CU_ASSERT_TRUE_FATAL(hak_json_finish(&json));
 	text[json.length] = 0;
 	dl_iterate_phdr(own_base, &base);
-	snprintf(expected, sizeof(expected), "{\"modules\":[{\"path\":\"/the/program\",\"base\":\"0x%llx\",\"end\":\"0x",
-		(unsigned long long)base);
+	snprintf(expected, sizeof(expected),
+		"{\"modules\":[{\"path\":\"/the/program\",\"base\":\"0x%llx\",\"end\":\"0x", (unsigned long long)base);
 	CU_ASSERT_TRUE(strncmp(text, expected, strlen(expected)) == 0);
 	const char *libc = strstr(text, "/libc.so.6\"");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(libc);

@@ -97,8 +97,9 @@ static void a_snapshot(void)
 	hak_encode_snapshot(&json, &snapshot);
 	finish();
 	CU_ASSERT_TRUE(strncmp(text, "{\"type\":\"snapshot\",\"protocol\":1,", 32) == 0);
-	static const char *const members[] = {"seq", "time_us", "uptime_us", "process", "geometry", "memory", "stages", "pool",
-		"lru", "drain", "syscalls", "classes", "threads", "slot_fields", "superslabs", "trace", "large", "faults"};
+	static const char *const members[] = {"seq", "time_us", "uptime_us", "process", "geometry", "memory", "stages",
+		"pool", "lru", "drain", "syscalls", "classes", "threads", "slot_fields", "superslabs", "trace", "large",
+		"faults"};
 	for (size_t i = 0; i < HAK_COUNT_OF(members); i++) {
 		char quoted[32];
 		snprintf(quoted, sizeof(quoted), ",\"%s\":", members[i]);

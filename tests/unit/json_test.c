@@ -43,7 +43,8 @@ static void structure(void)
 	hak_json_end(&json);
 	hak_json_newline(&json);
 	expect(&json, data,
-		"{\"a\":1,\"b\":[[],{},null,true,false,\"x\"],\"c\":\"0x0\",\"d\":{\"e\": [1,2,\"a  b\"]},\"f\":\"\"}\n");
+		"{\"a\":1,\"b\":[[],{},null,true,false,\"x\"],\"c\":\"0x0\",\"d\":"
+		"{\"e\": [1,2,\"a  b\"]},\"f\":\"\"}\n");
 }
 
 static void numbers(void)

@@ -22,8 +22,8 @@ static void directories(void)
 	};
 	for (size_t i = 0; i < HAK_COUNT_OF(cases); i++) {
 		char out[HAK_PROTOCOL_PATH_MAX];
-		size_t length = hak_protocol_directory(cases[i].candidate, cases[i].hakmem_dir, cases[i].xdg, cases[i].uid,
-			out, sizeof(out));
+		size_t length = hak_protocol_directory(cases[i].candidate, cases[i].hakmem_dir, cases[i].xdg,
+			cases[i].uid, out, sizeof(out));
 		if (cases[i].expected)
 			UNIT_STRING(out, cases[i].expected);
 		UNIT_EQUAL(length, cases[i].expected ? strlen(cases[i].expected) : 0);
@@ -50,9 +50,9 @@ static void socket_names(void)
 	UNIT_EQUAL(pid, INT32_MAX);
 	UNIT_EQUAL(start, 1234567890123456789u);
 	UNIT_EQUAL(hak_protocol_socket_name(42, 0, name, 9), 0);
-	static const char *const others[] = {"", ".", "..", ".42-0.sock", "42.sock", "42-.sock", "-0.sock", "42-0", "42-0.sock2",
-		"42-0.soc", "0-1.sock", "2147483648-1.sock", "1-99999999999999999999.sock", "a-1.sock", "1-1x.sock", " 1-1.sock",
-		"+1-1.sock"};
+	static const char *const others[] = {"", ".", "..", ".42-0.sock", "42.sock", "42-.sock", "-0.sock", "42-0",
+		"42-0.sock2", "42-0.soc", "0-1.sock", "2147483648-1.sock", "1-99999999999999999999.sock", "a-1.sock",
+		"1-1x.sock", " 1-1.sock", "+1-1.sock"};
 	for (size_t i = 0; i < HAK_COUNT_OF(others); i++)
 		CU_ASSERT_FALSE(hak_protocol_parse_name(others[i], &pid, &start));
 }

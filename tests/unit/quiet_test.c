@@ -64,7 +64,8 @@ static void complaints(void)
 {
 	char seen[512];
 	UNIT_EQUAL(unit_in_child(complain, NULL, seen, sizeof(seen)), 0);
-	UNIT_STRING(seen, "hakmem: no endpoint: /some/where: Permission denied\nhakmem: no memory: Cannot allocate memory\n");
+	UNIT_STRING(seen, "hakmem: no endpoint: /some/where: Permission denied\n"
+		"hakmem: no memory: Cannot allocate memory\n");
 }
 
 UNIT_MAIN("quiet", UNIT(broken_pipe), UNIT(what_was_pending_stays), UNIT(complaints))

@@ -150,7 +150,8 @@ static void a_slow_client_is_told(void)
 static void record(unsigned from, unsigned count)
 {
 	for (unsigned i = from; i < from + count; i++) {
-		struct hak_event event = {.time_ns = (uint64_t)i * 1000, .tid = 1, .id = HAK_EVENT_ID_drain, .arg = {1, 2, 3}};
+		struct hak_event event = {
+			.time_ns = (uint64_t)i * 1000, .tid = 1, .id = HAK_EVENT_ID_drain, .arg = {1, 2, 3}};
 		hak_ring_record(&event);
 	}
 }
