@@ -36,23 +36,25 @@ void frame_header(struct area area, int y, const struct watch *watch)
 	int end = draw_state(area, y, watch);
 	struct area line = area_part(area, 0, y, end - 1, 1);
 	const struct snapshot *snapshot = watch->pending != NULL ? watch->pending : watch->snapshot;
-	int x = area_text(line, 1, 0, STYLE_TOP_BAR, area.width >= 60 ? "hakmem-top  " : "");
+	bool noted = watch->note[0] != '\0';
+	int x = area_text(line, 1, 0, STYLE_TOP_BAR, area.width >= 60 && !noted ? "hakmem-top  " : "");
 	if (snapshot == NULL) {
-		area_text(line, x, 0, STYLE_TOP_BAR_STRONG, watch->target);
+		x = area_text(line, x, 0, STYLE_TOP_BAR_STRONG, watch->target);
+		area_text(line, x + 2, 0, STYLE_TOP_BAR_STRONG, watch->note);
 		return;
 	}
 	x = area_text(line, x, 0, STYLE_TOP_BAR_STRONG, short_name(snapshot->process.exe));
-	x = area_printf(line, x, 0, STYLE_TOP_BAR, " (%llu)  up %s", (unsigned long long)snapshot->process.pid,
-		format_clock(text, snapshot->uptime_us));
-	/* The kernel's count; one process may have threads that never allocated. */
-	x = area_printf(line, x, 0, STYLE_TOP_BAR, "  %llu thread%s", (unsigned long long)snapshot->process.threads,
-		snapshot->process.threads == 1 ? "" : "s");
+	x = area_printf(line, x, 0, STYLE_TOP_BAR, " (%llu)  ", (unsigned long long)snapshot->process.pid);
+	if (noted)
+		x = area_text(line, x, 0, STYLE_TOP_BAR_STRONG, watch->note) + 2;
+	x = area_printf(line, x, 0, STYLE_TOP_BAR, "up %s", format_clock(text, snapshot->uptime_us));
+	/* The threads that allocate; the kernel's count has the endpoint's own thread in it. */
+	x = area_printf(line, x, 0, STYLE_TOP_BAR, "  %zu thread%s", snapshot->thread_count,
+		snapshot->thread_count == 1 ? "" : "s");
 	if (watch->state == WATCH_FILE && snapshot->reason[0] != '\0')
 		x = area_printf(line, x, 0, STYLE_TOP_BAR, "  taken at %s", snapshot->reason);
 	if (watch->dropped > 0)
-		x = area_printf(line, x, 0, STYLE_TOP_BAR, "  %llu frames dropped", (unsigned long long)watch->dropped);
-	if (watch->note[0] != '\0')
-		area_printf(line, x + 2, 0, STYLE_TOP_BAR_STRONG, "%s", watch->note);
+		area_printf(line, x, 0, STYLE_TOP_BAR, "  %llu frames dropped", (unsigned long long)watch->dropped);
 }
 
 /* Draws the tabs into `area`, or, without one, finds the tab at `wanted`: their places are worked out here only. */

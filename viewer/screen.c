@@ -26,6 +26,7 @@ struct screen {
 	struct panel_place places[PANEL_COUNT];
 	enum panel_id shown;
 	bool help, quit, dirty;
+	bool gone;       /* the process that was attached to has no entry in /proc any more */
 	int quit_signal; /* that ended us, other than Ctrl-C */
 };
 
@@ -81,22 +82,29 @@ static void subscribe(struct screen *screen)
 	client_send(&screen->link->client, request);
 }
 
-/* The command ended, or the process that was attached to. */
+/* The command ended, or the connection to the process that was attached to. */
 static void lose(struct screen *screen)
 {
-	char text[PROBLEM_MAX];
-	uint64_t start_time;
-	if (screen->watch->state == WATCH_LOST)
-		return;
+	char text[PROBLEM_MAX] = "the connection ended";
 	if (screen->launch != NULL)
 		launch_describe(screen->launch, text, sizeof(text));
-	else if (screen->watch->snapshot == NULL || !discover_start_time((pid_t)screen->watch->snapshot->process.pid, &start_time) ||
-		start_time != screen->watch->snapshot->process.start_time)
-		snprintf(text, sizeof(text), "the process has ended");
-	else
-		snprintf(text, sizeof(text), "the target closed the connection");
 	watch_lose(screen->watch, text);
 	screen->dirty = true;
+}
+
+/* A process that ends closes its sockets some time before it is gone: what was a lost connection turns out to be its end. */
+static void see_whether_it_ended(struct screen *screen)
+{
+	const struct watch *watch = screen->watch;
+	uint64_t start_time;
+	if (watch->state != WATCH_LOST || screen->launch != NULL || screen->gone || watch->snapshot == NULL)
+		return;
+	if (!discover_start_time((pid_t)watch->snapshot->process.pid, &start_time) ||
+		start_time != watch->snapshot->process.start_time) {
+		screen->gone = true;
+		watch_lose(screen->watch, "the process has ended");
+		screen->dirty = true;
+	}
 }
 
 static void take_messages(struct screen *screen)
@@ -267,13 +275,14 @@ static void step(struct screen *screen)
 		subscribe(screen);
 		linked = true;
 	}
+	see_whether_it_ended(screen);
 	int output = screen->launch != NULL && screen->watch->output != NULL ? screen->launch->output_fd : -1;
 	struct pollfd fds[] = {
 		{terminal_fd(), POLLIN, 0}, {screen->signal_fd, POLLIN, 0}, {linked ? screen->link->client.fd : -1, POLLIN, 0},
 		{output, POLLIN, 0},
 	};
 	/* A SIGWINCH interrupts poll; ncurses then has KEY_RESIZE for us. */
-	int ready = poll(fds, sizeof(fds) / sizeof(fds[0]), looking ? LINK_RETRY_MS : TICK_MS);
+	int ready = poll(fds, sizeof(fds) / sizeof(fds[0]), looking ? LINK_RETRY_MS : screen->watch->state == WATCH_LOST ? TICK_MS / 5 : TICK_MS);
 	if (ready < 0 || (fds[0].revents & POLLIN) != 0)
 		take_keys(screen);
 	if (ready <= 0)

@@ -55,6 +55,18 @@ static void set_colours(void)
 	}
 }
 
+/* What terminals send for Home and End when TERM names another one than they are, as is common (PuTTY, tmux). Unknown sequences
+ * would otherwise arrive as Escape and single characters, digits among them. */
+static void add_keys(void)
+{
+	static const char *const home[] = {"\033[1~", "\033[7~", "\033[H", "\033OH"};
+	static const char *const end[] = {"\033[4~", "\033[8~", "\033[F", "\033OF"};
+	for (size_t i = 0; i < sizeof(home) / sizeof(home[0]); i++) {
+		define_key(home[i], KEY_HOME);
+		define_key(end[i], KEY_END);
+	}
+}
+
 bool terminal_open(void)
 {
 	tty_in = fopen("/dev/tty", "re");
@@ -72,6 +84,7 @@ bool terminal_open(void)
 	keypad(stdscr, TRUE);
 	nodelay(stdscr, TRUE);
 	set_escdelay(25);
+	add_keys();
 	curs_set(0);
 	mouseinterval(0);
 	mousemask(BUTTON1_PRESSED | BUTTON4_PRESSED | BUTTON5_PRESSED, NULL);
@@ -82,6 +95,10 @@ void terminal_close(void)
 {
 	if (screen != NULL) {
 		mousemask(0, NULL);
+		/* Terminals without a second screen keep the last frame; what comes next begins on a line of its own. */
+		move(LINES - 1, 0);
+		clrtoeol();
+		refresh();
 		endwin();
 		delscreen(screen);
 		screen = NULL;
