@@ -294,7 +294,7 @@ def mouse(folder):
     def click(screen, x, y, button=0):
         screen.raw(f"\x1b[<{button};{x + 1};{y + 1}M\x1b[<{button};{x + 1};{y + 1}m")
 
-    with Mock(folder / "run", "--slabs", "60") as mock, attached(folder, mock, term="xterm-1006") as screen:
+    with Mock(folder / "run", "--slabs", "60") as mock, attached(folder, mock, height=24) as screen:
         screen.sees(" live")
         click(screen, 28, 1)
         screen.sees(MARKS[2])
@@ -334,4 +334,5 @@ def main():
         CASES[sys.argv[1]](folder)
 
 
-main()
+if __name__ == "__main__":
+    main()
