@@ -232,7 +232,7 @@ struct hak_batch hak_depot_fetch(unsigned class, uint32_t want)
 		take_blocks(depot, class, slab, want, &batch);
 	}
 	if (batch.length) {
-		depot->hits++;
+		hak_single_writer_add(&depot->hits, 1); /* snapshots read it without the lock */
 		hak_trace_depot_hit(class, batch.length);
 	} else {
 		uint32_t slab = hak_pool_acquire_slab(class);
