@@ -8,8 +8,8 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from support import SOURCE, check
 
-# malloc.c is entry.c under libc's names: the preload tests are its tests. attach.c is the constructor that joins the two layers.
-WITHOUT_UNIT_TEST = {"lib/malloc.c", "introspect/attach.c"}
+# malloc.c is entry.c under libc's names: the preload tests are its tests.
+WITHOUT_UNIT_TEST = {"lib/malloc.c"}
 
 
 def problems():
