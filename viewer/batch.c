@@ -24,7 +24,8 @@ bool batch_text(FILE *out, const struct watch *watch)
 
 bool batch_json(FILE *out, const char *json, size_t length)
 {
-	/* A dump file may be spread over lines; outside strings a newline is a blank, and inside them it can't stand. */
+	/* A dump file may be spread over lines; outside strings a newline is a blank, and inside them it can't
+	 * stand. */
 	for (size_t i = 0; i < length; i++)
 		fputc(json[i] == '\n' || json[i] == '\r' ? ' ' : json[i], out);
 	fputc('\n', out);

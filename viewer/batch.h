@@ -10,9 +10,9 @@
 #define BATCH_WIDTH 80
 #define BATCH_ROWS 27
 
-/* Writes what `watch` shows as one frame of plain text, without escape sequences, each row at most BATCH_WIDTH columns, and an
- * empty line behind it. It goes out in as few writes as possible, so that a command's own lines don't come between its rows.
- * Returns false when `out` takes no more. */
+/* Writes what `watch` shows as one frame of plain text, without escape sequences, each row at most BATCH_WIDTH
+ * columns, and an empty line behind it. It goes out in as few writes as possible, so that a command's own lines don't
+ * come between its rows. Returns false when `out` takes no more. */
 bool batch_text(FILE *out, const struct watch *watch);
 /* Writes a snapshot as one line. Returns false when `out` takes no more. */
 bool batch_json(FILE *out, const char *json, size_t length);

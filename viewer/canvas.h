@@ -1,8 +1,8 @@
 /* canvas.h: a grid of character cells that panels draw on.
  *
- * Batch frames, the live screen and the unit tests show the same canvas, so that a panel is written once. Every cell is one
- * column wide: wide and combining characters of untrusted text become '?', control characters too, so nothing a target
- * says can move the cursor. Not thread-safe; the viewer has one thread. */
+ * Batch frames, the live screen and the unit tests show the same canvas, so that a panel is written once. Every cell
+ * is one column wide: wide and combining characters of untrusted text become '?', control characters too, so nothing
+ * a target says can move the cursor. Not thread-safe; the viewer has one thread. */
 #ifndef VIEWER_CANVAS_H
 #define VIEWER_CANVAS_H
 
@@ -55,14 +55,16 @@ struct area {
 /* The set for the locale that setlocale chose and for terminal type `term` (may be NULL). */
 enum glyph_set canvas_glyphs_for(const char *term);
 
-/* Makes a blank canvas; width and height are brought into 1…4096. Returns false without memory. canvas_free frees it. */
+/* Makes a blank canvas; width and height are brought into 1…4096. Returns false without memory. canvas_free frees
+ * it. */
 bool canvas_init(struct canvas *canvas, int width, int height, enum glyph_set glyphs);
 void canvas_free(struct canvas *canvas);
 /* Blanks every cell. */
 void canvas_clear(struct canvas *canvas);
 /* The whole canvas as an area. */
 struct area canvas_area(struct canvas *canvas);
-/* Row y as UTF-8 without trailing blanks, cut at size - 1 bytes (4 * width + 1 is always enough). Returns its length. */
+/* Row y as UTF-8 without trailing blanks, cut at size - 1 bytes (4 * width + 1 is always enough). Returns its
+ * length. */
 size_t canvas_row(const struct canvas *canvas, int y, char *out, size_t size);
 
 /* A part of an area, cut to what lies inside it (possibly nothing). */
@@ -74,7 +76,8 @@ void area_glyph(struct area area, int x, int y, enum style style, enum glyph gly
 int area_text(struct area area, int x, int y, enum style style, const char *text);
 int area_printf(struct area area, int x, int y, enum style style, const char *format, ...)
 	__attribute__((format(printf, 5, 6)));
-/* The same, ending before column `end`. Returns the column where it starts; nothing is drawn to the left of column 0. */
+/* The same, ending before column `end`. Returns the column where it starts; nothing is drawn to the left of column
+ * 0. */
 int area_right(struct area area, int end, int y, enum style style, const char *text);
 /* Gives a row's cells a style and fills what is blank. */
 void area_fill(struct area area, int x, int y, int width, enum style style);
@@ -93,8 +96,8 @@ struct bar_part {
 };
 /* A bar of `width` columns from parts side by side. Any part above 0 gets a column while there are columns left. */
 void area_bar(struct area area, int x, int y, int width, const struct bar_part *parts, size_t count);
-/* A sparkline: the last `width` values, newest at the right, scaled so that `top` (0: the largest shown) is a full column. Negative
- * and NaN values are gaps. */
+/* A sparkline: the last `width` values, newest at the right, scaled so that `top` (0: the largest shown) is a full
+ * column. Negative and NaN values are gaps. */
 void area_spark(struct area area, int x, int y, int width, enum style style, const double *values, size_t count,
 	double top);
 

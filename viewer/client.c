@@ -34,7 +34,8 @@ void client_close(struct client *client)
 	client->fd = -1;
 }
 
-/* The address of `path`, through its opened directory where it is longer than sun_path. *directory is the descriptor to close. */
+/* The address of `path`, through its opened directory where it is longer than sun_path. *directory is the descriptor
+ * to close. */
 static bool make_address(struct sockaddr_un *address, const char *path, int *directory)
 {
 	char folder[4096];
@@ -104,14 +105,17 @@ static bool read_hello(struct client *client, const cJSON *hello, struct problem
 	}
 	if (!cJSON_IsString(type) || strcmp(type->valuestring, HAK_TYPE_HELLO) != 0 ||
 		!model_number(cJSON_GetObjectItemCaseSensitive(hello, HAK_HELLO_PROTOCOL), &protocol) ||
-		!model_number(cJSON_GetObjectItemCaseSensitive(hello, HAK_HELLO_PID), &client->pid) || !cJSON_IsString(exe) ||
+		!model_number(cJSON_GetObjectItemCaseSensitive(hello, HAK_HELLO_PID), &client->pid) ||
+		!cJSON_IsString(exe) ||
 		!cJSON_IsString(version))
 		return problem_set(problem, "what answers is not a HAKMEM endpoint");
 	format_printable(client->version, sizeof(client->version), version->valuestring);
 	format_printable(client->exe, sizeof(client->exe), exe->valuestring);
 	if (protocol != HAK_PROTOCOL_VERSION)
-		return problem_set(problem, "HAKMEM %s in process %llu speaks protocol %llu, this hakmem-top %d; use the hakmem-top "
-			"that came with it", client->version, (unsigned long long)client->pid, (unsigned long long)protocol,
+		return problem_set(problem,
+			"HAKMEM %s in process %llu speaks protocol %llu, this hakmem-top %d; use the hakmem-top "
+			"that came with it", client->version, (unsigned long long)client->pid,
+			(unsigned long long)protocol,
 			HAK_PROTOCOL_VERSION);
 	model_number(cJSON_GetObjectItemCaseSensitive(hello, HAK_HELLO_START_TIME), &client->start_time);
 	cJSON_ArrayForEach(word, capabilities) {
@@ -165,7 +169,8 @@ bool client_send(struct client *client, const char *line)
 		if (count > 0) {
 			sent += (int)count;
 		} else if (errno == EAGAIN) {
-			/* A request is far below the socket's buffer: only an endpoint that has stopped reading gets us here. */
+			/* A request is far below the socket's buffer: only an endpoint that has stopped reading gets
+			 * us here. */
 			struct pollfd writable = {client->fd, POLLOUT, 0};
 			if (poll(&writable, 1, 1000) <= 0)
 				return false;
@@ -203,7 +208,8 @@ bool client_fill(struct client *client)
 	for (int reads = 0; reads < 64; reads++) {
 		if (client->fd < 0 || !make_room(client))
 			return false;
-		ssize_t count = read(client->fd, client->buffer + client->length, client->capacity - client->length - 1);
+		ssize_t count = read(client->fd, client->buffer + client->length,
+			client->capacity - client->length - 1);
 		if (count > 0)
 			client->length += (size_t)count;
 		else if (count == 0)

@@ -8,7 +8,8 @@
 
 #include "viewer/problem.h"
 
-#define CLIENT_LINE_MAX ((size_t)1 << 30) /* a longer message ends the connection; 64 GiB of heap are about 70 MB of JSON */
+/* A longer message ends the connection; 64 GiB of heap are about 70 MB of JSON. */
+#define CLIENT_LINE_MAX ((size_t)1 << 30)
 
 struct client {
 	int fd; /* -1: not connected */
@@ -29,15 +30,17 @@ enum client_connect_result {
 	CLIENT_SILENT,  /* it listens, but no greeting came in time: stopped, or very busy */
 };
 
-/* Connects to the socket at `path`, and reads the greeting; waits at most `timeout_ms`. On any result but CLIENT_CONNECTED `problem`
- * says why and nothing is left open. */
+/* Connects to the socket at `path`, and reads the greeting; waits at most `timeout_ms`. On any result but
+ * CLIENT_CONNECTED `problem` says why and nothing is left open. */
 enum client_connect_result client_connect(struct client *client, const char *path, int timeout_ms,
 	struct problem *problem);
 /* Sends one request; `line` comes without its newline. Returns false if the connection is gone. */
 bool client_send(struct client *client, const char *line);
-/* Reads what has arrived, without waiting. Returns false when the connection ended (whole lines may still be in the buffer). */
+/* Reads what has arrived, without waiting. Returns false when the connection ended (whole lines may still be in the
+ * buffer). */
 bool client_fill(struct client *client);
-/* The next whole message, terminated by a zero in place of its newline; valid until the next client_fill. NULL: none yet. */
+/* The next whole message, terminated by a zero in place of its newline; valid until the next client_fill. NULL: none
+ * yet. */
 char *client_line(struct client *client, size_t *length);
 /* The next message, waiting for it until `deadline_ms` (client_now_ms). NULL: none came, `problem` says why. */
 char *client_wait(struct client *client, int64_t deadline_ms, size_t *length, struct problem *problem);

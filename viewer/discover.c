@@ -104,7 +104,8 @@ static void judge_absent(struct found *row)
 	struct stat stat_buffer;
 	if (discover_start_time(row->pid, &start_time) && start_time == row->start_time) {
 		row->state = FOUND_CLOSED;
-		snprintf(row->reason, sizeof(row->reason), "its endpoint is gone: it ran another program, or closed the socket");
+		snprintf(row->reason, sizeof(row->reason),
+			"its endpoint is gone: it ran another program, or closed the socket");
 		return;
 	}
 	row->state = FOUND_DEAD;
@@ -148,7 +149,8 @@ static bool scan_directory(struct discovery *discovery, const char *directory, s
 			good = problem_set(problem, "out of memory while listing %s", directory);
 		} else {
 			row->start_time = start_time;
-			if ((size_t)snprintf(row->path, sizeof(row->path), "%s/%s", directory, entry->d_name) < sizeof(row->path))
+			if ((size_t)snprintf(row->path, sizeof(row->path), "%s/%s", directory,
+				entry->d_name) < sizeof(row->path))
 				ask(row);
 			else
 				discovery->count--; /* no endpoint makes a name that long */
@@ -176,7 +178,8 @@ static bool scan_processes(struct discovery *discovery, struct problem *problem)
 	for (struct dirent *entry; good && dir != NULL && (entry = readdir(dir)) != NULL;) {
 		uid_t uid;
 		pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)atoi(entry->d_name) : 0;
-		if (pid <= 0 || pid == getpid() || !owner_of(pid, &uid) || uid != geteuid() || is_listed(discovery, pid) ||
+		if (pid <= 0 || pid == getpid() || !owner_of(pid, &uid) || uid != geteuid() ||
+			is_listed(discovery, pid) ||
 			!has_library(pid))
 			continue;
 		struct found *row = add_row(discovery, pid);
@@ -205,7 +208,8 @@ bool discover_all(struct discovery *discovery, struct problem *problem)
 	char directory[HAK_PROTOCOL_PATH_MAX];
 	bool good = true;
 	memset(discovery, 0, sizeof(*discovery));
-	for (unsigned i = 0; good && hak_protocol_directory(i, getenv("HAKMEM_DIR"), getenv("XDG_RUNTIME_DIR"), geteuid(),
+	for (unsigned i = 0; good && hak_protocol_directory(i, getenv("HAKMEM_DIR"), getenv("XDG_RUNTIME_DIR"),
+		geteuid(),
 			directory, sizeof(directory)) > 0; i++)
 		good = scan_directory(discovery, directory, problem);
 	good = good && scan_processes(discovery, problem);
@@ -258,7 +262,8 @@ static pid_t inner_pid(pid_t pid)
 }
 
 /* Looks for the socket in the directories that these variables lead to, below `root` ("" or /proc/PID/root). */
-static bool look(const char *root, pid_t pid, const char *hakmem_dir, const char *xdg, uid_t uid, char *path, size_t size)
+static bool look(const char *root, pid_t pid, const char *hakmem_dir, const char *xdg, uid_t uid, char *path,
+	size_t size)
 {
 	char directory[HAK_PROTOCOL_PATH_MAX];
 	for (unsigned i = 0; hak_protocol_directory(i, hakmem_dir, xdg, uid, directory, sizeof(directory)) > 0; i++) {
@@ -303,10 +308,12 @@ bool discover_pid(pid_t pid, char *path, size_t size, struct problem *problem)
 	if (found)
 		return true;
 	if (geteuid() != 0 && uid != geteuid())
-		return problem_set(problem, "process %d belongs to another user (uid %u); only that user or root may watch it",
+		return problem_set(problem,
+			"process %d belongs to another user (uid %u); only that user or root may watch it",
 			(int)pid, (unsigned)uid);
 	if (has_library(pid))
-		return problem_set(problem, "process %d runs on HAKMEM, but its endpoint is off; start it with HAKMEM_INTROSPECT=1 or "
+		return problem_set(problem,
+			"process %d runs on HAKMEM, but its endpoint is off; start it with HAKMEM_INTROSPECT=1 or "
 			"by 'hakmem-top -- COMMAND'", (int)pid);
 	return problem_set(problem, "process %d doesn't run on HAKMEM; start it by 'hakmem-top -- COMMAND'", (int)pid);
 }

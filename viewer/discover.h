@@ -30,12 +30,14 @@ struct discovery {
 	size_t count, open; /* `open` of them are FOUND_OPEN */
 };
 
-/* Looks at every socket in this user's runtime directories and at every process of this user that has libhakmem in it. Sockets of dead
- * processes are removed where they are ours. Returns false without memory. discover_free frees the rows. */
+/* Looks at every socket in this user's runtime directories and at every process of this user that has libhakmem in
+ * it. Sockets of dead processes are removed where they are ours. Returns false without memory. discover_free frees
+ * the rows. */
 bool discover_all(struct discovery *discovery, struct problem *problem);
 void discover_free(struct discovery *discovery);
 
-/* Finds the socket of process `pid`. Returns false and says why there is none: no such process, no HAKMEM in it, or no endpoint. */
+/* Finds the socket of process `pid`. Returns false and says why there is none: no such process, no HAKMEM in it, or
+ * no endpoint. */
 bool discover_pid(pid_t pid, char *path, size_t size, struct problem *problem);
 
 /* Field 22 of /proc/PID/stat. Returns false if there is no such process. */

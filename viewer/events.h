@@ -24,8 +24,8 @@ struct event_log {
 	uint64_t malformed;   /* rows that were no events */
 };
 
-/* Takes an array of event objects {"name", "group", "tid", "time_us", and the event's own arguments}. Rows that are something else are
- * counted and left out. NULL or another type is an empty array. */
+/* Takes an array of event objects {"name", "group", "tid", "time_us", and the event's own arguments}. Rows that are
+ * something else are counted and left out. NULL or another type is an empty array. */
 void events_add(struct event_log *log, const cJSON *array);
 /* Event `i`, 0 the oldest that is kept; i < log->count. */
 const struct event *events_at(const struct event_log *log, size_t i);

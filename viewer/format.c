@@ -104,7 +104,8 @@ uint32_t format_utf8_next(const char **text)
 	const unsigned char *p = (const unsigned char *)*text;
 	if (*p == 0)
 		return 0;
-	unsigned length = *p < 0x80 ? 1 : *p >= 0xc2 && *p < 0xe0 ? 2 : (*p & 0xf0) == 0xe0 ? 3 : *p >= 0xf0 && *p < 0xf5 ? 4 : 0;
+	unsigned length = *p < 0x80 ? 1 : *p >= 0xc2 && *p < 0xe0 ? 2 : (*p & 0xf0) == 0xe0 ? 3 : *p >= 0xf0 &&
+		*p < 0xf5 ? 4 : 0;
 	if (length == 0) {
 		*text += 1;
 		return 0xfffd;

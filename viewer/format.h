@@ -22,12 +22,13 @@ const char *format_clock(char out[FORMAT_MAX], uint64_t microseconds);
 /* An age: 12ms, 1.2s, 3m04s, 2h05m, 4d06h. */
 const char *format_age(char out[FORMAT_MAX], uint64_t milliseconds);
 
-/* Reads one code point of the terminated string *text and moves *text behind it. Returns 0 at the end; 0xFFFD for a byte that
- * belongs to no valid UTF-8 sequence (overlong forms, surrogates and values above 0x10FFFF are invalid). */
+/* Reads one code point of the terminated string *text and moves *text behind it. Returns 0 at the end; 0xFFFD for a
+ * byte that belongs to no valid UTF-8 sequence (overlong forms, surrogates and values above 0x10FFFF are invalid). */
 uint32_t format_utf8_next(const char **text);
 /* Writes `code` as UTF-8 into `out` without a terminator; returns the number of bytes, 1 to 4. */
 size_t format_utf8_put(char out[4], uint32_t code);
-/* Copies `text` with every control character as '?', invalid bytes too, at most size - 1 bytes, always whole characters. */
+/* Copies `text` with every control character as '?', invalid bytes too, at most size - 1 bytes, always whole
+ * characters. */
 const char *format_printable(char *out, size_t size, const char *text);
 
 #endif

@@ -93,7 +93,8 @@ int frame_tab_at(int width, enum panel_id shown, bool output, int x)
 }
 
 /* htop's function keys and the panel's own, likewise. */
-static int walk_keys(struct area *area, int width, int y, const struct watch *watch, const struct panel *panel, int wanted)
+static int walk_keys(struct area *area, int width, int y, const struct watch *watch, const struct panel *panel,
+	int wanted)
 {
 	const struct {
 		int number;

@@ -41,7 +41,8 @@ bool launch_find_library(const char *given, char *out, size_t size, struct probl
 		return take_library(variable, "HAKMEM_LIB", out, size, problem);
 	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	if (length <= 0)
-		return problem_set(problem, "/proc/self/exe can't be read, so " LIBRARY " isn't found; name it with --library FILE");
+		return problem_set(problem,
+			"/proc/self/exe can't be read, so " LIBRARY " isn't found; name it with --library FILE");
 	self[length] = '\0';
 	*strrchr(self, '/') = '\0';
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
@@ -49,14 +50,16 @@ bool launch_find_library(const char *given, char *out, size_t size, struct probl
 		if (is_file(path) && realpath(path, real) != NULL && (size_t)snprintf(out, size, "%s", real) < size)
 			return true;
 	}
-	return problem_set(problem, "no " LIBRARY " beside hakmem-top (%s) or in ../lib; name it with --library FILE or HAKMEM_LIB",
+	return problem_set(problem,
+		"no " LIBRARY " beside hakmem-top (%s) or in ../lib; name it with --library FILE or HAKMEM_LIB",
 		self);
 }
 
 bool launch_preload(const char *library, const char *present, char *out, size_t size, struct problem *problem)
 {
 	if (strpbrk(library, " :\t\n") != NULL)
-		return problem_set(problem, "%s: the loader splits LD_PRELOAD at blanks and colons; copy or link the library to a path "
+		return problem_set(problem,
+			"%s: the loader splits LD_PRELOAD at blanks and colons; copy or link the library to a path "
 			"without them and name it with --library FILE", library);
 	bool more = present != NULL && *present != '\0';
 	if ((size_t)snprintf(out, size, "%s%s%s", library, more ? ":" : "", more ? present : "") >= size)
@@ -95,7 +98,8 @@ static bool set_streams(const struct launch_how *how, int captured)
 
 static _Noreturn void run_child(const struct launch_how *how, const char *preload, int captured, int report)
 {
-	if (!set_streams(how, captured) || setenv("LD_PRELOAD", preload, 1) != 0 || setenv("HAKMEM_INTROSPECT", "1", 1) != 0)
+	if (!set_streams(how, captured) || setenv("LD_PRELOAD", preload, 1) != 0 ||
+		setenv("HAKMEM_INTROSPECT", "1", 1) != 0)
 		fail(report);
 	sigprocmask(SIG_SETMASK, how->mask, NULL);
 	execvp(how->command[0], how->command);

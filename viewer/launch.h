@@ -20,19 +20,20 @@ struct launch_how {
 	char **command;
 	const char *library;     /* of launch_find_library */
 	const char *output_file; /* both streams go there; NULL: see `capture` */
-	bool capture;            /* whichever of stdout and stderr is a terminal goes to output_fd; a terminal on stdin is
-	                            replaced by /dev/null, as the keys are the screen's */
+	/* Whichever of stdout and stderr is a terminal goes to output_fd; a terminal on stdin is replaced by
+	 * /dev/null, as the keys are the screen's. */
+	bool capture;
 	const sigset_t *mask;    /* the signal mask that the command starts with */
 };
 
-/* Finds libhakmem.so: `given` (--library) if not NULL, else HAKMEM_LIB, else beside this program, in ../lib or a directory below it.
- * Returns false and says where it looked. */
+/* Finds libhakmem.so: `given` (--library) if not NULL, else HAKMEM_LIB, else beside this program, in ../lib or a
+ * directory below it. Returns false and says where it looked. */
 bool launch_find_library(const char *given, char *out, size_t size, struct problem *problem);
-/* The value for LD_PRELOAD: the library before what is in `present` (may be NULL). Returns false if the path can't stand in
- * LD_PRELOAD, whose separators are blanks and colons. */
+/* The value for LD_PRELOAD: the library before what is in `present` (may be NULL). Returns false if the path can't
+ * stand in LD_PRELOAD, whose separators are blanks and colons. */
 bool launch_preload(const char *library, const char *present, char *out, size_t size, struct problem *problem);
-/* Starts the command with LD_PRELOAD and HAKMEM_INTROSPECT=1. On failure returns false, *status being what a shell would exit
- * with: 127 for a command that isn't found, 126 for one that can't be run, 1 for anything else. */
+/* Starts the command with LD_PRELOAD and HAKMEM_INTROSPECT=1. On failure returns false, *status being what a shell
+ * would exit with: 127 for a command that isn't found, 126 for one that can't be run, 1 for anything else. */
 bool launch_start(struct launch *launch, const struct launch_how *how, int *status, struct problem *problem);
 /* Takes the command's end if it has come. Returns true if it has ended. */
 bool launch_reap(struct launch *launch);

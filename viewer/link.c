@@ -64,7 +64,8 @@ bool link_retry(struct link *link)
 	if (!link->launched || client_now_ms() < link->retry_at)
 		return false;
 	hak_protocol_socket_name(link->pid, link->start_time, name, sizeof(name));
-	for (unsigned i = 0; hak_protocol_directory(i, getenv("HAKMEM_DIR"), getenv("XDG_RUNTIME_DIR"), geteuid(), directory,
+	for (unsigned i = 0; hak_protocol_directory(i, getenv("HAKMEM_DIR"), getenv("XDG_RUNTIME_DIR"), geteuid(),
+		directory,
 			sizeof(directory)) > 0; i++) {
 		if ((size_t)snprintf(link->path, sizeof(link->path), "%s/%s", directory, name) < sizeof(link->path) &&
 			client_connect(&link->client, link->path, RETRY_TIMEOUT_MS, NULL) == CLIENT_CONNECTED)

@@ -1,7 +1,7 @@
 /* link.h: the way to a target's endpoint, and back to it.
  *
- * A target that was named is connected to once. A launched command's endpoint appears some time after its start, and anew after it
- * has run another program (exec), so it is looked for until the command ends. */
+ * A target that was named is connected to once. A launched command's endpoint appears some time after its start, and
+ * anew after it has run another program (exec), so it is looked for until the command ends. */
 #ifndef VIEWER_LINK_H
 #define VIEWER_LINK_H
 

@@ -87,7 +87,8 @@ static int watch_command(const struct options *options)
 		return complain(&problem, STATUS_FAILED);
 	int signal_fd = signals_open(&before);
 	const struct launch_how how = {
-		.command = options->command, .library = library, .output_file = options->output, .capture = screen, .mask = &before,
+		.command = options->command, .library = library, .output_file = options->output, .capture = screen,
+		.mask = &before,
 	};
 	if (!launch_start(&launch, &how, &status, &problem))
 		return complain(&problem, status);
@@ -130,7 +131,8 @@ static int watch_chosen(const struct options *options)
 			chosen = &discovery.rows[i];
 	}
 	if (discovery.open == 0) {
-		problem_set(&problem, "no HAKMEM process of this user can be watched; start one with 'hakmem-top -- COMMAND'%s",
+		problem_set(&problem,
+			"no HAKMEM process of this user can be watched; start one with 'hakmem-top -- COMMAND'%s",
 			discovery.count > 0 ? ", or see 'hakmem-top --list'" : "");
 		status = complain(&problem, STATUS_FAILED);
 	} else if (discovery.open > 1 && (options->batch || options->dump != NULL || !screen_possible(false))) {

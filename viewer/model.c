@@ -94,7 +94,8 @@ static bool read_array(const cJSON *document, const char *name, size_t limit, co
 		return wrong(problem, "", name, "an array");
 	*count = (size_t)cJSON_GetArraySize(*array);
 	if (*count > limit)
-		return problem_set(problem, "%s has %zu rows, more than the %zu that this viewer takes", name, *count, limit);
+		return problem_set(problem, "%s has %zu rows, more than the %zu that this viewer takes", name, *count,
+			limit);
 	return true;
 }
 
@@ -131,7 +132,8 @@ static bool read_process(const cJSON *document, struct snapshot *out, struct pro
 		read_number(process, "process", "start_time", &out->process.start_time, problem) &&
 		read_number(process, "process", "threads", &out->process.threads, problem) &&
 		read_text(process, "process", "exe", out->process.exe, sizeof(out->process.exe), problem) &&
-		read_words(process, "process", "cmdline", " ", out->process.cmdline, sizeof(out->process.cmdline), problem);
+		read_words(process, "process", "cmdline", " ", out->process.cmdline, sizeof(out->process.cmdline),
+		problem);
 }
 
 static bool read_trace(const cJSON *document, struct snapshot *out, struct problem *problem)
@@ -248,9 +250,11 @@ static bool read_slot(const cJSON *row, const int place[COLUMN_COUNT], size_t cl
 	if (!cJSON_IsNull(class_item) && (!read_small(class_item, &class) || class >= classes))
 		return false;
 	slot->class = (uint8_t)class;
-	return read_state(cells[place[COLUMN_STATE]], &slot->state) && read_small(cells[place[COLUMN_USED]], &slot->used) &&
+	return read_state(cells[place[COLUMN_STATE]], &slot->state) &&
+		read_small(cells[place[COLUMN_USED]], &slot->used) &&
 		read_small(cells[place[COLUMN_CAPACITY]], &slot->capacity) &&
-		read_small(cells[place[COLUMN_SPAN]], &slot->span) && model_number(cells[place[COLUMN_AGE]], &slot->age_ms);
+		read_small(cells[place[COLUMN_SPAN]], &slot->span) &&
+		model_number(cells[place[COLUMN_AGE]], &slot->age_ms);
 }
 
 /* Gives each slot of a run the number of the run's first slot. */
@@ -296,7 +300,8 @@ static bool read_superslab(const cJSON *row, const int place[COLUMN_COUNT], size
 	unsigned count = 0;
 	cJSON_ArrayForEach(slot, slots) {
 		if (count == MODEL_SLOTS || !read_slot(slot, place, classes, &out->slots[count]))
-			return problem_set(problem, "slot %u of SuperSlab %s is not a valid row", count, address->valuestring);
+			return problem_set(problem, "slot %u of SuperSlab %s is not a valid row", count,
+				address->valuestring);
 		count++;
 	}
 	if (count != MODEL_SLOTS)
@@ -343,7 +348,8 @@ static bool read_all(const cJSON *document, struct snapshot *out, struct problem
 	if (!read_type(document, out, problem) || !read_number(document, "", "protocol", &out->protocol, problem) ||
 		!read_number(document, "", "seq", &out->seq, problem) ||
 		!read_number(document, "", "time_us", &out->time_us, problem) ||
-		!read_number(document, "", "uptime_us", &out->uptime_us, problem) || !read_process(document, out, problem))
+		!read_number(document, "", "uptime_us", &out->uptime_us, problem) ||
+		!read_process(document, out, problem))
 		return false;
 #define READ_SECTION(section, fields) \
 	if (!read_section(document, #section, section##_fields, COUNT_OF(section##_fields), &out->section, problem)) \
@@ -413,7 +419,8 @@ static void fill_rates(struct rates *rates, const struct snapshot *before, const
 	rates->drains = per_second(before != NULL ? before->drain.drains : 0, after->drain.drains, rates->seconds);
 	rates->depot = per_second(before != NULL ? before->stages.depot : 0, after->stages.depot, rates->seconds);
 	for (size_t i = 0; i < after->class_count; i++) {
-		const struct class_row *was = before != NULL && i < before->class_count ? &before->classes[i] : &no_class;
+		const struct class_row *was = before != NULL && i < before->class_count ?
+			&before->classes[i] : &no_class;
 		rates->class_allocs[i] = per_second(was->allocs, after->classes[i].allocs, rates->seconds);
 		rates->class_frees[i] = per_second(was->frees, after->classes[i].frees, rates->seconds);
 	}

@@ -21,18 +21,22 @@
 
 /* Sections of the snapshot that hold counters only: X(field) for each. */
 #define MODEL_GEOMETRY(X) X(superslab_bytes) X(slot_bytes) X(slots_per_superslab)
-#define MODEL_MEMORY(X) X(reserved_bytes) X(committed_bytes) X(resident_bytes) X(live_bytes) X(cached_bytes) X(slack_bytes) \
+#define MODEL_MEMORY(X) \
+	X(reserved_bytes) X(committed_bytes) X(resident_bytes) X(live_bytes) X(cached_bytes) X(slack_bytes) \
 	X(large_bytes) X(metadata_bytes)
 #define MODEL_STAGES(X) X(depot) X(stage1) X(stage2) X(stage3) X(converted) X(from_lru)
-#define MODEL_POOL(X) X(superslabs) X(superslabs_created) X(releases) X(empty_slots) X(free_list_peak) X(free_list_overflows)
+#define MODEL_POOL(X) \
+	X(superslabs) X(superslabs_created) X(releases) X(empty_slots) X(free_list_peak) X(free_list_overflows)
 #define MODEL_LRU(X) X(length) X(capacity) X(pushes) X(hits) X(evictions)
 #define MODEL_DRAIN(X) X(interval) X(drains) X(blocks)
 #define MODEL_SYSCALLS(X) X(mmap) X(munmap) X(madvise) X(mprotect) X(mremap)
-#define MODEL_CLASS(X) X(class) X(block_bytes) X(slabs) X(empty_slots) X(allocs) X(frees) X(live_blocks) X(cached_blocks) \
+#define MODEL_CLASS(X) \
+	X(class) X(block_bytes) X(slabs) X(empty_slots) X(allocs) X(frees) X(live_blocks) X(cached_blocks) \
 	X(stage1) X(stage2) X(stage3) X(free_list_peak)
 #define MODEL_THREAD(X) X(tid) X(cached_bytes) X(allocs) X(frees)
 
-#define MODEL_SECTIONS(S) S(geometry, MODEL_GEOMETRY) S(memory, MODEL_MEMORY) S(stages, MODEL_STAGES) S(pool, MODEL_POOL) \
+#define MODEL_SECTIONS(S) \
+	S(geometry, MODEL_GEOMETRY) S(memory, MODEL_MEMORY) S(stages, MODEL_STAGES) S(pool, MODEL_POOL) \
 	S(lru, MODEL_LRU) S(drain, MODEL_DRAIN) S(syscalls, MODEL_SYSCALLS)
 
 #define MODEL_FIELD(name) uint64_t name;
@@ -111,13 +115,14 @@ struct history {
 		acquires[MODEL_HISTORY];
 };
 
-/* Reads a snapshot or dump document. Returns NULL and says what is wrong with which field if it isn't one; free the result with
- * snapshot_free. Unknown keys are ignored. */
+/* Reads a snapshot or dump document. Returns NULL and says what is wrong with which field if it isn't one; free the
+ * result with snapshot_free. Unknown keys are ignored. */
 struct snapshot *snapshot_parse(const cJSON *document, struct problem *problem);
 void snapshot_free(struct snapshot *snapshot);
 
 struct totals snapshot_totals(const struct snapshot *snapshot);
-/* Rates between `before` (may be NULL) and `after`. Where a counter ran backwards (another process) nothing is known. */
+/* Rates between `before` (may be NULL) and `after`. Where a counter ran backwards (another process) nothing is
+ * known. */
 void rates_between(struct rates *rates, const struct snapshot *before, const struct snapshot *after);
 /* The mean since the program's start: what a first frame can show. */
 void rates_since_start(struct rates *rates, const struct snapshot *snapshot);

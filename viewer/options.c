@@ -130,7 +130,8 @@ bool options_parse(struct options *options, int argc, char **argv, struct proble
 		if (option == '?' && optopt != 0 && optopt < 256)
 			return problem_set(problem, "unknown option -%c; see hakmem-top --help", optopt);
 		if (option == '?')
-			return problem_set(problem, "%s: unknown option, or one that takes no value; see hakmem-top --help", word);
+			return problem_set(problem,
+				"%s: unknown option, or one that takes no value; see hakmem-top --help", word);
 		if (!take_option(options, option, optarg, problem))
 			return false;
 	}

@@ -1,7 +1,7 @@
 /* output.h: what a launched command printed while the screen was up.
  *
- * The newest bytes are kept, whole lines where something had to go, and are written to the real output when the screen closes: the
- * command's words are not lost. The output panel shows them without what drives terminals. */
+ * The newest bytes are kept, whole lines where something had to go, and are written to the real output when the
+ * screen closes: the command's words are not lost. The output panel shows them without what drives terminals. */
 #ifndef VIEWER_OUTPUT_H
 #define VIEWER_OUTPUT_H
 
@@ -19,9 +19,9 @@ struct output {
 };
 
 void output_add(struct output *output, const char *bytes, size_t count);
-/* Copies line `i` (0 the oldest kept) into `out` as it may be shown: escape sequences are gone, tabs are blanks, of a line that was
- * rewritten with carriage returns the last text stands. `out` is empty if there is no such line. Walks from `*cursor`, an
- * offset that the function keeps up to date for the next line; begin with i = 0 and *cursor = 0. */
+/* Copies line `i` (0 the oldest kept) into `out` as it may be shown: escape sequences are gone, tabs are blanks, of a
+ * line that was rewritten with carriage returns the last text stands. `out` is empty if there is no such line. Walks
+ * from `*cursor`, an offset that the function keeps up to date for the next line; begin with i = 0 and *cursor = 0. */
 void output_line(const struct output *output, size_t *cursor, char *out, size_t size);
 /* The offset at which the line `back` lines before the end begins. */
 size_t output_seek(const struct output *output, size_t back);

@@ -19,7 +19,8 @@ const struct panel_text panel_texts[PANEL_COUNT] = {
 void panel_place_init(const struct panel *panel, struct panel_place *place)
 {
 	*place = (struct panel_place){
-		.columns = panel->columns, .sort = panel->first_sort, .sorts = panel->sorts, .modes = panel->modes, .head = -1, .body = -1,
+		.columns = panel->columns, .sort = panel->first_sort, .sorts = panel->sorts, .modes = panel->modes,
+		.head = -1, .body = -1,
 	};
 }
 
@@ -114,7 +115,8 @@ size_t table_fit(const struct table_column *columns, size_t count, int width)
 	return fit;
 }
 
-void table_head(struct area area, int y, const struct table_column *columns, size_t count, const struct panel_place *place)
+void table_head(struct area area, int y, const struct table_column *columns, size_t count,
+	const struct panel_place *place)
 {
 	area_fill(area, 0, y, area.width, STYLE_COLUMN_HEAD);
 	int x = 0;
@@ -188,7 +190,8 @@ static enum glyph fill_glyph(double fill)
 /* The older a state, the denser: 1 s, 10 s, 100 s. */
 static enum glyph age_glyph(uint64_t age_ms)
 {
-	return age_ms >= 100000 ? GLYPH_FULL : age_ms >= 10000 ? GLYPH_DARK : age_ms >= 1000 ? GLYPH_MEDIUM : GLYPH_LIGHT;
+	return age_ms >= 100000 ? GLYPH_FULL : age_ms >= 10000 ? GLYPH_DARK : age_ms >= 1000 ?
+		GLYPH_MEDIUM : GLYPH_LIGHT;
 }
 
 void draw_slot(struct area area, int x, int y, int columns, enum slot_mode mode, const struct snapshot *snapshot,
@@ -251,7 +254,8 @@ bool draw_waiting(struct area area, const struct watch *watch)
 {
 	if (watch->snapshot != NULL)
 		return false;
-	const char *text = watch->state == WATCH_LOST ? "There was no snapshot to keep." : "Waiting for the first snapshot";
+	const char *text = watch->state == WATCH_LOST ?
+		"There was no snapshot to keep." : "Waiting for the first snapshot";
 	area_text(area, (area.width - area_columns(text)) / 2, area.height / 2, STYLE_FAINT, text);
 	return true;
 }

@@ -1,5 +1,5 @@
-/* panel.h: one view of the watched program. A panel is a constant description with a function that draws it into an area; where
- * the user is in it is kept beside it, in a struct panel_place. */
+/* panel.h: one view of the watched program. A panel is a constant description with a function that draws it into an
+ * area; where the user is in it is kept beside it, in a struct panel_place. */
 #ifndef VIEWER_PANEL_H
 #define VIEWER_PANEL_H
 
@@ -11,7 +11,8 @@
 
 /* What the keyboard and the mouse ask of a panel. */
 enum command {
-	COMMAND_UP, COMMAND_DOWN, COMMAND_LEFT, COMMAND_RIGHT, COMMAND_PAGE_UP, COMMAND_PAGE_DOWN, COMMAND_HOME, COMMAND_END,
+	COMMAND_UP, COMMAND_DOWN, COMMAND_LEFT, COMMAND_RIGHT, COMMAND_PAGE_UP, COMMAND_PAGE_DOWN, COMMAND_HOME,
+	COMMAND_END,
 	COMMAND_NEXT_SORT, COMMAND_PREVIOUS_SORT, COMMAND_REVERSE, COMMAND_MODE,
 };
 
@@ -64,7 +65,8 @@ extern const struct panel_text panel_texts[PANEL_COUNT];
 void panel_place_init(const struct panel *panel, struct panel_place *place);
 /* Does what the command asks, as far as the panel knows of it. Returns false if it doesn't. */
 bool panel_command(const struct panel *panel, struct panel_place *place, enum command command);
-/* Brings cursor and first row into range for `rows` rows of which `page` fit; a panel that grows and is followed shows its end. */
+/* Brings cursor and first row into range for `rows` rows of which `page` fit; a panel that grows and is followed
+ * shows its end. */
 void panel_scroll(const struct panel *panel, struct panel_place *place, int rows, int page);
 
 /* A column of a table panel. */
@@ -76,7 +78,8 @@ struct table_column {
 /* How many of the columns an area of this width shows whole; the others are left out. */
 size_t table_fit(const struct table_column *columns, size_t count, int width);
 /* Draws the heads of columns, and marks the one that rows are sorted by. */
-void table_head(struct area area, int y, const struct table_column *columns, size_t count, const struct panel_place *place);
+void table_head(struct area area, int y, const struct table_column *columns, size_t count,
+	const struct panel_place *place);
 /* Draws one cell. */
 void table_cell(struct area area, int y, const struct table_column *columns, size_t column, enum style style,
 	const char *text);

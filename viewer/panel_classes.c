@@ -12,9 +12,12 @@ enum column {
 
 static const struct table_column columns[COLUMN_COUNT] = {
 	[COLUMN_CLASS] = {"Class", 7, false}, [COLUMN_SIZE] = {"Size", 6, true}, [COLUMN_LIVE] = {"Live", 7, true},
-	[COLUMN_BLOCKS] = {"Blocks", 8, true}, [COLUMN_CACHED] = {"Cached", 8, true}, [COLUMN_SLABS] = {"Slabs", 7, true},
-	[COLUMN_EMPTY] = {"Empty", 7, true}, [COLUMN_ALLOCS] = {"Allocs/s", 10, true}, [COLUMN_FREES] = {"Frees/s", 9, true},
-	[COLUMN_STAGE1] = {"Stage1", 8, true}, [COLUMN_STAGE2] = {"Stage2", 8, true}, [COLUMN_STAGE3] = {"Stage3", 8, true},
+	[COLUMN_BLOCKS] = {"Blocks", 8, true}, [COLUMN_CACHED] = {"Cached", 8, true},
+	[COLUMN_SLABS] = {"Slabs", 7, true},
+	[COLUMN_EMPTY] = {"Empty", 7, true}, [COLUMN_ALLOCS] = {"Allocs/s", 10, true},
+	[COLUMN_FREES] = {"Frees/s", 9, true},
+	[COLUMN_STAGE1] = {"Stage1", 8, true}, [COLUMN_STAGE2] = {"Stage2", 8, true},
+	[COLUMN_STAGE3] = {"Stage3", 8, true},
 	[COLUMN_PEAK] = {"Peak", 6, true}, [COLUMN_TOTAL] = {"Allocs", 8, true},
 };
 
@@ -47,7 +50,8 @@ static struct {
 
 static int compare(const void *a, const void *b)
 {
-	const struct class_row *left = *(const struct class_row *const *)a, *right = *(const struct class_row *const *)b;
+	const struct class_row *left = *(const struct class_row *const *)a,
+		*right = *(const struct class_row *const *)b;
 	double x = value(order.watch, left, order.column), y = value(order.watch, right, order.column);
 	int rising = x < y ? -1 : x > y ? 1 : 0; /* a NaN rate is equal to everything, and then the class decides */
 	if (rising == 0)
@@ -73,7 +77,8 @@ static void draw_row(struct area area, int y, const struct watch *watch, const s
 			format_rate(text, number);
 		else
 			format_count(text, (uint64_t)number);
-		table_cell(area, y, columns, (size_t)i, number == 0 ? STYLE_FAINT : i == COLUMN_LIVE ? STYLE_STRONG : faint, text);
+		table_cell(area, y, columns, (size_t)i, number == 0 ? STYLE_FAINT : i == COLUMN_LIVE ?
+			STYLE_STRONG : faint, text);
 	}
 }
 

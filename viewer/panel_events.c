@@ -49,11 +49,13 @@ static void draw(struct area area, const struct watch *watch, struct panel_place
 	(void)with_cursor;
 	const struct event_log *log = &watch->events;
 	place->body = 1;
-	/* A full ring moves on under a view that stands still, so the row that is shown goes with it as long as it is there. */
+	/* A full ring moves on under a view that stands still, so the row that is shown goes with it as long as it is
+	 * there. */
 	panel_scroll(&panel_events, place, (int)log->count, area.height - 1);
 	draw_head(area, watch, place);
 	if (log->count == 0) {
-		area_text(area, 1, 2, STYLE_FAINT, watch->state == WATCH_FILE ? "The dump holds no events." : "No events yet.");
+		area_text(area, 1, 2, STYLE_FAINT, watch->state == WATCH_FILE ?
+			"The dump holds no events." : "No events yet.");
 		return;
 	}
 	for (int i = 0; i < place->page && place->first + i < place->rows; i++)

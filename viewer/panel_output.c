@@ -10,7 +10,8 @@ static void draw(struct area area, const struct watch *watch, struct panel_place
 	place->body = 0;
 	panel_scroll(&panel_output, place, output != NULL ? (int)output->lines : 0, area.height);
 	if (output == NULL || output->lines == 0) {
-		area_text(area, 1, 1, STYLE_FAINT, output == NULL ? "The output isn't captured." : "The command has printed nothing yet.");
+		area_text(area, 1, 1, STYLE_FAINT, output == NULL ?
+			"The output isn't captured." : "The command has printed nothing yet.");
 		return;
 	}
 	size_t at = output_seek(output, output->lines - (size_t)place->first);

@@ -7,7 +7,8 @@
 
 #define LABEL_WIDTH 9
 
-static int legend(struct area area, int x, int y, enum style style, enum glyph glyph, const char *name, const char *value)
+static int legend(struct area area, int x, int y, enum style style, enum glyph glyph, const char *name,
+	const char *value)
 {
 	/* A legend that would be cut off says less than none. */
 	if (x + 4 + area_columns(name) + area_columns(value) > area.width)
@@ -29,10 +30,14 @@ static int draw_memory(struct area area, int y, const struct snapshot *snapshot)
 	int x = area_text(area, LABEL_WIDTH + width + 1, y, STYLE_STRONG,
 		format_bytes(text, snapshot->memory.committed_bytes));
 	area_text(area, x + 1, y, STYLE_NORMAL, "committed");
-	x = legend(area, LABEL_WIDTH, y + 1, STYLE_LIVE, GLYPH_FULL, "live", format_bytes(text, snapshot->memory.live_bytes));
-	x = legend(area, x, y + 1, STYLE_CACHED, GLYPH_DARK, "cached", format_bytes(text, snapshot->memory.cached_bytes));
-	x = legend(area, x, y + 1, STYLE_SLACK, GLYPH_MEDIUM, "slack", format_bytes(text, snapshot->memory.slack_bytes));
-	legend(area, x, y + 1, STYLE_IDLE, GLYPH_LIGHT, "idle", format_bytes(text, snapshot_totals(snapshot).idle_bytes));
+	x = legend(area, LABEL_WIDTH, y + 1, STYLE_LIVE, GLYPH_FULL, "live",
+		format_bytes(text, snapshot->memory.live_bytes));
+	x = legend(area, x, y + 1, STYLE_CACHED, GLYPH_DARK, "cached",
+		format_bytes(text, snapshot->memory.cached_bytes));
+	x = legend(area, x, y + 1, STYLE_SLACK, GLYPH_MEDIUM, "slack",
+		format_bytes(text, snapshot->memory.slack_bytes));
+	legend(area, x, y + 1, STYLE_IDLE, GLYPH_LIGHT, "idle",
+		format_bytes(text, snapshot_totals(snapshot).idle_bytes));
 	return y + 2;
 }
 
@@ -56,10 +61,12 @@ static int draw_rates(struct area area, int y, const struct watch *watch)
 	struct totals totals = snapshot_totals(snapshot);
 	char now[FORMAT_MAX], count[FORMAT_MAX], after[64];
 	snprintf(after, sizeof(after), "%s in all", format_count(count, totals.allocs));
-	y = draw_course(area, y, "Allocs", STYLE_ALLOC, format_rate(now, watch->rates.known ? watch->rates.allocs : -1), after,
+	y = draw_course(area, y, "Allocs", STYLE_ALLOC, format_rate(now, watch->rates.known ? watch->rates.allocs : -1),
+		after,
 		history->allocs, history->count);
 	snprintf(after, sizeof(after), "%s in all", format_count(count, totals.frees));
-	y = draw_course(area, y, "Frees", STYLE_FREE, format_rate(now, watch->rates.known ? watch->rates.frees : -1), after,
+	y = draw_course(area, y, "Frees", STYLE_FREE, format_rate(now, watch->rates.known ? watch->rates.frees : -1),
+		after,
 		history->frees, history->count);
 	/* A first frame has no course yet; its rates need a word, in the room that the course will take. */
 	if (watch->rates_are_means && watch->rates.known) {
@@ -67,7 +74,8 @@ static int draw_rates(struct area area, int y, const struct watch *watch)
 		area_text(area, LABEL_WIDTH + 10, y - 1, STYLE_FAINT, "mean since the start");
 	}
 	snprintf(after, sizeof(after), "%s resident", format_bytes(count, snapshot->memory.resident_bytes));
-	return draw_course(area, y, "Live", STYLE_LIVE, format_bytes(now, snapshot->memory.live_bytes), after, history->live,
+	return draw_course(area, y, "Live", STYLE_LIVE, format_bytes(now, snapshot->memory.live_bytes), after,
+		history->live,
 		history->count);
 }
 
@@ -80,9 +88,12 @@ static int draw_stages(struct area area, int y, const struct snapshot *snapshot)
 	int x = area.width - LABEL_WIDTH - 17 >= 8 ? area.width - 16 : LABEL_WIDTH;
 	x = area_text(area, x, y, STYLE_STRONG, format_count(text, all));
 	area_text(area, x + 1, y, STYLE_NORMAL, "acquired");
-	x = legend(area, LABEL_WIDTH, y + 1, STYLE_STAGE1, GLYPH_DARK, "stage 1", format_percent(text, snapshot->stages.stage1, all));
-	x = legend(area, x, y + 1, STYLE_STAGE2, GLYPH_MEDIUM, "stage 2", format_percent(text, snapshot->stages.stage2, all));
-	x = legend(area, x, y + 1, STYLE_STAGE3, GLYPH_LIGHT, "stage 3", format_percent(text, snapshot->stages.stage3, all));
+	x = legend(area, LABEL_WIDTH, y + 1, STYLE_STAGE1, GLYPH_DARK, "stage 1",
+		format_percent(text, snapshot->stages.stage1, all));
+	x = legend(area, x, y + 1, STYLE_STAGE2, GLYPH_MEDIUM, "stage 2",
+		format_percent(text, snapshot->stages.stage2, all));
+	x = legend(area, x, y + 1, STYLE_STAGE3, GLYPH_LIGHT, "stage 3",
+		format_percent(text, snapshot->stages.stage3, all));
 	legend(area, x, y + 1, STYLE_DEPOT, GLYPH_DOT, "depot served", format_count(text, snapshot->stages.depot));
 	return y + 2;
 }
@@ -91,7 +102,8 @@ static int draw_pool(struct area area, int y, const struct snapshot *snapshot)
 {
 	char releases[FORMAT_MAX], empty[FORMAT_MAX];
 	area_text(area, 0, y, STYLE_LABEL, "Pool");
-	area_printf(area, LABEL_WIDTH, y, STYLE_NORMAL, "%llu SuperSlabs   %s slots EMPTY   LRU %llu/%llu   %s releases",
+	area_printf(area, LABEL_WIDTH, y, STYLE_NORMAL,
+		"%llu SuperSlabs   %s slots EMPTY   LRU %llu/%llu   %s releases",
 		(unsigned long long)snapshot->pool.superslabs, format_count(empty, snapshot->pool.empty_slots),
 		(unsigned long long)snapshot->lru.length, (unsigned long long)snapshot->lru.capacity,
 		format_count(releases, snapshot->pool.releases));
@@ -104,9 +116,11 @@ static int draw_map(struct area area, int y, int rows, const struct snapshot *sn
 	int each = MODEL_SLOTS + 8, across = (area.width + 2) / each;
 	if (across < 1)
 		across = 1;
-	size_t room = (size_t)rows * (size_t)across, shown = snapshot->superslab_count < room ? snapshot->superslab_count : room;
+	size_t room = (size_t)rows * (size_t)across, shown = snapshot->superslab_count < room ?
+		snapshot->superslab_count : room;
 	char title[96];
-	snprintf(title, sizeof(title), shown < snapshot->superslab_count ? "Slot map (%zu of %zu SuperSlabs)" : "Slot map", shown,
+	snprintf(title, sizeof(title), shown < snapshot->superslab_count ?
+		"Slot map (%zu of %zu SuperSlabs)" : "Slot map", shown,
 		snapshot->superslab_count);
 	area_heading(area, y++, title);
 	size_t used_rows = (shown + (size_t)across - 1) / (size_t)across;
@@ -193,7 +207,8 @@ static void draw(struct area area, const struct watch *watch, struct panel_place
 	y += spacious;
 	/* What is left is shared: the map gets what it needs, but leaves the table a third. */
 	int left = area.height - y, across = (area.width + 2) / (MODEL_SLOTS + 8);
-	int wanted = 1 + (int)((snapshot->superslab_count + (size_t)(across > 0 ? across : 1) - 1) / (size_t)(across > 0 ? across : 1));
+	int wanted = 1 + (int)((snapshot->superslab_count + (size_t)(across > 0 ?
+		across : 1) - 1) / (size_t)(across > 0 ? across : 1));
 	int table = left / 3 > 4 ? left / 3 : left >= 8 ? 4 : 0;
 	int map = left - table < wanted ? left - table : wanted;
 	if (map >= 2)

@@ -85,7 +85,8 @@ static void draw_row(struct area area, int y, const struct snapshot *snapshot, c
 	if (superslab->in_lru)
 		area_put(area, place->left - 1, y, STYLE_STAGE2, 'L');
 	for (unsigned slot = 0; slot < MODEL_SLOTS; slot++)
-		draw_slot(area, place->left + (int)slot * place->step, y, place->step, (enum slot_mode)place->mode, snapshot, superslab,
+		draw_slot(area, place->left + (int)slot * place->step, y, place->step, (enum slot_mode)place->mode,
+			snapshot, superslab,
 			slot);
 	int end = place->left + MODEL_SLOTS * place->step;
 	if (area.width - end >= 6)
@@ -98,7 +99,8 @@ static void draw(struct area area, const struct watch *watch, struct panel_place
 		return;
 	const struct snapshot *snapshot = watch->snapshot;
 	place->step = area.width >= 5 + 2 * MODEL_SLOTS ? 2 : 1;
-	place->left = area.width >= 21 + 2 * MODEL_SLOTS ? 21 : area.width >= 15 + 2 * MODEL_SLOTS ? 15 : area.width >= 6 + MODEL_SLOTS ? 6 : 5;
+	place->left = area.width >= 21 + 2 * MODEL_SLOTS ? 21 : area.width >= 15 + 2 * MODEL_SLOTS ?
+		15 : area.width >= 6 + MODEL_SLOTS ? 6 : 5;
 	place->body = 1;
 	panel_scroll(&panel_slotmap, place, (int)snapshot->superslab_count, area.height - 2);
 	draw_legend(area, 0, (enum slot_mode)place->mode);
@@ -110,7 +112,8 @@ static void draw(struct area area, const struct watch *watch, struct panel_place
 		draw_row(area, 1 + i, snapshot, &snapshot->superslabs[place->first + i], place);
 	if (!with_cursor)
 		return;
-	area_reverse(area, place->left + place->column * place->step, place->body + place->row - place->first, place->step);
+	area_reverse(area, place->left + place->column * place->step, place->body + place->row - place->first,
+		place->step);
 	draw_detail(area, area.height - 1, snapshot, &snapshot->superslabs[place->row], (unsigned)place->column);
 }
 

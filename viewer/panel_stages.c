@@ -1,4 +1,5 @@
-/* panel_stages.c: where slabs came from, and what keeps memory in the house: LRU cache, free lists, drains, system calls. */
+/* panel_stages.c: where slabs came from, and what keeps memory in the house: LRU cache, free lists, drains, system
+ * calls. */
 #include <stdio.h>
 
 #include "viewer/format.h"
@@ -37,8 +38,10 @@ static int draw_stages(struct area area, int y, const struct watch *watch)
 	const struct stage_line lines[] = {
 		{"depot", "refills served without a slab", STYLE_DEPOT, GLYPH_FULL, snapshot->stages.depot, false},
 		{"stage 1", "EMPTY slot of the same class", STYLE_STAGE1, GLYPH_DARK, snapshot->stages.stage1, false},
-		{"stage 2", "UNUSED slot, SuperSlab in use", STYLE_STAGE2, GLYPH_MEDIUM, snapshot->stages.stage2, false},
-		{"converted", "EMPTY slot of another class", STYLE_STAGE2, GLYPH_MEDIUM, snapshot->stages.converted, true},
+		{"stage 2", "UNUSED slot, SuperSlab in use", STYLE_STAGE2, GLYPH_MEDIUM, snapshot->stages.stage2,
+		false},
+		{"converted", "EMPTY slot of another class", STYLE_STAGE2, GLYPH_MEDIUM, snapshot->stages.converted,
+		true},
 		{"stage 3", "another SuperSlab", STYLE_STAGE3, GLYPH_LIGHT, snapshot->stages.stage3, false},
 		{"from LRU", "taken out of the LRU cache", STYLE_STAGE3, GLYPH_LIGHT, snapshot->stages.from_lru, true},
 	};
@@ -49,7 +52,8 @@ static int draw_stages(struct area area, int y, const struct watch *watch)
 	area_printf(area, 1, y, STYLE_FAINT, "%s slabs acquired, %s", format_count(count, acquires),
 		format_rate(rate, watch->rates.known ? watch->rates.acquires : -1));
 	if (area.width >= 50)
-		area_spark(area, 36, y, area.width - 37, STYLE_STAGE1, watch->history.acquires, watch->history.count, 0);
+		area_spark(area, 36, y, area.width - 37, STYLE_STAGE1, watch->history.acquires, watch->history.count,
+			0);
 	return y + 1;
 }
 
@@ -82,12 +86,14 @@ static void draw(struct area area, const struct watch *watch, struct panel_place
 		return;
 	const struct snapshot *s = watch->snapshot;
 	const struct figure pool[] = {
-		{"SuperSlabs", s->pool.superslabs}, {"made", s->pool.superslabs_created}, {"releases", s->pool.releases},
+		{"SuperSlabs", s->pool.superslabs}, {"made", s->pool.superslabs_created},
+		{"releases", s->pool.releases},
 		{"EMPTY slots", s->pool.empty_slots}, {"free list peak", s->pool.free_list_peak},
 		{"overflows", s->pool.free_list_overflows},
 	};
 	const struct figure lru[] = {
-		{"length", s->lru.length}, {"capacity", s->lru.capacity}, {"pushes", s->lru.pushes}, {"hits", s->lru.hits},
+		{"length", s->lru.length}, {"capacity", s->lru.capacity}, {"pushes", s->lru.pushes},
+		{"hits", s->lru.hits},
 		{"evictions", s->lru.evictions},
 	};
 	const struct figure drain[] = {

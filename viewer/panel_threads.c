@@ -10,7 +10,8 @@ enum column { COLUMN_TID, COLUMN_NAME, COLUMN_CACHED, COLUMN_ALLOCS, COLUMN_FREE
 
 static const struct table_column columns[COLUMN_COUNT] = {
 	[COLUMN_TID] = {"Thread", 9, true}, [COLUMN_NAME] = {" Name", 18, false}, [COLUMN_CACHED] = {"Cached", 9, true},
-	[COLUMN_ALLOCS] = {"Allocs", 10, true}, [COLUMN_FREES] = {"Frees", 10, true}, [COLUMN_BALANCE] = {"Kept", 9, true},
+	[COLUMN_ALLOCS] = {"Allocs", 10, true}, [COLUMN_FREES] = {"Frees", 10, true},
+	[COLUMN_BALANCE] = {"Kept", 9, true},
 };
 
 static double value(const struct thread_row *thread, int column)
@@ -32,7 +33,8 @@ static struct {
 
 static int compare(const void *a, const void *b)
 {
-	const struct thread_row *left = *(const struct thread_row *const *)a, *right = *(const struct thread_row *const *)b;
+	const struct thread_row *left = *(const struct thread_row *const *)a,
+		*right = *(const struct thread_row *const *)b;
 	double x = value(left, order.column), y = value(right, order.column);
 	int rising = order.column == COLUMN_NAME ? strcmp(left->name, right->name) : (x > y) - (x < y);
 	if (rising == 0)

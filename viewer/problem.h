@@ -1,7 +1,7 @@
 /* problem.h: what went wrong, in one line for the user.
  *
- * Functions that can fail return false and leave a sentence in a struct problem that names the thing and the remedy; who
- * called them decides whether it goes to stderr, to the screen's status line or nowhere. */
+ * Functions that can fail return false and leave a sentence in a struct problem that names the thing and the remedy;
+ * who called them decides whether it goes to stderr, to the screen's status line or nowhere. */
 #ifndef VIEWER_PROBLEM_H
 #define VIEWER_PROBLEM_H
 

@@ -100,7 +100,8 @@ static void ask(struct batch *batch)
 		batch->due_at = now + REPLY_TIMEOUT_MS;
 	} else if (batch->asked && now >= batch->due_at) {
 		batch->quiet = batch->failed = true;
-		problem_set(&batch->problem, "%s doesn't answer: the process is stopped or very busy", batch->link->path);
+		problem_set(&batch->problem, "%s doesn't answer: the process is stopped or very busy",
+			batch->link->path);
 	}
 }
 
@@ -134,13 +135,15 @@ static int finish(struct batch *batch)
 		return launch_status(batch->launch);
 	}
 	if (!batch->failed && batch->frames == 0)
-		batch->failed = !problem_set(&batch->problem, "%s: the process ended before its first frame", batch->link->path);
+		batch->failed = !problem_set(&batch->problem, "%s: the process ended before its first frame",
+			batch->link->path);
 	if (batch->failed)
 		run_complain(batch->problem.text);
 	return batch->failed ? 1 : 0;
 }
 
-int run_batch(struct link *link, struct watch *watch, struct launch *launch, const struct options *options, int signal_fd)
+int run_batch(struct link *link, struct watch *watch, struct launch *launch, const struct options *options,
+	int signal_fd)
 {
 	struct batch batch = {
 		.link = link, .watch = watch, .launch = launch, .options = options, .signal_fd = signal_fd,
@@ -190,7 +193,8 @@ static bool write_file(const char *path, const char *text, size_t length, struct
 	if ((size_t)snprintf(temporary, sizeof(temporary), "%s.%d.part", path, (int)getpid()) >= sizeof(temporary))
 		return problem_set(problem, "%s: the path is too long", path);
 	FILE *file = fopen(temporary, "wxe");
-	bool written = file != NULL && fwrite(text, 1, length, file) == length && fputc('\n', file) != EOF && fflush(file) == 0;
+	bool written = file != NULL && fwrite(text, 1, length, file) == length && fputc('\n', file) != EOF &&
+		fflush(file) == 0;
 	int error = errno;
 	if (file != NULL && fclose(file) != 0)
 		written = false;
@@ -241,7 +245,8 @@ int run_list(void)
 	for (size_t i = 0; i < discovery.count; i++) {
 		static const char *const states[] = {"open", "closed", "dead"};
 		const struct found *row = &discovery.rows[i];
-		printf("%8d  %-6s  %-9s  %s%s%s%s\n", (int)row->pid, states[row->state], *row->version != '\0' ? row->version : "-",
+		printf("%8d  %-6s  %-9s  %s%s%s%s\n", (int)row->pid, states[row->state], *row->version != '\0' ?
+			row->version : "-",
 			row->exe, *row->reason != '\0' ? " (" : "", row->reason, *row->reason != '\0' ? ")" : "");
 	}
 	discover_free(&discovery);

@@ -9,9 +9,10 @@
 
 #define RUN_BATCH_INTERVAL_MS 1000
 
-/* Prints frames until the number is reached or the target ends. With `launch` it goes on until the command has ended and returns
- * its status; signals are passed on to it. signal_fd is of signals_open, -1 without a command. */
-int run_batch(struct link *link, struct watch *watch, struct launch *launch, const struct options *options, int signal_fd);
+/* Prints frames until the number is reached or the target ends. With `launch` it goes on until the command has ended
+ * and returns its status; signals are passed on to it. signal_fd is of signals_open, -1 without a command. */
+int run_batch(struct link *link, struct watch *watch, struct launch *launch, const struct options *options,
+	int signal_fd);
 /* Writes the target's state, or the dump file that is watched, to options->dump. */
 int run_dump(struct link *link, const struct options *options);
 /* Prints a dump file as a frame. */

@@ -92,7 +92,8 @@ static void lose(struct screen *screen)
 	screen->dirty = true;
 }
 
-/* A process that ends closes its sockets some time before it is gone: what was a lost connection turns out to be its end. */
+/* A process that ends closes its sockets some time before it is gone: what was a lost connection turns out to be its
+ * end. */
 static void see_whether_it_ended(struct screen *screen)
 {
 	const struct watch *watch = screen->watch;
@@ -188,7 +189,8 @@ static void click_panel(struct screen *screen, int x, int y)
 	} else if (!panel->grows && place->body >= 0 && y >= place->body && y < place->body + place->page &&
 		place->first + y - place->body < place->rows) {
 		place->row = place->first + y - place->body;
-		if (place->columns > 0 && place->step > 0 && x >= place->left && (x - place->left) / place->step < place->columns)
+		if (place->columns > 0 && place->step > 0 && x >= place->left &&
+			(x - place->left) / place->step < place->columns)
 			place->column = (x - place->left) / place->step;
 	}
 }
@@ -241,16 +243,19 @@ static void take_input(struct screen *screen, const struct input *input)
 		enum input_kind kind;
 		enum command command;
 	} commands[] = {
-		{INPUT_UP, COMMAND_UP}, {INPUT_DOWN, COMMAND_DOWN}, {INPUT_LEFT, COMMAND_LEFT}, {INPUT_RIGHT, COMMAND_RIGHT},
+		{INPUT_UP, COMMAND_UP}, {INPUT_DOWN, COMMAND_DOWN}, {INPUT_LEFT, COMMAND_LEFT},
+		{INPUT_RIGHT, COMMAND_RIGHT},
 		{INPUT_PAGE_UP, COMMAND_PAGE_UP}, {INPUT_PAGE_DOWN, COMMAND_PAGE_DOWN}, {INPUT_HOME, COMMAND_HOME},
-		{INPUT_END, COMMAND_END}, {INPUT_NEXT_SORT, COMMAND_NEXT_SORT}, {INPUT_PREVIOUS_SORT, COMMAND_PREVIOUS_SORT},
+		{INPUT_END, COMMAND_END}, {INPUT_NEXT_SORT, COMMAND_NEXT_SORT},
+		{INPUT_PREVIOUS_SORT, COMMAND_PREVIOUS_SORT},
 		{INPUT_REVERSE, COMMAND_REVERSE}, {INPUT_MODE, COMMAND_MODE},
 	};
 	screen->dirty = true;
 	/* A resize is no key: the help page stays. */
 	if (screen->help && input->kind != INPUT_RESIZED) {
 		screen->help = false;
-		if (input->kind != INPUT_QUIT && input->kind != INPUT_TAB && input->kind != INPUT_NUMBER && input->kind != INPUT_CLICK)
+		if (input->kind != INPUT_QUIT && input->kind != INPUT_TAB && input->kind != INPUT_NUMBER &&
+			input->kind != INPUT_CLICK)
 			return;
 	}
 	if (take_general(screen, input))
@@ -278,11 +283,13 @@ static void step(struct screen *screen)
 	see_whether_it_ended(screen);
 	int output = screen->launch != NULL && screen->watch->output != NULL ? screen->launch->output_fd : -1;
 	struct pollfd fds[] = {
-		{terminal_fd(), POLLIN, 0}, {screen->signal_fd, POLLIN, 0}, {linked ? screen->link->client.fd : -1, POLLIN, 0},
+		{terminal_fd(), POLLIN, 0}, {screen->signal_fd, POLLIN, 0},
+		{linked ? screen->link->client.fd : -1, POLLIN, 0},
 		{output, POLLIN, 0},
 	};
 	/* A SIGWINCH interrupts poll; ncurses then has KEY_RESIZE for us. */
-	int ready = poll(fds, sizeof(fds) / sizeof(fds[0]), looking ? LINK_RETRY_MS : screen->watch->state == WATCH_LOST ? TICK_MS / 5 : TICK_MS);
+	int ready = poll(fds, sizeof(fds) / sizeof(fds[0]), looking ?
+		LINK_RETRY_MS : screen->watch->state == WATCH_LOST ? TICK_MS / 5 : TICK_MS);
 	if (ready < 0 || (fds[0].revents & POLLIN) != 0)
 		take_keys(screen);
 	if (ready <= 0)
@@ -327,7 +334,8 @@ static void accompany(struct screen *screen)
 	for (;;) {
 		struct pollfd fds[2] = {{launch->output_fd, POLLIN, 0}, {screen->signal_fd, POLLIN, 0}};
 		bool had_ended = launch_reap(launch);
-		/* Once it has ended only what is in the pipe already is taken: a daemon it left behind may hold the other end. */
+		/* Once it has ended only what is in the pipe already is taken: a daemon it left behind may hold the
+		 * other end. */
 		int ready = had_ended && launch->output_fd < 0 ? 0 : poll(fds, 2, had_ended ? 0 : -1);
 		if (fds[0].revents != 0 && launch->output_fd >= 0) {
 			ssize_t count = read(launch->output_fd, bytes, sizeof(bytes));
@@ -349,10 +357,12 @@ static void accompany(struct screen *screen)
 	}
 }
 
-int screen_run(struct link *link, struct watch *watch, struct launch *launch, const struct options *options, int signal_fd)
+int screen_run(struct link *link, struct watch *watch, struct launch *launch, const struct options *options,
+	int signal_fd)
 {
 	struct screen screen = {
-		.link = link, .watch = watch, .launch = launch, .options = options, .signal_fd = signal_fd, .dirty = true,
+		.link = link, .watch = watch, .launch = launch, .options = options, .signal_fd = signal_fd,
+		.dirty = true,
 	};
 	for (int i = 0; i < PANEL_COUNT; i++)
 		panel_place_init(panels[i], &screen.places[i]);
@@ -390,7 +400,8 @@ static void paint_choice(struct canvas *canvas, const struct found *const *rows,
 	area_text(whole, 1, 1, STYLE_COLUMN_HEAD, "    PID  Version   Program");
 	for (size_t i = first; i < count && i < first + page; i++) {
 		int y = 2 + (int)(i - first);
-		area_printf(whole, 1, y, STYLE_NORMAL, "%7d  %-8s  %s", (int)rows[i]->pid, rows[i]->version, rows[i]->exe);
+		area_printf(whole, 1, y, STYLE_NORMAL, "%7d  %-8s  %s", (int)rows[i]->pid, rows[i]->version,
+			rows[i]->exe);
 		if (i == cursor)
 			area_reverse(whole, 0, y, whole.width);
 	}
@@ -417,7 +428,8 @@ const struct found *screen_choose(const struct discovery *discovery)
 		if ((fd.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0)
 			done = true;
 		for (struct input input; !done && (input = terminal_read()).kind != INPUT_NONE;) {
-			size_t page = canvas.height > 4 ? (size_t)canvas.height - 4 : 1, at = cursor / page * page + (size_t)(input.y - 2);
+			size_t page = canvas.height > 4 ? (size_t)canvas.height - 4 : 1,
+				at = cursor / page * page + (size_t)(input.y - 2);
 			if (input.kind == INPUT_UP || input.kind == INPUT_WHEEL_UP)
 				cursor -= cursor > 0;
 			else if (input.kind == INPUT_DOWN || input.kind == INPUT_WHEEL_DOWN)

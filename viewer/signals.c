@@ -11,7 +11,8 @@ int signals_open(sigset_t *before)
 	sigemptyset(&set);
 	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
 		struct sigaction action;
-		/* Under nohup SIGHUP is ignored, and a job in the background of an old shell ignores SIGINT: both are meant. */
+		/* Under nohup SIGHUP is ignored, and a job in the background of an old shell ignores SIGINT: both are
+		 * meant. */
 		if (sigaction(taken[i], NULL, &action) == 0 && (action.sa_handler != SIG_IGN || taken[i] == SIGCHLD))
 			sigaddset(&set, taken[i]);
 	}

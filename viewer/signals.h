@@ -5,11 +5,12 @@
 #include <signal.h>
 #include <stdbool.h>
 
-/* Blocks SIGCHLD and the signals that end a program from outside (SIGINT, SIGQUIT, SIGTERM, SIGHUP; an ignored one stays
- * ignored) and returns a descriptor to read them from, -1 if there is none to be had. *before is the mask as it was. */
+/* Blocks SIGCHLD and the signals that end a program from outside (SIGINT, SIGQUIT, SIGTERM, SIGHUP; an ignored one
+ * stays ignored) and returns a descriptor to read them from, -1 if there is none to be had. *before is the mask as it
+ * was. */
 int signals_open(sigset_t *before);
-/* The next signal that came, 0: none. *from_terminal says that the kernel sent it to the whole foreground group, so that a launched
- * command has it already. */
+/* The next signal that came, 0: none. *from_terminal says that the kernel sent it to the whole foreground group, so
+ * that a launched command has it already. */
 int signals_next(int fd, bool *from_terminal);
 
 #endif

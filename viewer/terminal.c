@@ -55,8 +55,8 @@ static void set_colours(void)
 	}
 }
 
-/* What terminals send for Home and End when TERM names another one than they are, as is common (PuTTY, tmux). Unknown sequences
- * would otherwise arrive as Escape and single characters, digits among them. */
+/* What terminals send for Home and End when TERM names another one than they are, as is common (PuTTY, tmux). Unknown
+ * sequences would otherwise arrive as Escape and single characters, digits among them. */
 static void add_keys(void)
 {
 	static const char *const home[] = {"\033[1~", "\033[7~", "\033[H", "\033OH"};
@@ -95,7 +95,8 @@ void terminal_close(void)
 {
 	if (screen != NULL) {
 		mousemask(0, NULL);
-		/* Terminals without a second screen keep the last frame; what comes next begins on a line of its own. */
+		/* Terminals without a second screen keep the last frame; what comes next begins on a line of its
+		 * own. */
 		move(LINES - 1, 0);
 		clrtoeol();
 		refresh();
@@ -155,7 +156,8 @@ void terminal_paint(const struct canvas *canvas)
 			wchar_t text[2] = {(wchar_t)cell->code, L'\0'};
 			cchar_t out;
 			setcchar(&out, text, attributes_of(cell), (short)(colours ? cell->style + 1 : 0), NULL);
-			/* The last cell can't be written without scrolling on some terminals; ncurses knows and reports an error. */
+			/* The last cell can't be written without scrolling on some terminals; ncurses knows and
+			 * reports an error. */
 			mvadd_wch(y, x, &out);
 		}
 	}
@@ -180,9 +182,11 @@ static const struct {
 	int code;
 	enum input_kind kind;
 } keys[] = {
-	{KEY_RESIZE, INPUT_RESIZED}, {KEY_F(10), INPUT_QUIT}, {'q', INPUT_QUIT}, {KEY_F(1), INPUT_HELP}, {'h', INPUT_HELP},
+	{KEY_RESIZE, INPUT_RESIZED}, {KEY_F(10), INPUT_QUIT}, {'q', INPUT_QUIT}, {KEY_F(1), INPUT_HELP},
+	{'h', INPUT_HELP},
 	{'?', INPUT_HELP}, {' ', INPUT_PAUSE}, {'Z', INPUT_PAUSE}, {'z', INPUT_PAUSE}, {'\t', INPUT_TAB},
-	{KEY_BTAB, INPUT_BACK_TAB}, {'\r', INPUT_ENTER}, {'\n', INPUT_ENTER}, {KEY_ENTER, INPUT_ENTER}, {27, INPUT_ESCAPE},
+	{KEY_BTAB, INPUT_BACK_TAB}, {'\r', INPUT_ENTER}, {'\n', INPUT_ENTER}, {KEY_ENTER, INPUT_ENTER},
+	{27, INPUT_ESCAPE},
 	{KEY_UP, INPUT_UP}, {'k', INPUT_UP}, {KEY_DOWN, INPUT_DOWN}, {'j', INPUT_DOWN}, {KEY_LEFT, INPUT_LEFT},
 	{KEY_RIGHT, INPUT_RIGHT}, {'l', INPUT_RIGHT}, {KEY_PPAGE, INPUT_PAGE_UP}, {KEY_NPAGE, INPUT_PAGE_DOWN},
 	{KEY_HOME, INPUT_HOME}, {'g', INPUT_HOME}, {KEY_END, INPUT_END}, {'G', INPUT_END}, {KEY_F(6), INPUT_NEXT_SORT},

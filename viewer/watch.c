@@ -73,7 +73,8 @@ static enum watch_message take_error(const cJSON *document, struct problem *prob
 {
 	const cJSON *message = cJSON_GetObjectItemCaseSensitive(document, "message");
 	const cJSON *code = cJSON_GetObjectItemCaseSensitive(document, "code");
-	problem_set(problem, "the target answers: %.200s (%.40s)", cJSON_IsString(message) ? message->valuestring : "error",
+	problem_set(problem, "the target answers: %.200s (%.40s)", cJSON_IsString(message) ?
+		message->valuestring : "error",
 		cJSON_IsString(code) ? code->valuestring : "no code");
 	return WATCH_REFUSED;
 }
@@ -103,7 +104,8 @@ static enum watch_message take_document(struct watch *watch, const cJSON *docume
 	return WATCH_OTHER;
 }
 
-/* Whether the text ends inside an object, an array or a string: what a file looks like that was not written to its end. */
+/* Whether the text ends inside an object, an array or a string: what a file looks like that was not written to its
+ * end. */
 static bool is_cut_off(const char *json, size_t length)
 {
 	size_t depth = 0;
@@ -131,7 +133,8 @@ enum watch_message watch_take(struct watch *watch, const char *json, size_t leng
 		if (is_cut_off(json, length))
 			problem_set(problem, "the JSON ends in the middle, after %zu bytes", length);
 		else
-			problem_set(problem, "it is not JSON, from byte %zu on", end != NULL && end >= json ? (size_t)(end - json) : 0);
+			problem_set(problem, "it is not JSON, from byte %zu on", end != NULL && end >= json ?
+				(size_t)(end - json) : 0);
 		return WATCH_BAD;
 	}
 	enum watch_message what = take_document(watch, document, problem);
@@ -186,7 +189,8 @@ bool watch_load(struct watch *watch, const char *path, struct problem *problem)
 	enum watch_message what = watch_take(watch, text, length, &inner);
 	free(text);
 	if (what == WATCH_BAD)
-		return problem_set(problem, "%s: %s; take a new dump with 'hakmem-top PID --dump FILE'", path, inner.text);
+		return problem_set(problem, "%s: %s; take a new dump with 'hakmem-top PID --dump FILE'", path,
+			inner.text);
 	if (what != WATCH_SNAPSHOT)
 		return problem_set(problem, "%s: a message of another kind, not a snapshot or dump", path);
 	watch->state = WATCH_FILE;

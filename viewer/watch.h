@@ -1,4 +1,5 @@
-/* watch.h: everything known of the program that is looked at. Panels draw a struct watch; messages and files fill it. */
+/* watch.h: everything known of the program that is looked at. Panels draw a struct watch; messages and files fill
+ * it. */
 #ifndef VIEWER_WATCH_H
 #define VIEWER_WATCH_H
 

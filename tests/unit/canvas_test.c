@@ -87,7 +87,8 @@ static void bars(void)
 	UNIT_STRING(row(0), "##########**********");
 	canvas_clear(&canvas);
 	/* The smallest part is seen, and more than the whole doesn't overflow. */
-	const struct bar_part uneven[] = {{0.0001, STYLE_LIVE, GLYPH_FULL}, {7.0, STYLE_CACHED, GLYPH_DARK}, {NAN, STYLE_IDLE, GLYPH_LIGHT}};
+	const struct bar_part uneven[] = {{0.0001, STYLE_LIVE, GLYPH_FULL}, {7.0, STYLE_CACHED, GLYPH_DARK},
+		{NAN, STYLE_IDLE, GLYPH_LIGHT}};
 	area_bar(area, 0, 0, 20, uneven, 3);
 	UNIT_EQUAL(columns_of(STYLE_LIVE), 1);
 	UNIT_EQUAL(columns_of(STYLE_CACHED), 19);
@@ -149,8 +150,10 @@ static void rows_are_cut_between_characters(void)
 int main(int argc, char **argv)
 {
 	static const struct unit_case cases[] = {
-		UNIT(text_is_cut_at_the_edge), UNIT(parts_never_leave_their_area), UNIT(untrusted_text_is_one_column_a_character),
-		UNIT(text_ends_where_it_should), UNIT(bars), UNIT(sparks), UNIT(every_glyph_is_in_every_set), UNIT(sizes_are_bounded),
+		UNIT(text_is_cut_at_the_edge), UNIT(parts_never_leave_their_area),
+		UNIT(untrusted_text_is_one_column_a_character),
+		UNIT(text_ends_where_it_should), UNIT(bars), UNIT(sparks), UNIT(every_glyph_is_in_every_set),
+		UNIT(sizes_are_bounded),
 		UNIT(rows_are_cut_between_characters),
 	};
 	/* What is one column wide is a question to the locale. */

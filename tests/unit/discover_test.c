@@ -16,7 +16,8 @@ static pid_t serve(pid_t pid, uint64_t start_time, const char *exe)
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	hak_protocol_socket_name(pid, start_time, name, sizeof(name));
 	CU_ASSERT_TRUE_FATAL(hak_protocol_address(&address, directory, -1, name));
-	snprintf(hello, sizeof(hello), "{\"type\":\"hello\",\"protocol\":1,\"version\":\"0.1\",\"pid\":%d,\"exe\":\"%s\"}\n", (int)pid, exe);
+	snprintf(hello, sizeof(hello),
+		"{\"type\":\"hello\",\"protocol\":1,\"version\":\"0.1\",\"pid\":%d,\"exe\":\"%s\"}\n", (int)pid, exe);
 	int listener = socket(AF_UNIX, SOCK_STREAM, 0);
 	CU_ASSERT_EQUAL_FATAL(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
 	listen(listener, 4);
@@ -127,7 +128,8 @@ static void an_old_socket_of_a_reused_pid_is_not_taken(void)
 int main(int argc, char **argv)
 {
 	static const struct unit_case cases[] = {
-		UNIT(start_times), UNIT(sockets_are_listed), UNIT(reasons), UNIT(an_old_socket_of_a_reused_pid_is_not_taken),
+		UNIT(start_times), UNIT(sockets_are_listed), UNIT(reasons),
+		UNIT(an_old_socket_of_a_reused_pid_is_not_taken),
 	};
 	char command[64];
 	if (mkdtemp(directory) == NULL || setenv("HAKMEM_DIR", directory, 1) != 0)

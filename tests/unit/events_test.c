@@ -13,7 +13,8 @@ static void add(const char *json)
 
 static void an_event_is_read(void)
 {
-	add("[{\"name\":\"stage1\",\"group\":\"acquire\",\"tid\":12,\"time_us\":500,\"class\":6,\"ss\":\"0x20\",\"ok\":true,\"n\":null}]");
+	add("[{\"name\":\"stage1\",\"group\":\"acquire\",\"tid\":12,\"time_us\":500,"
+	    "\"class\":6,\"ss\":\"0x20\",\"ok\":true,\"n\":null}]");
 	UNIT_EQUAL(log_.count, 1);
 	UNIT_STRING(events_at(&log_, 0)->name, "stage1");
 	UNIT_STRING(events_at(&log_, 0)->group, "acquire");
@@ -32,7 +33,8 @@ static void arguments_may_have_an_object(void)
 
 static void other_things_are_counted(void)
 {
-	add("[1,{},{\"name\":5,\"group\":\"a\",\"tid\":1,\"time_us\":1},{\"name\":\"a\",\"group\":\"a\",\"tid\":-1,\"time_us\":1},"
+	add("[1,{},{\"name\":5,\"group\":\"a\",\"tid\":1,\"time_us\":1},"
+	    "{\"name\":\"a\",\"group\":\"a\",\"tid\":-1,\"time_us\":1},"
 	    "{\"name\":\"a\",\"group\":\"a\",\"tid\":1,\"time_us\":1}]");
 	UNIT_EQUAL(log_.count, 1);
 	UNIT_EQUAL(log_.malformed, 4);
@@ -48,7 +50,8 @@ static void long_arguments_are_left_out_whole(void)
 	char json[1024], text[200];
 	memset(text, 'x', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
-	snprintf(json, sizeof(json), "[{\"name\":\"%s\",\"group\":\"%s\",\"tid\":1,\"time_us\":1,\"a\":\"%s\",\"b\":\"%s\",\"c\":1234567}]",
+	snprintf(json, sizeof(json),
+		"[{\"name\":\"%s\",\"group\":\"%s\",\"tid\":1,\"time_us\":1,\"a\":\"%s\",\"b\":\"%s\",\"c\":1234567}]",
 		text, text, text, text);
 	add(json);
 	UNIT_EQUAL(strlen(events_at(&log_, 0)->name), sizeof(events_at(&log_, 0)->name) - 1);
@@ -68,7 +71,8 @@ static void a_full_log_forgets_the_oldest(void)
 {
 	char json[160];
 	for (int i = 0; i < EVENTS_MAX + 5; i++) {
-		snprintf(json, sizeof(json), "[{\"name\":\"e\",\"group\":\"g\",\"tid\":%d,\"time_us\":%d}]", i, 1000 + i);
+		snprintf(json, sizeof(json), "[{\"name\":\"e\",\"group\":\"g\",\"tid\":%d,\"time_us\":%d}]", i,
+			1000 + i);
 		add(json);
 	}
 	UNIT_EQUAL(log_.count, EVENTS_MAX);
@@ -80,4 +84,5 @@ static void a_full_log_forgets_the_oldest(void)
 }
 
 UNIT_MAIN("events", UNIT(an_event_is_read), UNIT(arguments_may_have_an_object), UNIT(other_things_are_counted),
-	UNIT(long_arguments_are_left_out_whole), UNIT(control_characters_are_not_kept), UNIT(a_full_log_forgets_the_oldest))
+	UNIT(long_arguments_are_left_out_whole), UNIT(control_characters_are_not_kept),
+	UNIT(a_full_log_forgets_the_oldest))

@@ -48,7 +48,8 @@ static void lines_are_readable(void)
 static void a_table_row(void)
 {
 	char *markdown = written_by(help_env_markdown);
-	CU_ASSERT_PTR_NOT_NULL(strstr(markdown, "| `HAKMEM_SS_LRU` | number | 0 \xe2\x80\xa6 4096 | `16` | SuperSlabs kept in the LRU cache |\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(markdown,
+		"| `HAKMEM_SS_LRU` | number | 0 \xe2\x80\xa6 4096 | `16` | SuperSlabs kept in the LRU cache |\n"));
 	free(markdown);
 }
 
@@ -73,4 +74,5 @@ static void env_md_is_what_is_generated(void)
 	free(markdown);
 }
 
-UNIT_MAIN("help_env", UNIT(every_variable_is_named), UNIT(lines_are_readable), UNIT(a_table_row), UNIT(env_md_is_what_is_generated))
+UNIT_MAIN("help_env", UNIT(every_variable_is_named), UNIT(lines_are_readable), UNIT(a_table_row),
+	UNIT(env_md_is_what_is_generated))

@@ -105,7 +105,8 @@ static void bad_fields_are_named(void)
 		struct snapshot *snapshot = parse(json, &problem);
 		CU_ASSERT_PTR_NULL(snapshot);
 		if (snapshot != NULL || strstr(problem.text, cases[i].named) == NULL)
-			fprintf(stderr, "\n    %s: \"%s\" doesn't name %s\n", cases[i].to, problem.text, cases[i].named);
+			fprintf(stderr, "\n    %s: \"%s\" doesn't name %s\n", cases[i].to, problem.text,
+				cases[i].named);
 		CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, cases[i].named));
 		snapshot_free(snapshot);
 		free(json);
@@ -146,7 +147,8 @@ static void unknown_keys_are_ignored(void)
 
 static void columns_may_be_in_another_order(void)
 {
-	char *json = sample_with("\"slot_fields\":[\"state\",\"class\",\"used\"", "\"slot_fields\":[\"state\",\"class\",\"capacity\"");
+	char *json = sample_with("\"slot_fields\":[\"state\",\"class\",\"used\"",
+		"\"slot_fields\":[\"state\",\"class\",\"capacity\"");
 	char *second = strstr(json, "\"capacity\",\"capacity\"");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(second);
 	memcpy(second, "\"capacity\",\"used\"    ", 21);
@@ -220,6 +222,8 @@ static void class_letters(void)
 	UNIT_EQUAL(class_symbol(SLOT_NO_CLASS), '@');
 }
 
-UNIT_MAIN("model", UNIT(a_good_snapshot), UNIT(runs_know_their_first_slot), UNIT(bad_fields_are_named), UNIT(keys_may_be_missing),
-	UNIT(unknown_keys_are_ignored), UNIT(columns_may_be_in_another_order), UNIT(sums_and_rates), UNIT(history_forgets_the_oldest),
+UNIT_MAIN("model", UNIT(a_good_snapshot), UNIT(runs_know_their_first_slot), UNIT(bad_fields_are_named),
+	UNIT(keys_may_be_missing),
+	UNIT(unknown_keys_are_ignored), UNIT(columns_may_be_in_another_order), UNIT(sums_and_rates),
+	UNIT(history_forgets_the_oldest),
 	UNIT(class_letters))

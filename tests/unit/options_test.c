@@ -108,7 +108,8 @@ static void mistakes_are_named(void)
 
 static void help_names_every_option(void)
 {
-	static const char *const names[] = {"--batch", "--frames", "--delay", "--once", "--json", "--output", "--library", "--list",
+	static const char *const names[] = {"--batch", "--frames", "--delay", "--once", "--json", "--output",
+		"--library", "--list",
 		"--dump", "--readonly", "--help-env", "--help", "--version"};
 	char *text = NULL;
 	size_t size;
@@ -122,5 +123,6 @@ static void help_names_every_option(void)
 	free(text);
 }
 
-UNIT_MAIN("options", UNIT(nothing_means_choose), UNIT(options_in_any_order), UNIT(a_command_keeps_its_own_options), UNIT(actions),
+UNIT_MAIN("options", UNIT(nothing_means_choose), UNIT(options_in_any_order), UNIT(a_command_keeps_its_own_options),
+	UNIT(actions),
 	UNIT(mistakes_are_named), UNIT(help_names_every_option))

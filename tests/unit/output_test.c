@@ -78,4 +78,5 @@ static void a_flood_without_lines(void)
 	UNIT_EQUAL(output_seek(&output, 3), 0);
 }
 
-UNIT_MAIN("output", UNIT(lines), UNIT(what_drives_terminals_is_not_shown), UNIT(old_lines_go_whole), UNIT(a_flood_without_lines))
+UNIT_MAIN("output", UNIT(lines), UNIT(what_drives_terminals_is_not_shown), UNIT(old_lines_go_whole),
+	UNIT(a_flood_without_lines))

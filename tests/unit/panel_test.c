@@ -16,7 +16,8 @@ static void fill_watch(void)
 {
 	memset(&watch, 0, sizeof(watch));
 	CU_ASSERT_EQUAL_FATAL(watch_take(&watch, sample_snapshot, strlen(sample_snapshot), NULL), WATCH_SNAPSHOT);
-	const char *events = "{\"type\":\"events\",\"lost\":0,\"events\":[{\"name\":\"stage1\",\"group\":\"acquire\",\"tid\":5,"
+	const char *events =
+		"{\"type\":\"events\",\"lost\":0,\"events\":[{\"name\":\"stage1\",\"group\":\"acquire\",\"tid\":5,"
 		"\"time_us\":77,\"class\":6}]}";
 	watch_take(&watch, events, strlen(events), NULL);
 	output_add(&output, "first\nsecond\n", 13);
@@ -82,7 +83,8 @@ static void slot_map(void)
 	place.column = 2;
 	draw(PANEL_slotmap, 100, 10, GLYPHS_ASCII);
 	CU_ASSERT_TRUE(shows("   3  7f5a00000000   ##======####o . . ."));
-	CU_ASSERT_TRUE(shows("0x7f5a00000000 slot 2: ACTIVE class 1 (6144B) 8/32 blocks out (25.0%) run of 3 for 200ms"));
+	CU_ASSERT_TRUE(shows("0x7f5a00000000 slot 2: ACTIVE class 1 (6144B) "
+		"8/32 blocks out (25.0%) run of 3 for 200ms"));
 	CU_ASSERT_TRUE(canvas.cells[100 + 21 + 4].reversed);
 	place.column = 5;
 	place.mode = SLOT_BY_CLASS;
@@ -147,7 +149,8 @@ static void the_other_panels(void)
 /* Nothing to show yet, and sizes from one cell to very wide: no panel may draw outside or crash. */
 static void every_panel_at_every_size(void)
 {
-	static const int sizes[][2] = {{1, 1}, {2, 3}, {10, 2}, {39, 9}, {40, 7}, {63, 5}, {80, 21}, {120, 1}, {300, 97}};
+	static const int sizes[][2] = {{1, 1}, {2, 3}, {10, 2}, {39, 9}, {40, 7}, {63, 5}, {80, 21}, {120, 1},
+		{300, 97}};
 	for (int id = 0; id < PANEL_COUNT; id++) {
 		for (int filled = 0; filled < 2; filled++) {
 			memset(&watch, 0, sizeof(watch));
@@ -157,7 +160,8 @@ static void every_panel_at_every_size(void)
 			for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 				for (int command = COMMAND_UP; command <= COMMAND_MODE; command++) {
 					panel_command(panels[id], &place, (enum command)command);
-					draw((enum panel_id)id, sizes[i][0], sizes[i][1], (enum glyph_set)(i % GLYPHS_COUNT));
+					draw((enum panel_id)id, sizes[i][0], sizes[i][1],
+						(enum glyph_set)(i % GLYPHS_COUNT));
 				}
 			}
 			CU_ASSERT_TRUE(place.row >= 0 && place.first >= 0);
@@ -265,5 +269,6 @@ static void json_frames_are_one_line(void)
 	fclose(full);
 }
 
-UNIT_MAIN("panel", UNIT(overview), UNIT(slot_map), UNIT(classes_are_sorted), UNIT(the_other_panels), UNIT(every_panel_at_every_size),
+UNIT_MAIN("panel", UNIT(overview), UNIT(slot_map), UNIT(classes_are_sorted), UNIT(the_other_panels),
+	UNIT(every_panel_at_every_size),
 	UNIT(scrolling), UNIT(frame_parts), UNIT(batch_frames_are_plain_text), UNIT(json_frames_are_one_line))

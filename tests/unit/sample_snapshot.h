@@ -10,13 +10,16 @@
 #define SAMPLE_4(x) x "," x "," x "," x
 #define SAMPLE_REST SAMPLE_4(SAMPLE_4(SAMPLE_UNUSED)) "," SAMPLE_4(SAMPLE_UNUSED) "," SAMPLE_4(SAMPLE_UNUSED)
 
-/* Two classes; a SuperSlab with two slabs (one a run of three), a large run of two, an EMPTY slot and 25 UNUSED ones. */
+/* Two classes; a SuperSlab with two slabs (one a run of three), a large run of two, an EMPTY slot and 25 UNUSED
+ * ones. */
 static const char sample_snapshot[] =
 	"{\"type\":\"snapshot\",\"protocol\":1,\"seq\":7,\"time_us\":9000000,\"uptime_us\":2000000,"
-	"\"process\":{\"pid\":4711,\"ppid\":1,\"start_time\":99,\"exe\":\"/usr/bin/sample\",\"cmdline\":\"sample -x\",\"threads\":2},"
+	"\"process\":{\"pid\":4711,\"ppid\":1,\"start_time\":99,\"exe\":\"/usr/bin/sample\","
+	"\"cmdline\":\"sample -x\",\"threads\":2},"
 	"\"geometry\":{\"superslab_bytes\":2097152,\"slot_bytes\":65536,\"slots_per_superslab\":32,\"classes\":[]},"
 	"\"memory\":{\"reserved_bytes\":1099511627776,\"committed_bytes\":2097152,\"resident_bytes\":3000000,"
-	"\"live_bytes\":1048576,\"cached_bytes\":262144,\"slack_bytes\":131072,\"large_bytes\":131072,\"metadata_bytes\":70000},"
+	"\"live_bytes\":1048576,\"cached_bytes\":262144,\"slack_bytes\":131072,\"large_bytes\":131072,"
+	"\"metadata_bytes\":70000},"
 	"\"stages\":{\"depot\":100,\"stage1\":6,\"stage2\":3,\"stage3\":1,\"converted\":1,\"from_lru\":0},"
 	"\"pool\":{\"superslabs\":1,\"superslabs_created\":2,\"releases\":4,\"empty_slots\":1,\"free_list_peak\":3,"
 	"\"free_list_overflows\":0},"
@@ -36,8 +39,8 @@ static const char sample_snapshot[] =
 	SAMPLE_UNUSED "," SAMPLE_REST "]}],"
 	"\"trace\":{\"events\":12,\"lost\":1,\"groups\":[\"acquire\",\"lru\"]}}";
 
-/* The sample with the first occurrence of `from` replaced by `to`; to be freed. Aborts if it doesn't occur: such a test would
- * test nothing. */
+/* The sample with the first occurrence of `from` replaced by `to`; to be freed. Aborts if it doesn't occur: such a
+ * test would test nothing. */
 static inline char *sample_with(const char *from, const char *to)
 {
 	const char *at = strstr(sample_snapshot, from);

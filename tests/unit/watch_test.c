@@ -31,7 +31,8 @@ static void messages_are_told_apart(void)
 
 static void garbage_is_refused(void)
 {
-	static const char *const bad[] = {"", "nonsense", "{", "[1,2", "{\"type\":5}", "[]", "null", "{\"type\":\"snapshot\"}", "\xff\xfe"};
+	static const char *const bad[] = {"", "nonsense", "{", "[1,2", "{\"type\":5}", "[]", "null",
+		"{\"type\":\"snapshot\"}", "\xff\xfe"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct problem problem = {""};
 		UNIT_EQUAL(take(bad[i], &problem), WATCH_BAD);
@@ -128,7 +129,8 @@ static void dump_files(void)
 	close(fd);
 	memset(&watch, 0, sizeof(watch));
 	char *dump = sample_with("\"type\":\"snapshot\"",
-		"\"type\":\"dump\",\"reason\":\"exit\",\"events\":[{\"name\":\"drain\",\"group\":\"drain\",\"tid\":1,\"time_us\":1}]");
+		"\"type\":\"dump\",\"reason\":\"exit\",\"events\":["
+		"{\"name\":\"drain\",\"group\":\"drain\",\"tid\":1,\"time_us\":1}]");
 	write_file(path, dump, strlen(dump));
 	CU_ASSERT_TRUE(watch_load(&watch, path, &problem));
 	UNIT_EQUAL(watch.state, WATCH_FILE);
