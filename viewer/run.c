@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "viewer/batch.h"
@@ -209,8 +211,38 @@ static bool write_file(const char *path, const char *text, size_t length, struct
 	return problem_set(problem, "%s: %s", path, strerror(error));
 }
 
+/* Asks the target to write the dump itself: that one holds its last events and its modules too. Returns false if it
+ * can't, as for a target in another mount namespace, whose file would not be where the user looks. */
+static bool dump_by_target(struct link *link, const char *path)
+{
+	char folder[PATH_MAX], request[PATH_MAX + NAME_MAX + 16];
+	struct watch watch = {.state = WATCH_WAITING};
+	struct stat before = {.st_ino = 0}, after;
+	size_t length;
+	const char *slash = strrchr(path, '/');
+	int folder_length = slash != NULL ? (int)(slash - path) : 0;
+	snprintf(request, sizeof(request), "%.*s", folder_length, path);
+	if (strchr(path, '\n') != NULL || realpath(slash == NULL ? "." : slash == path ? "/" : request, folder) == NULL)
+		return false;
+	bool existed = stat(path, &before) == 0;
+	snprintf(request, sizeof(request), "dump path=%s/%s", folder, slash != NULL ? slash + 1 : path);
+	enum watch_message what = WATCH_OTHER;
+	if (!client_send(&link->client, request))
+		return false;
+	int64_t deadline = client_now_ms() + REPLY_TIMEOUT_MS;
+	for (char *line; what == WATCH_OTHER && (line = client_wait(&link->client, deadline, &length, NULL)) != NULL;)
+		what = watch_take(&watch, line, length, NULL);
+	watch_free(&watch);
+	if (what != WATCH_REPLY || stat(path, &after) != 0)
+		return false;
+	return !existed || before.st_ino != after.st_ino || before.st_mtim.tv_sec != after.st_mtim.tv_sec ||
+		before.st_mtim.tv_nsec != after.st_mtim.tv_nsec;
+}
+
 int run_dump(struct link *link, const struct options *options)
 {
+	if (!options->readonly && dump_by_target(link, options->dump))
+		return 0;
 	struct problem problem;
 	struct watch watch = {.state = WATCH_WAITING};
 	size_t length;

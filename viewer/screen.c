@@ -14,6 +14,7 @@
 #include "viewer/terminal.h"
 
 #define TICK_MS 1000
+#define SILENCE_MS 2000 /* beyond three intervals: then a target's silence is mentioned */
 #define FRAME_ROWS 3 /* header, tabs, keys */
 
 struct screen {
@@ -26,6 +27,8 @@ struct screen {
 	struct panel_place places[PANEL_COUNT];
 	enum panel_id shown;
 	bool help, quit, dirty;
+	int64_t heard_at; /* when the target sent something last */
+	bool silent;      /* the note says that it doesn't */
 	bool gone;       /* the process that was attached to has no entry in /proc any more */
 	int quit_signal; /* that ended us, other than Ctrl-C */
 };
@@ -108,11 +111,27 @@ static void see_whether_it_ended(struct screen *screen)
 	}
 }
 
+/* A stopped target, or one whose endpoint is starved, looks as if it were idle: say that nothing comes. */
+static void notice_silence(struct screen *screen)
+{
+	struct watch *watch = screen->watch;
+	int64_t silent = client_now_ms() - screen->heard_at;
+	int interval = screen->options->interval_ms > 0 ? screen->options->interval_ms : SCREEN_INTERVAL_MS;
+	if (watch->state != WATCH_LIVE || !link_is_open(screen->link) || silent < SILENCE_MS + 3 * (int64_t)interval)
+		return;
+	snprintf(watch->note, sizeof(watch->note), "no news for %lld s", (long long)silent / 1000);
+	screen->silent = screen->dirty = true;
+}
+
 static void take_messages(struct screen *screen)
 {
 	struct problem problem;
 	size_t length;
 	bool alive = client_fill(&screen->link->client);
+	screen->heard_at = client_now_ms();
+	if (screen->silent)
+		screen->watch->note[0] = '\0';
+	screen->silent = false;
 	for (char *line; (line = client_line(&screen->link->client, &length)) != NULL;) {
 		enum watch_message what = watch_take(screen->watch, line, length, &problem);
 		if (what == WATCH_BAD || what == WATCH_REFUSED)
@@ -278,9 +297,12 @@ static void step(struct screen *screen)
 	bool looking = screen->launch != NULL && !screen->launch->ended && !linked;
 	if (looking && link_retry(screen->link)) {
 		subscribe(screen);
+		screen->heard_at = client_now_ms();
 		linked = true;
 	}
 	see_whether_it_ended(screen);
+	if (linked)
+		notice_silence(screen);
 	int output = screen->launch != NULL && screen->watch->output != NULL ? screen->launch->output_fd : -1;
 	struct pollfd fds[] = {
 		{terminal_fd(), POLLIN, 0}, {screen->signal_fd, POLLIN, 0},
@@ -362,7 +384,7 @@ int screen_run(struct link *link, struct watch *watch, struct launch *launch, co
 {
 	struct screen screen = {
 		.link = link, .watch = watch, .launch = launch, .options = options, .signal_fd = signal_fd,
-		.dirty = true,
+		.dirty = true, .heard_at = client_now_ms(),
 	};
 	for (int i = 0; i < PANEL_COUNT; i++)
 		panel_place_init(panels[i], &screen.places[i]);

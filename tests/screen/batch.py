@@ -191,6 +191,10 @@ def real(folder):
                                env=clean_environment(LD_PRELOAD=LIBRARY, HAKMEM_INTROSPECT=1, HAKMEM_DIR=folder / "run"))
     wait(lambda: f"{process.pid}  open" in top(folder, "--list").stdout, "the process in the list")
     check("Top classes" in top(folder, "--once", str(process.pid)).stdout, "no frame of an attached process")
+    for words, kind in (((), "dump"), ((), "dump"), (("--readonly",), "snapshot")):
+        top(folder, "--dump", folder / "a heap.json", *words, str(process.pid))
+        equal(json.loads((folder / "a heap.json").read_text())["type"], kind, "what --dump writes")
+        check("Top classes" in top(folder, folder / "a heap.json").stdout, "the dump isn't shown")
     process.kill()
     process.wait()
     process = subprocess.Popen([sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"], stdin=subprocess.PIPE,

@@ -185,6 +185,16 @@ def lost(folder):
         screen.restored(0)
 
 
+def stopped(folder):
+    """A target that is stopped is no idle one."""
+    with Mock(folder / "run") as mock, attached(folder, mock) as screen:
+        screen.sees(" live")
+        os.kill(mock.pid, signal.SIGSTOP)
+        screen.sees(r"no news for \d+ s", "Top classes")
+        os.kill(mock.pid, signal.SIGCONT)
+        wait(lambda: "no news" not in screen.text(), "the news")
+
+
 def interrupt(folder):
     """Ctrl-C and SIGTERM leave the terminal as it was."""
     with Mock(folder / "run") as mock:
@@ -325,7 +335,7 @@ def dump_file(folder):
 
 
 CASES = {case.__name__: case for case in (
-    panels, moves, pause, sort, slots, events, sizes, terminals, dumb, lost, interrupt, launch, launch_quit, launch_interrupt, real,
+    panels, moves, pause, sort, slots, events, sizes, terminals, dumb, lost, stopped, interrupt, launch, launch_quit, launch_interrupt, real,
     chooser, mouse, dump_file)}
 
 
