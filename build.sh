@@ -178,7 +178,7 @@ test_all() {
 	test_configuration release "all tests" run -DCMAKE_BUILD_TYPE=Release
 	test_configuration asan tests run "${sanitized[@]}" -DHAKMEM_SANITIZE=address,undefined
 	test_configuration tsan tests run "${sanitized[@]}" -DHAKMEM_SANITIZE=thread
-	test_configuration gcc-strict all build -DCMAKE_BUILD_TYPE=Release $strict
+	test_configuration gcc-strict "all tests" build -DCMAKE_BUILD_TYPE=Release $strict
 	test_configuration untraced hakmem build -DCMAKE_BUILD_TYPE=Release $strict -DHAKMEM_TRACE=OFF
 	test_configuration clang "all tests" run -DCMAKE_BUILD_TYPE=Release $strict -DCMAKE_C_COMPILER=clang \
 		-DCMAKE_CXX_COMPILER=clang++
