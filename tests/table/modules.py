@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""The rules of the house that a machine can check: a unit test for each module of lib and introspect, all of them registered; a sentence
-for each file in its folder's README.md; includes only rightwards in lib; bounds on files and lines."""
+"""The rules of the house that a machine can check: a unit test for each module of lib and introspect, all of them registered, and all
+cases of scripts; a mention of each file in its folder's README.md; no include out of lib; a bound on the length of files."""
 import pathlib
 import re
 import sys
@@ -22,6 +22,11 @@ def problems():
     for test in sorted((SOURCE / "tests/unit").glob("*_test.c")):
         if not re.search(rf"\b{test.stem[:-5]}\b", suites):
             yield f"{test.name} is not in suites.def"
+    for script in sorted((SOURCE / "tests").rglob("*.py")):
+        cases = re.search(r"^CASES = [^(]*\(([^)]*)\)", script.read_text(), re.M)
+        for case in re.findall(r"\w+", cases[1]) if cases else ():
+            if not re.search(rf"\b{case}\b", suites):
+                yield f"{script.name}'s case {case} is not in suites.def"
     for folder in ("lib", "introspect", "viewer"):
         readme = (SOURCE / folder / "README.md").read_text()
         for source in sorted((SOURCE / folder).glob("*.[ch]")):
