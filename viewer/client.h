@@ -8,7 +8,7 @@
 
 #include "viewer/problem.h"
 
-/* A longer message ends the connection; 64 GiB of heap are about 70 MB of JSON. */
+/* A longer message ends the connection; 64 GiB of heap are about 40 MB of JSON. */
 #define CLIENT_LINE_MAX ((size_t)1 << 30)
 
 struct client {

@@ -14,6 +14,7 @@
 #include "viewer/terminal.h"
 
 #define TICK_MS 1000
+#define PAINT_MS 30 /* between two paints: a command that prints a lot is not held up by drawing all of it */
 #define SILENCE_MS 2000 /* beyond three intervals: then a target's silence is mentioned */
 #define FRAME_ROWS 3 /* header, tabs, keys */
 
@@ -28,6 +29,7 @@ struct screen {
 	enum panel_id shown;
 	bool help, quit, dirty;
 	int64_t heard_at; /* when the target sent something last */
+	int64_t paint_at; /* not to be painted before */
 	bool silent;      /* the note says that it doesn't */
 	bool gone;       /* the process that was attached to has no entry in /proc any more */
 	int quit_signal; /* that ended us, other than Ctrl-C */
@@ -73,6 +75,7 @@ static void paint(struct screen *screen)
 	frame_keys(whole, whole.height - 1, screen->watch, panel);
 	terminal_paint(&screen->canvas);
 	screen->dirty = false;
+	screen->paint_at = client_now_ms() + PAINT_MS;
 }
 
 static void subscribe(struct screen *screen)
@@ -291,6 +294,16 @@ static void take_keys(struct screen *screen)
 		take_input(screen, &input);
 }
 
+/* How long poll may wait. */
+static int patience(const struct screen *screen, bool looking)
+{
+	int64_t until_paint = screen->paint_at - client_now_ms();
+	int longest = looking ? LINK_RETRY_MS : screen->watch->state == WATCH_LOST ? TICK_MS / 5 : TICK_MS;
+	if (!screen->dirty || until_paint > longest)
+		return longest;
+	return until_paint > 0 ? (int)until_paint : 0;
+}
+
 static void step(struct screen *screen)
 {
 	bool linked = screen->link != NULL && link_is_open(screen->link);
@@ -310,8 +323,7 @@ static void step(struct screen *screen)
 		{output, POLLIN, 0},
 	};
 	/* A SIGWINCH interrupts poll; ncurses then has KEY_RESIZE for us. */
-	int ready = poll(fds, sizeof(fds) / sizeof(fds[0]), looking ?
-		LINK_RETRY_MS : screen->watch->state == WATCH_LOST ? TICK_MS / 5 : TICK_MS);
+	int ready = poll(fds, sizeof(fds) / sizeof(fds[0]), patience(screen, looking));
 	if (ready < 0 || (fds[0].revents & POLLIN) != 0)
 		take_keys(screen);
 	if (ready <= 0)
@@ -394,7 +406,7 @@ int screen_run(struct link *link, struct watch *watch, struct launch *launch, co
 	if (open && link != NULL && link_is_open(link))
 		subscribe(&screen);
 	while (open && !screen.quit) {
-		if (screen.dirty)
+		if (screen.dirty && client_now_ms() >= screen.paint_at)
 			paint(&screen);
 		step(&screen);
 	}
