@@ -18,11 +18,11 @@ DEADLINE = 30
 
 
 def wait(condition, what):
-    """Polls until condition() is true (not None, not False) and returns its value."""
+    """Polls until condition() is true and returns its value."""
     deadline = time.monotonic() + DEADLINE
     while time.monotonic() < deadline:
         value = condition()
-        if value is not None and value is not False:
+        if value:
             return value
         time.sleep(0.02)
     return fail(f"waited {DEADLINE} s for {what}")
@@ -109,5 +109,5 @@ class Screen:
     def restored(self, status):
         """The program has ended with this status, and the terminal is as it was before."""
         self.sees(rf"^status {status}$")
-        after = wait(lambda: (self.folder / "after").exists() and (self.folder / "after").read_text() or None, "the terminal's settings")
+        after = wait(lambda: (self.folder / "after").exists() and (self.folder / "after").read_text(), "the terminal's settings")
         equal(after, (self.folder / "before").read_text(), "the terminal's settings")
