@@ -6,14 +6,15 @@
 
 struct hak_heap hak_heap;
 
-/* Steps in which the heap becomes accessible. Growing steps keep the number of system calls logarithmic; the largest bounds what a
- * strict overcommit policy charges for memory that is not in use yet. */
-#define STEP_MIN 4u  /* SuperSlabs */
+/* Steps in which the heap becomes accessible. Growing steps keep the number of system calls logarithmic; the largest
+ * bounds what a strict overcommit policy charges for memory that is not in use yet. */
+#define STEP_MIN 4u /* SuperSlabs */
 #define STEP_MAX 64u
 
 #define RESERVE_MIN (HAK_SS_BYTES * 4)
 
-/* An array in the metadata reservation: items for SuperSlab numbers up to the extent, of which a prefix is accessible. */
+/* An array in the metadata reservation: items for SuperSlab numbers up to the extent, of which a prefix is accessible.
+ */
 struct section {
 	uintptr_t address;
 	size_t item_bytes; /* for each `superslabs_per_item` SuperSlabs */
@@ -45,7 +46,8 @@ static size_t section_bytes(const struct section *section, uint32_t superslabs)
 	return hak_align_up(items * section->item_bytes, hak_os_page_size());
 }
 
-/* Sections with several commits to come are kept two pages apart at least, so that none runs into the next unnoticed. */
+/* Sections with several commits to come are kept two pages apart at least, so that none runs into the next unnoticed.
+ */
 static bool metadata_reserve(uint32_t superslabs)
 {
 	size_t gap = 2 * hak_os_page_size();
@@ -71,7 +73,8 @@ static bool metadata_reserve(uint32_t superslabs)
 	return true;
 }
 
-/* Makes the arrays accessible for SuperSlab numbers below `superslabs`. The small arrays grow by 64 KiB at least, to save calls. */
+/* Makes the arrays accessible for SuperSlab numbers below `superslabs`. The small arrays grow by 64 KiB at least, to
+ * save calls. */
 static bool metadata_commit(uint32_t superslabs)
 {
 	for (unsigned i = 0; i < SECTION_COUNT; i++) {
@@ -92,8 +95,9 @@ static bool metadata_commit(uint32_t superslabs)
 	return true;
 }
 
-/* A place for the heap with free address space above it, so that it can grow there when it had to start small, and that differs from
- * run to run. Low in the 47-bit space, far below where programs and libraries are put. 0 where no such place is known. */
+/* A place for the heap with free address space above it, so that it can grow there when it had to start small, and that
+ * differs from run to run. Low in the 47-bit space, far below where programs and libraries are put. 0 where no such
+ * place is known. */
 static uintptr_t heap_hint(void)
 {
 #if defined(__x86_64__) && !HAK_TSAN
@@ -113,7 +117,8 @@ bool hak_arena_init(size_t reserve)
 		return true;
 	if (limit != SIZE_MAX && limit < most)
 		most = limit;
-	/* Of a limited address space a quarter is taken at once: the program needs the rest for its stacks, libraries and mappings. */
+	/* Of a limited address space a quarter is taken at once: the program needs the rest for its stacks, libraries
+	 * and mappings. */
 	bytes = most < reserve ? most / 4 : most;
 	for (;; bytes /= 2, most /= 2) {
 		uintptr_t address;
@@ -135,13 +140,16 @@ bool hak_arena_init(size_t reserve)
 	}
 }
 
-/* Reserves more address space right above ours, as much again as there is, or what can be had, at least `need` SuperSlabs. */
+/* Reserves more address space right above ours, as much again as there is, or what can be had, at least `need`
+ * SuperSlabs. */
 static bool reserve_more(uint32_t need)
 {
 	uint32_t want = reserved;
 
 	if (need > extent - reserved)
 		return false;
+	if (want < need)
+		want = need;
 	if (want > extent - reserved)
 		want = extent - reserved;
 	for (; want >= need; want /= 2) {

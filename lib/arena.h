@@ -1,8 +1,9 @@
 /* arena.h: the address space that SuperSlabs come from, and the metadata arrays beside it.
  *
- * One range of address space holds the heap, reserved without access. SuperSlabs are made accessible from its bottom upwards, in growing
- * steps, so that "is this pointer ours" is one comparison with the end of the accessible part. The metadata lies in a reservation of its
- * own, out of reach of heap overflows: arrays indexed by SuperSlab or slot number, that grow in step with the heap and never move.
+ * One range of address space holds the heap, reserved without access. SuperSlabs are made accessible from its bottom
+ * upwards, in growing steps, so that "is this pointer ours" is one comparison with the end of the accessible part. The
+ * metadata lies in a reservation of its own, out of reach of heap overflows: arrays indexed by SuperSlab or slot
+ * number, that grow in step with the heap and never move.
  *
  * Everything here is called under the pool's lock, except the reads of hak_heap. */
 #ifndef HAK_ARENA_H
@@ -12,9 +13,9 @@
 #include "base.h"
 #include "size_class.h"
 
-/* What free needs, in one cache line. base is set once; slots only grows; class_map has a byte for each slot: its bin (size_class.h), zero
- * for slots that hold no live block. A thread that got a pointer from another has also got, by whatever order handed it over, the
- * values that were stored before it was allocated; so relaxed loads do. */
+/* What free needs, in one cache line. base is set once; slots only grows; class_map has a byte for each slot: its bin
+ * (size_class.h), zero for slots that hold no live block. A thread that got a pointer from another has also got, by
+ * whatever order handed it over, the values that were stored before it was allocated; so relaxed loads do. */
 struct hak_heap {
 	uintptr_t base;
 	size_t slots; /* accessible slots: number of those that class_map covers */
@@ -24,13 +25,14 @@ extern struct hak_heap hak_heap;
 
 #define HAK_NO_SUPERSLAB UINT32_MAX
 
-/* Reserves the range, at most `reserve` bytes of it, less where limits demand. Returns false if not even a small one is to be had;
- * nothing is changed then and a later call may succeed. */
+/* Reserves the range, at most `reserve` bytes of it, less where limits demand. Returns false if not even a small one is
+ * to be had; nothing is changed then and a later call may succeed. */
 bool hak_arena_init(size_t reserve);
 
-/* Makes `count` further SuperSlabs accessible, side by side, the first of them aligned to `alignment` bytes (a power of two, at least
- * HAK_SS_BYTES). Those that alignment or the growing step add are below or above them; *skipped_first and *skipped_count tell which lie
- * below. Returns the number of the first, or HAK_NO_SUPERSLAB if memory or address space is out. */
+/* Makes `count` further SuperSlabs accessible, side by side, the first of them aligned to `alignment` bytes (a power of
+ * two, at least HAK_SS_BYTES). Those that alignment or the growing step add are below or above them; *skipped_first and
+ * *skipped_count tell which lie below. Returns the number of the first, or HAK_NO_SUPERSLAB if memory or address space
+ * is out. */
 uint32_t hak_arena_take(uint32_t count, size_t alignment, uint32_t *skipped_first, uint32_t *skipped_count);
 
 /* SuperSlabs that hak_arena_take has given out: every SuperSlab number below this has a record. */
@@ -65,7 +67,8 @@ HAK_INLINE unsigned hak_bin_of_address(const void *address)
 {
 	size_t slot = hak_slot_of_address(address);
 
-	return HAK_LIKELY(slot < hak_load_relaxed(&hak_heap.slots)) ? hak_load_relaxed(&hak_heap.class_map[slot]) : HAK_BIN_NONE;
+	return HAK_LIKELY(slot < hak_load_relaxed(&hak_heap.slots)) ? hak_load_relaxed(&hak_heap.class_map[slot])
+								    : HAK_BIN_NONE;
 }
 
 #endif

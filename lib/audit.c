@@ -26,7 +26,8 @@ static const char *audit_slot(const struct hak_superslab *ss, uint32_t index, un
 		return NULL;
 	if (slot->distance == 0) {
 		CHECK(slot->span >= 1, "a slab's first slot has no span");
-		CHECK(slot->bin == HAK_BIN_LARGE || slot->span == hak_size_classes[HAK_CLASS_OF_BIN(slot->bin)].slots_per_slab,
+		CHECK(slot->bin == HAK_BIN_LARGE ||
+				slot->span == hak_size_classes[HAK_CLASS_OF_BIN(slot->bin)].slots_per_slab,
 			"a slab's span is not its class's");
 		return NULL;
 	}
@@ -45,7 +46,8 @@ static const char *audit_superslab(uint32_t index)
 	const char *wrong;
 
 	CHECK((ss->unused | ss->active | ss->empty) == ~0u, "a slot has no state");
-	CHECK(!(ss->unused & ss->active) && !(ss->unused & ss->empty) && !(ss->active & ss->empty), "a slot has two states");
+	CHECK(!(ss->unused & ss->active) && !(ss->unused & ss->empty) && !(ss->active & ss->empty),
+		"a slot has two states");
 	CHECK((ss->place == HAK_PLACE_IN_USE) == (ss->active != 0), "a SuperSlab's place disagrees with its slots");
 	CHECK(ss->place == HAK_PLACE_IN_USE || ss->unused == ~0u, "a SuperSlab out of use has slots in use");
 	for (unsigned i = 0; i < HAK_SLOTS_PER_SS; i++) {
@@ -77,7 +79,8 @@ const char *hak_audit_superslabs(void)
 static bool has_unlisted(const struct hak_superslab *ss, unsigned class)
 {
 	for (unsigned i = 0; i < HAK_SLOTS_PER_SS; i++) {
-		if ((ss->empty >> i & 1) && ss->slots[i].distance == 0 && ss->slots[i].kind == class && !ss->slots[i].listed)
+		if ((ss->empty >> i & 1) && ss->slots[i].distance == 0 && ss->slots[i].kind == class &&
+			!ss->slots[i].listed)
 			return true;
 	}
 	return false;
@@ -102,8 +105,9 @@ static const char *audit_sets_of(uint32_t index)
 		CHECK(hak_set_has(HAK_SET_AFFINITY + bin, index) == (ss->class_slots[bin] && longest >= need),
 			"an affinity set is wrong");
 	}
-	for (unsigned class = 0; class < HAK_CLASS_COUNT; class++)
-		CHECK(hak_set_has(HAK_SET_EMPTY + class, index) == has_unlisted(ss, class), "a set of EMPTY slabs is wrong");
+	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++)
+		CHECK(hak_set_has(HAK_SET_EMPTY + class, index) == has_unlisted(ss, class),
+			"a set of EMPTY slabs is wrong");
 	return NULL;
 }
 
@@ -155,8 +159,10 @@ static const char *audit_kind(unsigned kind, const struct pool_sums *sums)
 	CHECK(record->empty_slots == sums->empty_slots[kind], "a kind's count of EMPTY slots is wrong");
 	CHECK(record->active_slabs == sums->active_slabs[kind], "a kind's count of ACTIVE slabs is wrong");
 	for (uint32_t slab = record->head; slab != HAK_NO_SLOT; slab = hak_slot(slab)->next) {
-		CHECK(hak_slot(slab)->listed == 1 && hak_slot(slab)->kind == kind, "a free list holds a slab of another kind");
-		CHECK(hak_superslabs[slab / HAK_SLOTS_PER_SS].empty >> (slab % HAK_SLOTS_PER_SS) & 1, "a free list holds a slab in use");
+		CHECK(hak_slot(slab)->listed == 1 && hak_slot(slab)->kind == kind,
+			"a free list holds a slab of another kind");
+		CHECK(hak_superslabs[slab / HAK_SLOTS_PER_SS].empty >> (slab % HAK_SLOTS_PER_SS) & 1,
+			"a free list holds a slab in use");
 		CHECK(hak_slot(slab)->previous == previous, "a free list's links disagree");
 		CHECK(++length <= record->count, "a free list is longer than its count");
 		previous = slab;
@@ -204,7 +210,7 @@ const char *hak_audit_pool(void)
 
 /* ---- Depots ---- */
 
-static const char *audit_slab(unsigned class, uint32_t slab, uint32_t *handed_out, uint32_t *listed)
+static const char *audit_slab(unsigned class, uint32_t slab, uint64_t *handed_out, uint32_t *listed)
 {
 	const struct hak_slot *slot = hak_slot(slab);
 	const uint64_t *bits = hak_block_bits(slab);
@@ -215,13 +221,15 @@ static const char *audit_slab(unsigned class, uint32_t slab, uint32_t *handed_ou
 		CHECK(i >= slot->hint || !bits[i], "a slab's hint skips free blocks");
 	}
 	CHECK(slot->capacity == hak_size_classes[class].capacity, "a slab's capacity is not its class's");
-	CHECK(slot->used + slot->free + (slot->capacity - slot->carved) == slot->capacity, "used + free + uncarved is not capacity");
+	CHECK(slot->used + slot->free + (slot->capacity - slot->carved) == slot->capacity,
+		"used + free + uncarved is not capacity");
 	CHECK(set == slot->free, "a slab's bits disagree with its count of free blocks");
 	CHECK(slot->used > 0, "an ACTIVE slab has no block handed out");
 	if (slot->used == slot->capacity) {
 		CHECK(slot->listed == 0, "a full slab is listed");
 	} else {
-		CHECK(slot->listed == 1u + slot->used * HAK_DEPOT_BUCKETS / slot->capacity, "a slab is in the wrong bucket");
+		CHECK(slot->listed == 1u + slot->used * HAK_DEPOT_BUCKETS / slot->capacity,
+			"a slab is in the wrong bucket");
 		++*listed;
 	}
 	*handed_out += slot->used;
@@ -231,14 +239,15 @@ static const char *audit_slab(unsigned class, uint32_t slab, uint32_t *handed_ou
 static const char *audit_depot(unsigned class)
 {
 	const struct hak_depot *depot = &hak_depots[class];
-	uint32_t handed_out = 0, listed = 0, length = 0;
+	uint64_t handed_out = 0;
+	uint32_t listed = 0, length = 0;
 
 	for (uint32_t slab = 0; slab < hak_arena_taken() * HAK_SLOTS_PER_SS; slab++) {
 		const struct hak_superslab *ss = hak_ss(slab / HAK_SLOTS_PER_SS);
 		const char *wrong;
 
 		if (!(ss->active >> (slab % HAK_SLOTS_PER_SS) & 1) || hak_slot(slab)->distance != 0 ||
-		    hak_slot(slab)->bin != HAK_BIN_OF_CLASS(class))
+			hak_slot(slab)->bin != HAK_BIN_OF_CLASS(class))
 			continue;
 		wrong = audit_slab(class, slab, &handed_out, &listed);
 		if (wrong)
@@ -259,7 +268,7 @@ const char *hak_audit_depots(void)
 {
 	const char *wrong = NULL;
 
-	for (unsigned class = 0; class < HAK_CLASS_COUNT && !wrong; class++) {
+	for (unsigned class = 0; class < HAK_CLASS_COUNT && !wrong; class ++) {
 		hak_lock_acquire(&hak_depots[class].lock);
 		hak_lock_acquire(&hak_pool.lock);
 		wrong = audit_depot(class);
@@ -276,7 +285,7 @@ const char *hak_audit_balance(void)
 	struct hak_inspect now = {.superslabs = NULL};
 
 	hak_inspect(&now);
-	for (unsigned class = 0; class < HAK_CLASS_COUNT; class++) {
+	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++) {
 		const struct hak_class_info *info = &now.classes[class];
 
 		CHECK(info->allocs >= info->frees, "a class has more frees than allocations");
@@ -290,7 +299,11 @@ const char *hak_audit_balance(void)
 const char *hak_audit_all(void)
 {
 	static const char *(*const checkers[])(void) = {
-		hak_audit_superslabs, hak_audit_sets, hak_audit_pool, hak_audit_depots, hak_audit_balance,
+		hak_audit_superslabs,
+		hak_audit_sets,
+		hak_audit_pool,
+		hak_audit_depots,
+		hak_audit_balance,
 	};
 
 	for (unsigned i = 0; i < HAK_COUNT_OF(checkers); i++) {

@@ -9,7 +9,7 @@ struct hak_depot hak_depots[HAK_CLASS_COUNT];
 
 void hak_depot_init(void)
 {
-	for (unsigned class = 0; class < HAK_CLASS_COUNT; class++) {
+	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++) {
 		hak_depots[class].lock.rank = HAK_RANK_DEPOT;
 		for (unsigned b = 0; b < HAK_DEPOT_BUCKETS; b++)
 			hak_depots[class].buckets[b] = HAK_NO_SLOT;
@@ -53,14 +53,16 @@ static void bucket_update(struct hak_depot *depot, uint32_t slab)
 	depot->buckets[bucket] = slab;
 }
 
-/* Fullest first and lowest first: new blocks fill the gaps of slabs that are in use anyway, and the others get a chance to empty. */
+/* Fullest first and lowest first: new blocks fill the gaps of slabs that are in use anyway, and the others get a chance
+ * to empty. */
 static uint32_t pick_slab(const struct hak_depot *depot)
 {
 	for (unsigned b = HAK_DEPOT_BUCKETS; b-- > 0;) {
 		uint32_t best = depot->buckets[b];
 		uint32_t slab = best;
 
-		for (unsigned looks = 0; slab != HAK_NO_SLOT && looks < PICK_LOOKS; looks++, slab = hak_slot(slab)->next) {
+		for (unsigned looks = 0; slab != HAK_NO_SLOT && looks < PICK_LOOKS;
+			looks++, slab = hak_slot(slab)->next) {
 			if (slab < best)
 				best = slab;
 		}
@@ -131,9 +133,10 @@ static void take_blocks(struct hak_depot *depot, unsigned class, uint32_t slab, 
 	bucket_update(depot, slab);
 }
 
-/* Gives one block back to its slab. Returns false if it can't be one of this class's blocks, or is already there: the program's error is
- * reported, and the block stays out for good. */
-static bool return_block(struct hak_depot *depot, unsigned class, const struct hak_block *block, enum hak_release_cause cause)
+/* Gives one block back to its slab. Returns false if it can't be one of this class's blocks, or is already there: the
+ * program's error is reported, and the block stays out for good. */
+static bool return_block(
+	struct hak_depot *depot, unsigned class, const struct hak_block *block, enum hak_release_cause cause)
 {
 	size_t number = hak_slot_of_address(block);
 	const struct hak_size_class *size = &hak_size_classes[class];
@@ -274,13 +277,14 @@ void hak_depot_tick(unsigned class)
 
 void hak_depot_trim(void)
 {
-	for (unsigned class = 0; class < HAK_CLASS_COUNT; class++) {
+	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++) {
 		struct hak_depot *depot = &hak_depots[class];
 
 		hak_lock_acquire(&depot->lock);
 		while (depot->batches)
 			take_apart(depot, class, remove_coldest(depot), HAK_RELEASE_TRIM);
 		hak_lock_release(&depot->lock);
+		hak_trace_flush();
 	}
 }
 

@@ -36,7 +36,7 @@ static void age_remove(uint32_t slab)
 		hak_slot(slot->age_next)->age_previous = slot->age_previous;
 }
 
-/* Whether SuperSlab `index` still has an EMPTY slab of `class` that is on no free list; keeps the set that finds it right. */
+/* An EMPTY slab of `class` in SuperSlab `index` that is on no free list. */
 static uint32_t find_unlisted(uint32_t index, unsigned class)
 {
 	const struct hak_superslab *ss = hak_ss(index);
@@ -81,7 +81,6 @@ static void list_remove(uint32_t slab)
 	kind->count--;
 }
 
-/* Enters an EMPTY slab in exactly one place: its kind's free list, or, when that is full, the set of SuperSlabs with unlisted ones. */
 void hak_empty_insert(uint32_t slab)
 {
 	struct hak_slot *slot = hak_slot(slab);
@@ -105,7 +104,6 @@ void hak_empty_insert(uint32_t slab)
 	hak_trace_freelist_overflow(slot->kind, hak_ss_address(index), hak_slot_place(slab));
 }
 
-/* Takes an EMPTY slab out of wherever it is. Its slots are still EMPTY. */
 void hak_empty_remove(uint32_t slab)
 {
 	struct hak_slot *slot = hak_slot(slab);
@@ -125,7 +123,6 @@ void hak_empty_remove(uint32_t slab)
 	slot->listed = 0;
 }
 
-/* Makes all slots of an EMPTY slab UNUSED. */
 void hak_empty_reset(uint32_t slab)
 {
 	unsigned span = hak_slot(slab)->span;
@@ -134,7 +131,6 @@ void hak_empty_reset(uint32_t slab)
 	hak_slots_reset(hak_slot_ss(slab), hak_slot_place(slab), span);
 }
 
-/* An EMPTY slab of `kind`: the one freed last, whose memory is the likeliest to be warm, or one that its free list had no room for. */
 uint32_t hak_empty_find(unsigned kind)
 {
 	uint32_t slab = hak_pool.kinds[kind].head;

@@ -56,6 +56,16 @@ static void *alloc_large(size_t bytes, size_t alignment, bool *zero)
 	return block;
 }
 
+/* What caches hold may make whole slots free. Not worth it for what no slots could serve anyway. */
+static HAK_COLD bool give_caches_back(size_t bytes)
+{
+	if (bytes > HAK_SS_BYTES / 2)
+		return false;
+	hak_thread_drain();
+	hak_depot_trim();
+	return true;
+}
+
 void *hak_malloc_slow(size_t bytes)
 {
 	void *block;
@@ -64,10 +74,14 @@ void *hak_malloc_slow(size_t bytes)
 	if (HAK_UNLIKELY(!hak_init()))
 		return out_of_memory(bytes);
 	rest_none();
-	if (bytes <= HAK_MAX_SMALL)
-		block = alloc_small(hak_bin_of_size(bytes));
-	else
-		block = alloc_large(bytes, HAK_ALIGNMENT, &zero);
+	for (unsigned tries = 0;; tries++) {
+		if (bytes <= HAK_MAX_SMALL)
+			block = alloc_small(hak_bin_of_size(bytes));
+		else
+			block = alloc_large(bytes, HAK_ALIGNMENT, &zero);
+		if (HAK_LIKELY(block != NULL) || tries || !give_caches_back(bytes))
+			break;
+	}
 	return HAK_LIKELY(block != NULL) ? block : out_of_memory(bytes);
 }
 
@@ -126,7 +140,8 @@ void *hak_entry_calloc(size_t count, size_t bytes)
 	return block;
 }
 
-/* Alignments up to a class's block size come free where the block size is a multiple of them: slabs start at multiples of 64 KiB. */
+/* Alignments up to a class's block size come free where the block size is a multiple of them: slabs start at multiples
+ * of 64 KiB. */
 static unsigned bin_for_alignment(size_t alignment, size_t bytes)
 {
 	unsigned bin = hak_bin_of_size(bytes < alignment ? alignment : bytes);
@@ -158,8 +173,8 @@ void *hak_entry_memalign(size_t alignment, size_t bytes)
 	return block ? block : out_of_memory(bytes);
 }
 
-/* Bytes of the live block at `block`, 0 if none starts there. That a small block is live, only its slab could say; that it begins where one
- * can, its slot's record does. */
+/* Bytes of the live block at `block`, 0 if none starts there. That a small block is live, only its slab could say; that
+ * it begins where one can, its slot's record does. */
 static size_t usable(const void *block)
 {
 	unsigned bin = hak_bin_of_address(block);
@@ -192,8 +207,14 @@ size_t hak_entry_usable_size(const void *block)
 
 static void *move(void *block, size_t old, size_t bytes)
 {
+	int saved = errno;
 	void *moved = hak_entry_malloc(bytes);
 
+	if (!moved && bytes <= old) {
+		/* Where there is no smaller block to be had, the big one does. */
+		errno = saved;
+		return block;
+	}
 	if (moved) {
 		memcpy(moved, block, old < bytes ? old : bytes);
 		hak_entry_free(block);
@@ -223,7 +244,8 @@ void *hak_entry_realloc(void *block, size_t bytes)
 	if (old <= HAK_MAX_SMALL) {
 		if (bytes <= old && bytes >= SHRINK_LIMIT(old))
 			return block;
-		if (bytes <= HAK_MAX_SMALL && hak_size_classes[HAK_CLASS_OF_BIN(hak_bin_of_size(bytes))].block_bytes == old)
+		if (bytes <= HAK_MAX_SMALL &&
+			hak_size_classes[HAK_CLASS_OF_BIN(hak_bin_of_size(bytes))].block_bytes == old)
 			return block;
 	} else if (bytes > HAK_MAX_SMALL && hak_large_resize(block, bytes)) {
 		return block;

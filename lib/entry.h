@@ -1,4 +1,5 @@
-/* entry.h: what the entry points do, for their two sets of names: hak_malloc and its kin (hakmem.c), libc's and C++'s (malloc.c).
+/* entry.h: what the entry points do, for their two sets of names: hak_malloc and its kin (hakmem.c), libc's and C++'s
+ * (malloc.c).
  *
  * The fast paths are inlined into both; everything behind them is here once. All keep errno on success. */
 #ifndef HAK_ENTRY_H

@@ -8,7 +8,8 @@
 #include "log.h"
 
 extern char **environ;
-/* Set by ld.so (or by a static program's start code) before anything else runs: the address of argc on the initial stack. */
+/* Set by ld.so (or by a static program's start code) before anything else runs: the address of argc on the initial
+ * stack. */
 extern void *__libc_stack_end;
 
 char *const *hak_env_at_start(void)
@@ -44,7 +45,8 @@ static bool parse_digits(const char **text, uint64_t *value)
 static bool parse_suffix(const char **text, uint64_t *value)
 {
 	static const char suffixes[] = "KMGT";
-	const char *found = **text ? strchr(suffixes, **text & ~0x20) : NULL;
+	/* Clearing the bit makes a letter upper case; it would also make a space the string's end. */
+	const char *found = **text > ' ' ? strchr(suffixes, **text & ~0x20) : NULL;
 
 	if (!found)
 		return true;
@@ -58,8 +60,8 @@ static bool parse_suffix(const char **text, uint64_t *value)
 
 static bool parse_number(const struct hak_env_row *row, const char *text, uint64_t *value)
 {
-	return parse_digits(&text, value) && (row->type != HAK_ENV_BYTES || parse_suffix(&text, value)) && *text == '\0' &&
-	       *value >= row->minimum && *value <= row->maximum;
+	return parse_digits(&text, value) && (row->type != HAK_ENV_BYTES || parse_suffix(&text, value)) &&
+		*text == '\0' && *value >= row->minimum && *value <= row->maximum;
 }
 
 static bool parse_words(const struct hak_env_row *row, const char *text, uint64_t *mask)
@@ -175,7 +177,7 @@ void hak_env_parse(const struct hak_env_row *rows, size_t count, char *const *en
 			size_t length = strlen(rows[i].name);
 
 			if (strncmp(entry, rows[i].name, length) == 0 && entry[length] == '=' &&
-			    !hak_env_assign(&rows[i], entry + length + 1))
+				!hak_env_assign(&rows[i], entry + length + 1))
 				complain(&rows[i], entry + length + 1);
 		}
 	}

@@ -20,9 +20,9 @@ enum hak_env_type {
 	HAK_ENV_WORDS,  /* words separated by commas, of a fixed set; "all" is every one */
 };
 
-/* One variable. value points to a uint64_t, for HAK_ENV_TEXT to a char[HAK_ENV_TEXT_MAX]; it holds the default until the
- * parser changes it. minimum and maximum bound the numeric types. words is the NULL-terminated set for HAK_ENV_WORDS: word i
- * sets bit i. */
+/* One variable. value points to a uint64_t, for HAK_ENV_TEXT to a char[HAK_ENV_TEXT_MAX]; it holds the default until
+ * the parser changes it. minimum and maximum bound the numeric types. words is the NULL-terminated set for
+ * HAK_ENV_WORDS: word i sets bit i. */
 struct hak_env_row {
 	const char *name;
 	enum hak_env_type type;
@@ -34,21 +34,23 @@ struct hak_env_row {
 	const char *help;
 };
 
-/* Reads every variable of `rows` that `environment` (as in environ(7), may be NULL) sets. A value that can't be read or is out
- * of range leaves the default and prints one line on stderr that names the variable, the range and the default. Allocates
- * nothing, locks nothing. Call it once a table, before a second thread exists. In setuid programs (AT_SECURE) it does nothing. */
+/* Reads every variable of `rows` that `environment` (as in environ(7), may be NULL) sets. A value that can't be read or
+ * is out of range leaves the default and prints one line on stderr that names the variable, the range and the default.
+ * Allocates nothing, locks nothing. Call it once a table, before a second thread exists. In setuid programs (AT_SECURE)
+ * it does nothing. */
 void hak_env_parse(const struct hak_env_row *rows, size_t count, char *const *environment);
 
-/* Reads one value into `row`. Returns false, changing nothing, if the text is not valid. Exposed for tests and for control
- * verbs; not thread-safe for the same row. */
+/* Reads one value into `row`. Returns false, changing nothing, if the text is not valid. Exposed for tests and for
+ * control verbs; not thread-safe for the same row. */
 bool hak_env_assign(const struct hak_env_row *row, const char *text);
 
-/* Writes the values that `row` accepts as a reader would say them: "0 to 4096", "64M to 4T", "all, acquire, release". */
+/* Writes the values that `row` accepts as a reader would say them: "0 to 4096", "64M to 4T", "all, acquire, release".
+ */
 struct hak_fmt;
 void hak_env_format_range(struct hak_fmt *fmt, const struct hak_env_row *row);
 
-/* The process's environment as it was at exec, found without libc's help, because ld.so calls malloc before libc has set
- * environ. Returns NULL where it can't be found. */
+/* The process's environment as it was at exec, found without libc's help, because ld.so calls malloc before libc has
+ * set environ. Returns NULL where it can't be found. */
 char *const *hak_env_at_start(void);
 
 #endif

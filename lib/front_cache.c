@@ -7,7 +7,8 @@
 #include "stats.h"
 #include "trace.h"
 
-/* A class's cache behind the hot list holds at most this, and the hot list about one batch. */
+/* The batches behind a hot list hold about this at most; the hot list itself two or three batches' worth at its
+ * longest. */
 #define CLASS_BYTES (256u << 10)
 #define LIMIT_AT_START 2
 #define FIRST_FETCH_BYTES 4096u
@@ -21,7 +22,8 @@ static const struct hak_size_class *class_of(unsigned bin)
 	return &hak_size_classes[HAK_CLASS_OF_BIN(bin)];
 }
 
-/* How many of the `armed` steps were taken. A countdown that fired stands at -1: the step that made it fire is not taken yet. */
+/* How many of the `armed` steps were taken. A countdown that fired stands at -1: the step that made it fire is not
+ * taken yet. */
 static uint32_t steps_taken(int32_t armed, int32_t left)
 {
 	return (uint32_t)(armed - (left < 0 ? 0 : left));
@@ -44,8 +46,9 @@ static void settle(struct hak_cache *cache, unsigned bin)
 	hak_store_relaxed(&hot->free_left, 0);
 }
 
-/* Sets the countdowns for what the list holds now. As many mallocs as it is long can't run it dry. The frees are bounded so that it stays
- * about a batch long, with a few to spare each time, or a program that frees and allocates in turn would be here at every call. */
+/* Sets the countdowns for what the list holds now. As many mallocs as it is long can't run it dry. The frees are
+ * bounded so that it stays about a batch long, with a few to spare each time, or a program that frees and allocates in
+ * turn would be here at every call. */
 static void arm(struct hak_cache *cache, unsigned bin)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
@@ -54,9 +57,9 @@ static void arm(struct hak_cache *cache, unsigned bin)
 	uint32_t slack = batch >= 4 ? batch / 4 : 1;
 	uint32_t room = class->length + slack < batch ? batch - class->length : slack;
 
-	hak_store_relaxed(&class->alloc_armed, (int32_t)class->length);
+	hak_store_relaxed(&class->alloc_armed, (int32_t) class->length);
 	hak_store_relaxed(&class->free_armed, (int32_t)room);
-	hak_store_relaxed(&hot->alloc_left, (int32_t)class->length);
+	hak_store_relaxed(&hot->alloc_left, (int32_t) class->length);
 	hak_store_relaxed(&hot->free_left, (int32_t)room);
 }
 
@@ -102,8 +105,8 @@ static struct hak_batch take_batch(struct hak_cache *cache, unsigned bin)
 	return batch;
 }
 
-/* Hangs `batch` behind the hot list. That list is short here, at most a quarter of a batch, and its blocks are warm, so walking to its
- * end costs little. */
+/* Hangs `batch` behind the hot list. That list is short here, at most a quarter of a batch, and its blocks are warm, so
+ * walking to its end costs little. */
 static void append(struct hak_cache *cache, unsigned bin, struct hak_batch batch)
 {
 	struct hak_bin *hot = &cache->bins[bin];
@@ -130,7 +133,8 @@ static void refill(struct hak_cache *cache, unsigned bin)
 	} else {
 		/* Every block of a batch is written to, so a thread that wants a few must not pay for a whole one. */
 		batch = hak_depot_fetch(HAK_CLASS_OF_BIN(bin), class->fetch);
-		class->fetch = (uint8_t)(class->fetch * 2u < class_of(bin)->batch ? class->fetch * 2u : class_of(bin)->batch);
+		class->fetch = (uint8_t)(class->fetch * 2u < class_of(bin)->batch ? class->fetch * 2u
+										  : class_of(bin)->batch);
 		/* A cache that has to go to the depot is too small for its thread's swings. */
 		if (class->limit < limit_max(bin))
 			class->limit++;
@@ -179,19 +183,41 @@ static uint32_t give_coldest(struct hak_cache *cache, unsigned bin, unsigned cou
 	return blocks;
 }
 
+/* Takes a batch's worth off the hot list: all of it, or, when a refill came on top of what there was, all but the
+ * blocks freed last. Without that cut a program that frees a little more than it allocates would carry one ever longer
+ * list between the hot list and the batches. The blocks that are walked were used a moment ago. */
+static struct hak_batch cut_batch(struct hak_cache *cache, unsigned bin)
+{
+	struct hak_bin *hot = &cache->bins[bin];
+	uint32_t length = cache->classes[bin].length;
+	uint32_t most = class_of(bin)->batch + class_of(bin)->batch / 2;
+	uint32_t keep = length > most ? length - class_of(bin)->batch : 0;
+	struct hak_batch batch = {hot->head, length - keep};
+	struct hak_block *last = hot->head;
+
+	if (keep) {
+		for (uint32_t i = 1; i < keep; i++)
+			last = last->next;
+		batch.head = last->next;
+		last->next = NULL;
+	}
+	set_head(cache, bin, keep ? hot->head : NULL, keep);
+	return batch;
+}
+
 /* The hot list becomes a batch. If this class or this thread has enough of them, the coldest go. */
 static void stash(struct hak_cache *cache, unsigned bin)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
-	uint64_t bytes = (uint64_t)class->length * class_of(bin)->block_bytes;
+	struct hak_batch batch = cut_batch(cache, bin);
+	uint64_t bytes = (uint64_t)batch.length * class_of(bin)->block_bytes;
 
 	if (class->batches >= class->limit)
 		give_coldest(cache, bin, class->batches - class->limit + 1u, HAK_RELEASE_OVERFLOW);
 	if (cache->stashed_bytes + bytes > hak_settings.cache_bytes)
 		give_coldest(cache, bin, class->batches, HAK_RELEASE_OVERFLOW);
-	class->batch[class->batches++] = (struct hak_batch){cache->bins[bin].head, class->length};
-	count_stashed(cache, bin, class->length, 0);
-	set_head(cache, bin, NULL, 0);
+	class->batch[class->batches++] = batch;
+	count_stashed(cache, bin, batch.length, 0);
 	if (cache->stashed_bytes > hak_settings.cache_bytes)
 		give_coldest(cache, bin, class->batches, HAK_RELEASE_OVERFLOW);
 }
@@ -206,8 +232,8 @@ static uint64_t drain_interval(unsigned bin)
 	return interval < 16 ? 16 : interval;
 }
 
-/* Gives back what was not needed since the last drain: the batches that lay below the lowest level of the stack. Nothing is walked,
- * and what the program uses in turn stays. */
+/* Gives back what was not needed since the last drain: the batches that lay below the lowest level of the stack.
+ * Nothing is walked, and what the program uses in turn stays. */
 static void drain(struct hak_cache *cache, unsigned bin)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
@@ -293,7 +319,8 @@ void hak_cache_recount(struct hak_cache *cache)
 		uint32_t length = 0;
 
 		settle(cache, bin);
-		/* At most one more or less than the countdowns say; a link that leads out of the class's slots ends the list. */
+		/* At most one more or less than the countdowns say; a link that leads out of the class's slots ends the
+		 * list. */
 		while (block && length <= cache->classes[bin].length && hak_bin_of_address(block) == bin) {
 			length++;
 			block = block->next;
@@ -334,8 +361,10 @@ bool hak_cache_drain_wanted(struct hak_cache *cache)
 static void read_bin(const struct hak_cache *cache, unsigned bin, struct hak_cache_counts *counts)
 {
 	const struct hak_cache_class *class = &cache->classes[bin];
-	uint32_t allocs = steps_taken(hak_load_relaxed(&class->alloc_armed), hak_load_relaxed(&cache->bins[bin].alloc_left));
-	uint32_t frees = steps_taken(hak_load_relaxed(&class->free_armed), hak_load_relaxed(&cache->bins[bin].free_left));
+	uint32_t allocs = steps_taken(
+		hak_load_relaxed(&class->alloc_armed), hak_load_relaxed(&cache->bins[bin].alloc_left));
+	uint32_t frees = steps_taken(
+		hak_load_relaxed(&class->free_armed), hak_load_relaxed(&cache->bins[bin].free_left));
 	int64_t length = (int64_t)hak_load_relaxed(&class->length) + frees - allocs;
 
 	counts->allocs = hak_load_relaxed(&class->allocs) + allocs;
@@ -357,7 +386,8 @@ void hak_cache_read(const struct hak_cache *cache, struct hak_cache_counts count
 		before = hak_load_acquire(&cache->version);
 		for (unsigned bin = 0; bin < HAK_BIN_COUNT; bin++)
 			read_bin(cache, bin, &counts[bin]);
-		/* Pairs with the release fence in hak_cache_begin: had we read any word of a later change, we see its odd number. */
+		/* Pairs with the release fence in hak_cache_begin: had we read any word of a later change, we see its
+		 * odd number. */
 		hak_fence_acquire();
 		after = hak_load_relaxed(&cache->version);
 	} while (before != after || (before & 1));

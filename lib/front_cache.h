@@ -1,12 +1,13 @@
 /* front_cache.h: a thread's lists of ready blocks, and the fast paths of malloc and free.
  *
- * The fast paths know no features. malloc counts down and pops, free counts down and pushes; when a countdown ends, the slow path sees to
- * everything else: refilling, statistics, draining, first use. The countdowns are set so that the list can neither run dry nor overflow
- * before one ends, which is why the fast paths don't look at the list before they use it; and what is left of them tells exactly how many
- * mallocs and frees there have been, and how long the list is, without further cost.
+ * The fast paths know no features. malloc counts down and pops, free counts down and pushes; when a countdown ends, the
+ * slow path sees to everything else: refilling, statistics, draining, first use. The countdowns are set so that the
+ * list can neither run dry nor overflow before one ends, which is why the fast paths don't look at the list before they
+ * use it; and what is left of them tells exactly how many mallocs and frees there have been, and how long the list is,
+ * without further cost.
  *
- * The words of a bin are written by their thread only. Others read the countdowns with relaxed loads, and the rest under a
- * seqlock (struct hak_cache). */
+ * The words of a bin are written by their thread only. Others read the countdowns with relaxed loads, and the rest
+ * under a seqlock (struct hak_cache). */
 #ifndef HAK_FRONT_CACHE_H
 #define HAK_FRONT_CACHE_H
 
@@ -16,7 +17,8 @@
 #include "depot.h"
 #include "size_class.h"
 
-/* The hot part of a class's cache: 16 bytes, so that a bin is found by one shift. All zero it sends both fast paths to the slow one. */
+/* The hot part of a class's cache: 16 bytes, so that a bin is found by one shift. All zero it sends both fast paths to
+ * the slow one. */
 struct hak_bin {
 	struct hak_block *head;
 	int32_t alloc_left; /* mallocs until the slow path; never more than the list is long */
@@ -41,8 +43,9 @@ HAK_INLINE void *hak_cache_pop(size_t bytes)
 	return block;
 }
 
-/* Pushes a block, or returns false when the slow path must see to it: a countdown that ended, a large block, a pointer that isn't ours. The bins
- * of those have countdowns that are always at their end, so that this takes no further test. */
+/* Pushes a block, or returns false when the slow path must see to it: a countdown that ended, a large block, a pointer
+ * that isn't ours. The bins of those have countdowns that are always at their end, so that this takes no further test.
+ */
 HAK_INLINE bool hak_cache_push(void *p)
 {
 	struct hak_bin *bin = &hak_bins[hak_bin_of_address(p)];
@@ -59,20 +62,20 @@ HAK_INLINE bool hak_cache_push(void *p)
 
 /* The cold part of a class's cache. */
 struct hak_cache_class {
-	uint64_t allocs, frees;        /* when the countdowns were last set */
+	uint64_t allocs, frees;          /* when the countdowns were last set */
 	int32_t alloc_armed, free_armed; /* what they were set to */
-	uint32_t length;               /* of the hot list at that moment */
-	uint32_t stashed;              /* blocks in the batches */
-	uint64_t drain_at;             /* the count of frees at which to drain next */
+	uint32_t length;                 /* of the hot list at that moment */
+	uint32_t stashed;                /* blocks in the batches */
+	uint64_t drain_at;               /* the count of frees at which to drain next */
 	uint8_t batches;
-	uint8_t low_water;             /* fewest batches since the last drain */
-	uint8_t limit;                 /* batches this thread may keep: grows with demand */
-	uint8_t fetch;                 /* blocks to ask the depot for next: grows with demand up to a batch */
+	uint8_t low_water; /* fewest batches since the last drain */
+	uint8_t limit;     /* batches this thread may keep: grows with demand */
+	uint8_t fetch;     /* blocks to ask the depot for next: grows with demand up to a batch */
 	struct hak_batch batch[HAK_CACHE_BATCHES]; /* a stack: the coldest first */
 };
 
-/* A thread's cache. `version` is its seqlock: odd while the owner's slow path changes the cold parts, so a reader that sees the same even
- * number before and after has a consistent copy. */
+/* A thread's cache. `version` is its seqlock: odd while the owner's slow path changes the cold parts, so a reader that
+ * sees the same even number before and after has a consistent copy. */
 struct hak_cache {
 	uint32_t version;
 	uint32_t drain_epoch; /* the last request for a drain of all threads that this one has met */
@@ -81,8 +84,8 @@ struct hak_cache {
 	struct hak_cache_class classes[HAK_BIN_COUNT];
 };
 
-/* Brackets every change of a cache by its owner. The release fence keeps the changes from being seen before the odd number, the release
- * store from being seen after the even one; hak_cache_read has their partners. */
+/* Brackets every change of a cache by its owner. The release fence keeps the changes from being seen before the odd
+ * number, the release store from being seen after the even one; hak_cache_read has their partners. */
 HAK_INLINE void hak_cache_begin(struct hak_cache *cache)
 {
 	hak_store_relaxed(&cache->version, cache->version + 1);
@@ -104,8 +107,8 @@ void hak_cache_free(struct hak_cache *cache, unsigned bin, void *block);
 void hak_cache_count_large(struct hak_cache *cache, bool alloc);
 /* Gives every block to the depot. */
 void hak_cache_flush(struct hak_cache *cache, enum hak_release_cause cause);
-/* Counts the hot lists of a cache whose owner vanished, perhaps between a countdown and the push or pop that follows it, so that their lengths
- * can be relied on again. */
+/* Counts the hot lists of a cache whose owner vanished, perhaps between a countdown and the push or pop that follows
+ * it, so that their lengths can be relied on again. */
 void hak_cache_recount(struct hak_cache *cache);
 /* Readies an all-zero cache whose hot parts are `bins`. */
 void hak_cache_init(struct hak_cache *cache, struct hak_bin *bins);
@@ -113,7 +116,8 @@ void hak_cache_init(struct hak_cache *cache, struct hak_bin *bins);
 /* Asks all threads to flush their caches at their next slow path. */
 void hak_cache_request_drain(void);
 
-/* Whether such a request is new to this cache; answers true once for each. The owner calls it at the start of its slow paths. */
+/* Whether such a request is new to this cache; answers true once for each. The owner calls it at the start of its slow
+ * paths. */
 bool hak_cache_drain_wanted(struct hak_cache *cache);
 
 /* What a cache holds, of one bin, as another thread may read it. */

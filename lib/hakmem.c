@@ -48,13 +48,13 @@ bool hak_trim(void)
 void hak_stage_counts(struct hak_stage_counts *out)
 {
 	memset(out, 0, sizeof(*out));
-	for (unsigned class = 0; class < HAK_CLASS_COUNT; class++) {
+	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++) {
 		hak_lock_acquire(&hak_depots[class].lock);
 		out->depot += hak_depots[class].hits;
 		hak_lock_release(&hak_depots[class].lock);
 	}
 	hak_lock_acquire(&hak_pool.lock);
-	for (unsigned class = 0; class < HAK_CLASS_COUNT; class++) {
+	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++) {
 		const struct hak_pool_kind *kind = &hak_pool.kinds[class];
 
 		out->stage1 += kind->stage1;

@@ -1,8 +1,8 @@
 /* hakmem.h: the public C API of HAKMEM.
  *
- * Programs that preload or link the library use malloc, free and the rest of libc's family as ever. This header is for those that
- * want more: the same functions under names of their own, and a few figures. Every function may be called from any thread,
- * none from a signal handler. */
+ * Programs that preload or link the library use malloc, free and the rest of libc's family as ever. This header is for
+ * those that want more: the same functions under names of their own, and a few figures. Every function may be called
+ * from any thread, none from a signal handler. */
 #ifndef HAKMEM_H
 #define HAKMEM_H
 
@@ -15,23 +15,23 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/* The malloc family under its own names, with libc's contracts: 16-byte alignment, NULL and errno = ENOMEM when memory runs out or
- * the size is above PTRDIFF_MAX, malloc(0) gives a unique block, realloc(p, 0) frees and returns NULL, free(NULL) does nothing,
- * errno is kept on success and by hak_free. */
+/* The malloc family under its own names, with libc's contracts: 16-byte alignment, NULL and errno = ENOMEM when memory
+ * runs out or the size is above PTRDIFF_MAX, malloc(0) gives a unique block, realloc(p, 0) frees and returns NULL,
+ * free(NULL) does nothing, errno is kept on success and by hak_free. */
 void *hak_malloc(size_t bytes);
 void hak_free(void *block);
 void *hak_calloc(size_t count, size_t bytes);
 void *hak_realloc(void *block, size_t bytes);
 
-/* A block of `bytes` whose address is a multiple of `alignment`. Returns NULL with errno EINVAL if alignment is not a power of two,
- * ENOMEM if memory runs out. */
+/* A block of `bytes` whose address is a multiple of `alignment`. Returns NULL with errno EINVAL if alignment is not a
+ * power of two, ENOMEM if memory runs out. */
 void *hak_memalign(size_t alignment, size_t bytes);
 
 /* Bytes that may be used of `block`, at least those requested; 0 for NULL. Stable for the block's life. */
 size_t hak_usable_size(const void *block);
 
-/* Gives memory back to the system: drains this thread's cache and the shared ones, then purges all idle memory. Other threads
- * drain at their next slow path. Returns true if anything went back. */
+/* Gives memory back to the system: drains this thread's cache and the shared ones, then purges all idle memory. Other
+ * threads drain at their next slow path. Returns true if anything went back. */
 bool hak_trim(void);
 
 /* How slabs were acquired since the process started, over all classes (README.md, "stages"). */
@@ -50,8 +50,8 @@ void hak_stage_counts(struct hak_stage_counts *out);
 const char *hak_version(void);
 
 #ifdef HAK_AUDIT
-/* Checks every invariant of the heap (audit.h). Only in debug and test builds, and only while no other thread uses the heap.
- * Returns NULL if all hold, else a text that names the first that doesn't. */
+/* Checks every invariant of the heap (audit.h). Only in debug and test builds, and only while no other thread uses the
+ * heap. Returns NULL if all hold, else a text that names the first that doesn't. */
 const char *hak_audit_all(void);
 #endif
 

@@ -16,8 +16,10 @@ static bool ready;
 
 static uint32_t debug_groups(void)
 {
-	return (hak_settings.ss_acquire_debug ? HAK_GROUP_ACQUIRE : 0u) | (hak_settings.ss_free_debug ? HAK_GROUP_RELEASE : 0u) |
-	       (hak_settings.ss_lru_debug ? HAK_GROUP_LRU : 0u) | (hak_settings.tiny_sll_drain_debug ? HAK_GROUP_DRAIN : 0u);
+	return (hak_settings.ss_acquire_debug ? HAK_GROUP_ACQUIRE : 0u) |
+		(hak_settings.ss_free_debug ? HAK_GROUP_RELEASE : 0u) |
+		(hak_settings.ss_lru_debug ? HAK_GROUP_LRU : 0u) |
+		(hak_settings.tiny_sll_drain_debug ? HAK_GROUP_DRAIN : 0u);
 }
 
 static bool init_locked(void)
@@ -33,6 +35,7 @@ static bool init_locked(void)
 	hak_size_class_init();
 	hak_depot_init();
 	hak_pool_init();
+	hak_thread_init();
 	/* Pairs with the acquire in hak_is_ready: who sees it sees the tables. */
 	hak_store_release(&ready, true);
 	return true;
@@ -54,11 +57,12 @@ bool hak_init(void)
 	ok = was_ready || init_locked();
 	hak_lock_release(&init_lock);
 	if (ok && !was_ready)
-		hak_thread_init();
+		hak_thread_init_hooks();
 	return ok;
 }
 
-/* A program whose first allocation comes late still gets its prewarmed SuperSlabs and its complaints about settings at the start. */
+/* A program whose first allocation comes late still gets its prewarmed SuperSlabs and its complaints about settings at
+ * the start. */
 __attribute__((constructor(101))) static void init_early(void)
 {
 	hak_init();

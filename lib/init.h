@@ -4,8 +4,8 @@
 
 #include "base.h"
 
-/* Readies the heap if it isn't. Returns false if there is no address space for it; a later call tries again. Any thread, any time from the
- * moment ld.so first calls malloc: uses no getenv, dlsym, stdio or pthread_once. */
+/* Readies the heap if it isn't. Returns false if there is no address space for it; a later call tries again. Any
+ * thread, any time from the moment ld.so first calls malloc: uses no getenv, dlsym, stdio or pthread_once. */
 bool hak_init(void);
 
 /* Whether hak_init has succeeded. */

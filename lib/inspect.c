@@ -18,7 +18,9 @@ static void fill_slot(struct hak_slot_info *info, const struct hak_superslab *ss
 	bool active = ss->active >> i & 1;
 
 	*info = (struct hak_slot_info){
-		.state = active ? HAK_SLOT_ACTIVE : ss->empty >> i & 1 ? HAK_SLOT_EMPTY : HAK_SLOT_UNUSED,
+		.state = active              ? HAK_SLOT_ACTIVE
+			: ss->empty >> i & 1 ? HAK_SLOT_EMPTY
+					     : HAK_SLOT_UNUSED,
 		.class = HAK_NO_CLASS,
 		.age_ms = now - slot->since_ms,
 	};
@@ -102,14 +104,15 @@ static void fill_pool(struct hak_inspect *out)
 
 static void add_counts(struct hak_inspect *out, const struct hak_cache_counts counts[HAK_BIN_COUNT])
 {
-	for (unsigned class = 0; class < HAK_CLASS_COUNT; class++) {
+	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++) {
 		out->classes[class].allocs += counts[HAK_BIN_OF_CLASS(class)].allocs;
 		out->classes[class].frees += counts[HAK_BIN_OF_CLASS(class)].frees;
 		out->classes[class].cached_blocks += counts[HAK_BIN_OF_CLASS(class)].cached_blocks;
 	}
 }
 
-static void fill_thread(struct hak_inspect *out, const struct hak_thread *thread, const struct hak_cache_counts counts[HAK_BIN_COUNT])
+static void fill_thread(
+	struct hak_inspect *out, const struct hak_thread *thread, const struct hak_cache_counts counts[HAK_BIN_COUNT])
 {
 	struct hak_thread_info *info;
 
@@ -121,7 +124,8 @@ static void fill_thread(struct hak_inspect *out, const struct hak_thread *thread
 		info->allocs += counts[bin].allocs;
 		info->frees += counts[bin].frees;
 		if (bin != HAK_BIN_NONE && bin != HAK_BIN_LARGE)
-			info->cached_bytes += counts[bin].cached_blocks * hak_size_classes[HAK_CLASS_OF_BIN(bin)].block_bytes;
+			info->cached_bytes += counts[bin].cached_blocks *
+				hak_size_classes[HAK_CLASS_OF_BIN(bin)].block_bytes;
 	}
 }
 
@@ -144,7 +148,8 @@ static void fill_threads(struct hak_inspect *out)
 
 /* ---- Sums ---- */
 
-/* A block freed by one thread and allocated by another may be seen in either order while both run: differences are held at zero. */
+/* A block freed by one thread and allocated by another may be seen in either order while both run: differences are held
+ * at zero. */
 static uint64_t minus(uint64_t a, uint64_t b)
 {
 	return a > b ? a - b : 0;
@@ -184,7 +189,7 @@ void hak_inspect(struct hak_inspect *out)
 	out->threads = threads;
 	out->thread_capacity = thread_capacity;
 	fill_threads(out);
-	for (unsigned class = 0; class < HAK_CLASS_COUNT; class++) {
+	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++) {
 		out->classes[class].cached_blocks += hak_depot_cached_blocks(class);
 		out->classes[class].depot = hak_load_relaxed(&hak_depots[class].hits);
 	}

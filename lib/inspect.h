@@ -1,7 +1,7 @@
 /* inspect.h: the read-only view of the heap, all that introspect knows of it.
  *
- * hak_inspect copies the allocator's state into memory that the caller brings, so that nothing is allocated and no lock is held
- * while the copy is looked at. */
+ * hak_inspect copies the allocator's state into memory that the caller brings, so that nothing is allocated and no lock
+ * is held while the copy is looked at. */
 #ifndef HAK_INSPECT_H
 #define HAK_INSPECT_H
 
@@ -14,18 +14,19 @@ enum hak_slot_state { HAK_SLOT_UNUSED, HAK_SLOT_ACTIVE, HAK_SLOT_EMPTY };
 #define HAK_NO_CLASS 255 /* hak_slot_info.class of UNUSED slots and of large allocations */
 
 struct hak_slot_info {
-	uint8_t state;    /* enum hak_slot_state */
-	uint8_t class;    /* size class, or HAK_NO_CLASS */
-	uint16_t used;    /* blocks handed out, cached ones included; in the first slot of a slab or run, 0 in the others */
+	uint8_t state; /* enum hak_slot_state */
+	uint8_t class; /* size class, or HAK_NO_CLASS */
+	uint16_t
+		used; /* blocks handed out, cached ones included; in the first slot of a slab or run, 0 in the others */
 	uint16_t capacity; /* likewise: blocks the slab holds, 1 for a large run */
-	uint32_t span;    /* slots of the slab or run in its first slot, 0 in the others and in UNUSED slots */
-	uint32_t age_ms;  /* since the slot's state last changed */
+	uint32_t span;     /* slots of the slab or run in its first slot, 0 in the others and in UNUSED slots */
+	uint32_t age_ms;   /* since the slot's state last changed */
 };
 
 struct hak_superslab_info {
 	uintptr_t address;
-	uint32_t index;   /* place in the reservation */
-	bool in_lru;      /* false: in use */
+	uint32_t index; /* place in the reservation */
+	bool in_lru;    /* false: in use */
 	uint8_t active_slots;
 	struct hak_slot_info slots[HAK_SLOTS_PER_SS];
 };
@@ -47,8 +48,8 @@ struct hak_class_info {
 	uint64_t cached_blocks; /* free, but still in a thread's lists or in the depot's batches */
 	uint64_t depot;         /* refills served without acquire_slab */
 	uint64_t stage1, stage2, stage3;
-	uint64_t converted; /* of stage2 */
-	uint64_t from_lru;  /* of stage3 */
+	uint64_t converted;      /* of stage2 */
+	uint64_t from_lru;       /* of stage3 */
 	uint64_t free_list_peak; /* most EMPTY slabs its list has held */
 };
 
@@ -72,20 +73,20 @@ struct hak_inspect {
 	uint64_t large_slots;  /* ACTIVE slots of large allocations */
 	uint64_t large_allocs, large_frees;
 	uint64_t superslabs_in_use;
-	uint64_t empty_slots; /* all EMPTY slots: of the classes, and of large runs that were freed */
+	uint64_t empty_slots;    /* all EMPTY slots: of the classes, and of large runs that were freed */
 	uint64_t free_list_peak; /* the highest of the classes' peaks */
 	uint64_t lru_length, lru_capacity;
 	uint64_t drain_interval;
 };
 
-/* Takes the state. Rows beyond a capacity are left out, so call it again with more room while a count exceeds its capacity. The
- * slot map and the pool's counters are of one moment (taken under the pool's lock, which is held for about 100 ns a SuperSlab);
- * the counts of threads are read without stopping them: exact at rest, otherwise within the operations under way, and never
- * running backwards. Any thread may call it, not a signal handler. */
+/* Takes the state. Rows beyond a capacity are left out, so call it again with more room while a count exceeds its
+ * capacity. The slot map and the pool's counters are of one moment (taken under the pool's lock, which is held for
+ * about 100 ns a SuperSlab); the counts of threads are read without stopping them: exact at rest, otherwise within the
+ * operations under way, and never running backwards. Any thread may call it, not a signal handler. */
 void hak_inspect(struct hak_inspect *out);
 
-/* What the slot map says of an address: fills `slot` and returns true if it lies in a SuperSlab in use or in the LRU cache.
- * *superslab is set to the SuperSlab's address, *index to the slot. */
+/* What the slot map says of an address: fills `slot` and returns true if it lies in a SuperSlab in use or in the LRU
+ * cache. *superslab is set to the SuperSlab's address, *index to the slot. */
 bool hak_inspect_address(const void *address, uintptr_t *superslab, unsigned *index, struct hak_slot_info *slot);
 
 /* Makes every thread give its cached blocks back: the caller's at once, the others' at their next slow path. */
@@ -94,8 +95,8 @@ void hak_inspect_request_drain(void);
 /* Returns idle memory to the system now, whatever its age (malloc_trim's work). Returns the bytes purged. */
 size_t hak_inspect_purge(void);
 
-/* Purges what HAKMEM_PURGE_DELAY_MS and HAKMEM_SS_LRU_AGE_MS say is due. For the endpoint's thread: a program that is idle runs no
- * slow path that would. */
+/* Purges what HAKMEM_PURGE_DELAY_MS and HAKMEM_SS_LRU_AGE_MS say is due. For the endpoint's thread: a program that is
+ * idle runs no slow path that would. */
 void hak_inspect_purge_due(void);
 
 #endif

@@ -11,6 +11,9 @@
 /* EMPTY large runs are kept for reuse up to this many slots (16 MiB); beyond it a freed run's pages go back at once. */
 #define LARGE_EMPTY_MAX 256
 
+/* Idle SuperSlabs that a search for neighbours visits; a visit takes some 5 ns. */
+#define IDLE_LOOKS 2048
+
 /* ---- Runs, with the pool's lock held ---- */
 
 static void describe_run(uint32_t run, uint32_t slots)
@@ -22,7 +25,18 @@ static void describe_run(uint32_t run, uint32_t slots)
 	hak_pool.large_slots += slots;
 }
 
-/* A longer EMPTY run than asked for is cut; its rest becomes UNUSED. */
+/* UNUSED slots with pages become an EMPTY run, as if it had been allocated and freed. */
+static void make_empty_run(uint32_t run, unsigned slots)
+{
+	hak_slots_activate(hak_slot_ss(run), hak_slot_place(run), slots, HAK_BIN_LARGE);
+	hak_slot(run)->kind = (uint8_t)HAK_KIND_OF_RUN(slots);
+	hak_slot(run)->capacity = 1;
+	hak_slots_empty(hak_slot_ss(run), hak_slot_place(run), slots);
+	hak_empty_insert(run);
+}
+
+/* A longer EMPTY run than asked for is cut. The rest becomes an EMPTY run of its own, not UNUSED slots: it has pages,
+ * and only EMPTY slabs are followed by age until those go back. */
 static uint32_t cut_empty_run(unsigned slots)
 {
 	for (unsigned n = slots + 1; n <= HAK_LARGE_RUN_MAX; n++) {
@@ -34,6 +48,7 @@ static uint32_t cut_empty_run(unsigned slots)
 		hak_slots_activate(hak_slot_ss(run), hak_slot_place(run), slots, HAK_BIN_LARGE);
 		hak_slot(run)->kind = (uint8_t)HAK_KIND_OF_RUN(slots);
 		hak_pool.kinds[HAK_KIND_OF_RUN(slots)].active_slabs++;
+		make_empty_run(run + slots, n - slots);
 		return run;
 	}
 	return HAK_NO_SLOT;
@@ -64,14 +79,17 @@ static void retire_skipped(uint32_t first, uint32_t count)
 		hak_ss_set_place(first + i, HAK_PLACE_RETIRED);
 }
 
-/* `count` SuperSlabs side by side that are out of use, the first aligned; lowest first. Members of the sets are visited, not the heap. */
+/* `count` SuperSlabs side by side that are out of use, the first aligned; lowest first. Members of the sets are
+ * visited, not the heap, and only so many: where idle ones lie scattered, address space that was never used is cheaper
+ * than the search. */
 static uint32_t find_idle_superslabs(uint32_t count, size_t alignment)
 {
 	uint32_t start = 0, length = 0;
 	uint32_t lru = hak_set_next(HAK_SET_LRU, 0);
 	uint32_t retired = hak_set_next(HAK_SET_RETIRED, 0);
 
-	while (lru != HAK_NO_SUPERSLAB || retired != HAK_NO_SUPERSLAB) {
+	for (unsigned looks = 0; looks < IDLE_LOOKS && (lru != HAK_NO_SUPERSLAB || retired != HAK_NO_SUPERSLAB);
+		looks++) {
 		uint32_t index = lru < retired ? lru : retired;
 
 		if (length == 0 || index != start + length) {
@@ -90,7 +108,8 @@ static uint32_t find_idle_superslabs(uint32_t count, size_t alignment)
 	return HAK_NO_SUPERSLAB;
 }
 
-/* Takes one idle SuperSlab into use for a large allocation; all its slots become ACTIVE. Returns whether it was zero. */
+/* Takes one idle SuperSlab into use for a large allocation; all its slots become ACTIVE. Returns whether it was zero.
+ */
 static bool claim_whole(uint32_t index, bool first)
 {
 	struct hak_superslab *ss = hak_ss(index);
@@ -129,8 +148,8 @@ static uint32_t acquire_superslabs(uint32_t count, uint32_t slots, size_t alignm
 	return index * HAK_SLOTS_PER_SS;
 }
 
-/* SuperSlabs of a large allocation leave use. Many at once would push everything else out of the LRU cache and cost a call each: they
- * are retired together, with one call. */
+/* SuperSlabs of a large allocation leave use. Many at once would push everything else out of the LRU cache and cost a
+ * call each: they are retired together, with one call. */
 static void leave_use_whole(uint32_t index, uint32_t count)
 {
 	bool to_lru = count <= (hak_settings.ss_lru + 1) / 2;
@@ -228,9 +247,12 @@ static bool extend_within(uint32_t run, uint32_t slots)
 	unsigned end = hak_slot_place(run) + slot->span;
 	unsigned more = slots - slot->span;
 	struct hak_superslab *ss = hak_ss(index);
-	uint32_t mask = hak_slot_mask(end, more);
+	uint32_t mask;
 
-	if (end + more > HAK_SLOTS_PER_SS || (ss->unused & mask) != mask)
+	if (more > HAK_SLOTS_PER_SS - end)
+		return false;
+	mask = hak_slot_mask(end, more);
+	if ((ss->unused & mask) != mask)
 		return false;
 	hak_pool_take_zero(index * HAK_SLOTS_PER_SS + end, more);
 	hak_slots_activate(index, end, more, HAK_BIN_LARGE);
@@ -254,7 +276,7 @@ static bool extend_run(uint32_t run, uint32_t slots)
 	if (slot->span % HAK_SLOTS_PER_SS != 0)
 		return extend_within(run, slots);
 	while (free < want - have && next + free < hak_arena_taken() &&
-	       (hak_set_has(HAK_SET_LRU, next + free) || hak_set_has(HAK_SET_RETIRED, next + free)))
+		(hak_set_has(HAK_SET_LRU, next + free) || hak_set_has(HAK_SET_RETIRED, next + free)))
 		free++;
 	if (free < want - have) {
 		/* Fresh ones follow only if nothing in use lies between. */
@@ -302,7 +324,8 @@ void *hak_large_alloc(size_t bytes, size_t alignment, bool *zero)
 	if (slots <= HAK_LARGE_RUN_MAX && alignment <= HAK_SS_BYTES / 2)
 		run = acquire_run((unsigned)slots, alignment, zero);
 	else
-		run = acquire_superslabs((uint32_t)superslabs, (uint32_t)superslabs * HAK_SLOTS_PER_SS, alignment, zero);
+		run = acquire_superslabs(
+			(uint32_t)superslabs, (uint32_t)superslabs * HAK_SLOTS_PER_SS, alignment, zero);
 	if (run != HAK_NO_SLOT) {
 		block = (void *)hak_slot_address(run);
 		hak_pool.large_allocs++;
@@ -343,6 +366,8 @@ bool hak_large_resize(void *block, size_t bytes)
 			shrink_run(run, (uint32_t)slots);
 		else if (slots > span)
 			ok = slots < HAK_NO_SLOT / 2 && extend_run(run, (uint32_t)slots);
+		if (hak_slot(run)->span != span)
+			hak_trace_large_resize((uintptr_t)block, span, hak_slot(run)->span);
 	}
 	hak_lock_release(&hak_pool.lock);
 	return ok;

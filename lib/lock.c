@@ -7,7 +7,8 @@
 
 #include "atomic.h"
 
-#define SPINS 100 /* critical sections are a few hundred instructions, so a short wait usually beats a system call */
+#define SPINS \
+	100 /* most critical sections are a few hundred instructions, so a short wait usually beats a system call */
 
 #if HAK_DEBUG
 static HAK_TLS uint8_t held[HAK_RANK_COUNT];
@@ -50,8 +51,8 @@ static void cpu_pause(void)
 #endif
 }
 
-/* The word goes to 2 before anybody sleeps, and whoever takes the lock from here on leaves it at 2, so that a release never
- * misses a sleeper. The acquire of the exchange pairs with the release in hak_lock_release. */
+/* The word goes to 2 before anybody sleeps, and whoever takes the lock from here on leaves it at 2, so that a release
+ * never misses a sleeper. The acquire of the exchange pairs with the release in hak_lock_release. */
 static HAK_NOINLINE void lock_wait(struct hak_lock *lock)
 {
 	int saved = errno;

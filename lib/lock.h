@@ -1,8 +1,8 @@
 /* lock.h: the allocator's mutex, and the order in which locks are taken.
  *
- * A futex word rather than a pthread mutex: it needs no initialisation call before the first malloc, never allocates, and can be reset in
- * a child of fork. Ranks: a thread takes locks only in rising rank; debug builds check it. Locks of one rank (the depot's, one
- * a class) are taken together only by fork and by audits, in the order of the classes. */
+ * A futex word rather than a pthread mutex: it needs no initialisation call before the first malloc, never allocates,
+ * and can be reset in a child of fork. Ranks: a thread takes locks only in rising rank; debug builds check it. Locks of
+ * one rank (the depot's, one a class) are taken together only by fork and by audits, in the order of the classes. */
 #ifndef HAK_LOCK_H
 #define HAK_LOCK_H
 
@@ -22,7 +22,10 @@ struct hak_lock {
 	uint32_t rank;
 };
 
-#define HAK_LOCK_INIT(lock_rank) {0, (lock_rank)}
+#define HAK_LOCK_INIT(lock_rank) \
+	{ \
+		0, (lock_rank) \
+	}
 
 /* Takes the lock, waiting for it. Not recursive. */
 void hak_lock_acquire(struct hak_lock *lock);

@@ -32,8 +32,9 @@ static bool write_all(int fd, const char *text, size_t length)
 	return true;
 }
 
-/* A write to a pipe whose reader left raises SIGPIPE, which by default would end the program because it is watched. The signal is
- * blocked for the moment of the write, and taken back if it was the write that raised it: one pending before stays pending. */
+/* A write to a pipe whose reader left raises SIGPIPE, which by default would end the program because it is watched. The
+ * signal is blocked for the moment of the write, and taken back if it was the write that raised it: one pending before
+ * stays pending. */
 static bool write_without_sigpipe(int fd, const char *text, size_t length)
 {
 	sigset_t sigpipe, old, pending;

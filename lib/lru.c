@@ -21,8 +21,6 @@ static void lru_unlink(uint32_t index)
 	hak_pool.lru_length--;
 }
 
-/* Asks the system to take the pages of some slots back. Only a successful call makes them count as zero: pages that a program locked
- * keep their contents. */
 bool hak_ss_purge(uint32_t index, unsigned first, unsigned count)
 {
 	uintptr_t address = hak_slot_address(index * HAK_SLOTS_PER_SS + first);

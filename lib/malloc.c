@@ -1,8 +1,9 @@
-/* All the names that libc and libstdc++ have too, in this one object: a static program that pulls in any of them gets them all from here, and
- * libc's own malloc stays out.
+/* All the names that libc and libstdc++ have too, in this one object: a static program that pulls in any of them gets
+ * them all from here, and libc's own malloc stays out.
  *
- * The C++ operators are defined here under their mangled names, so that no libstdc++ is needed. Where they must throw or call the new-handler,
- * they reach libstdc++ through weak references: a program that has operator new in use has it loaded. */
+ * The C++ operators are defined here under their mangled names, so that no libstdc++ is needed. Where they must throw
+ * or call the new-handler, they reach libstdc++ through weak references: a program that has operator new in use has it
+ * loaded. */
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include "entry.h"
 #include "hakmem.h"
 #include "inspect.h"
+#include "new_handler.h"
 #include "os.h"
 
 #define EXPORT HAK_EXPORT __attribute__((used))
@@ -201,12 +203,13 @@ EXPORT void malloc_stats(void)
 	hak_inspect(&now);
 	fprintf(stderr,
 		"hakmem %s\n"
-		"live      %12llu bytes\ncached    %12llu\nslack     %12llu\nlarge     %12llu\ncommitted %12llu\nmetadata  %12llu\n"
+		"live      %12llu bytes\ncached    %12llu\nslack     %12llu\nlarge     %12llu\ncommitted "
+		"%12llu\nmetadata  %12llu\n"
 		"SuperSlabs in use %llu, in the LRU cache %llu\n",
 		hak_version(), (unsigned long long)now.live_bytes, (unsigned long long)now.cached_bytes,
-		(unsigned long long)now.slack_bytes, (unsigned long long)now.large_bytes, (unsigned long long)now.committed_bytes,
-		(unsigned long long)now.metadata_bytes, (unsigned long long)now.superslabs_in_use,
-		(unsigned long long)now.lru_length);
+		(unsigned long long)now.slack_bytes, (unsigned long long)now.large_bytes,
+		(unsigned long long)now.committed_bytes, (unsigned long long)now.metadata_bytes,
+		(unsigned long long)now.superslabs_in_use, (unsigned long long)now.lru_length);
 }
 
 EXPORT int malloc_info(int options, FILE *out)
@@ -217,11 +220,12 @@ EXPORT int malloc_info(int options, FILE *out)
 		return EINVAL;
 	hak_inspect(&now);
 	fprintf(out, "<malloc version=\"hakmem-%s\">\n<sizes>\n", hak_version());
-	for (unsigned class = 0; class < HAK_CLASS_COUNT; class++) {
+	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++) {
 		fprintf(out, "<size from=\"%u\" to=\"%u\" live=\"%llu\" cached=\"%llu\" slabs=\"%llu\"/>\n",
 			class ? now.classes[class - 1].block_bytes + 1 : 1, now.classes[class].block_bytes,
 			(unsigned long long)now.classes[class].live_blocks,
-			(unsigned long long)now.classes[class].cached_blocks, (unsigned long long)now.classes[class].slabs);
+			(unsigned long long)now.classes[class].cached_blocks,
+			(unsigned long long)now.classes[class].slabs);
 	}
 	fprintf(out, "</sizes>\n<total type=\"live\" size=\"%llu\"/>\n<total type=\"large\" size=\"%llu\"/>\n",
 		(unsigned long long)now.live_bytes, (unsigned long long)now.large_bytes);
@@ -236,8 +240,8 @@ typedef void (*new_handler)(void);
 __attribute__((weak)) new_handler _ZSt15get_new_handlerv(void);
 __attribute__((weak)) void _ZSt17__throw_bad_allocv(void);
 
-/* What C++ asks of a failed operator new: the new-handler is called until it helps, throws or is gone; then bad_alloc is thrown, or NULL is
- * returned by the nothrow forms. */
+/* What C++ asks of a failed operator new: the new-handler is called until it helps, throws or is gone; then bad_alloc
+ * is thrown, or NULL is returned by the nothrow forms. */
 static HAK_COLD void *new_failed(size_t bytes, size_t alignment, bool nothrow)
 {
 	for (;;) {
@@ -246,7 +250,10 @@ static HAK_COLD void *new_failed(size_t bytes, size_t alignment, bool nothrow)
 
 		if (!handler)
 			break;
-		handler();
+		if (!nothrow)
+			handler();
+		else if (!hak_call_new_handler(handler))
+			return NULL;
 		block = hak_entry_memalign(alignment, bytes);
 		if (block)
 			return block;
@@ -273,15 +280,12 @@ HAK_INLINE void *new_aligned(size_t bytes, size_t alignment, bool nothrow)
 	return HAK_LIKELY(block != NULL) ? block : new_failed(bytes, alignment, nothrow);
 }
 
-/* m is size_t's mangled letter, St11align_val_t std::align_val_t, RKSt9nothrow_t const std::nothrow_t &. Each comes plain and for arrays. */
+/* m is size_t's mangled letter, St11align_val_t std::align_val_t, RKSt9nothrow_t const std::nothrow_t &. Each comes
+ * plain and for arrays. */
 #define NEW(mangled_suffix, parameters, body) \
 	void *_Znw##mangled_suffix parameters; \
 	void *_Zna##mangled_suffix parameters; \
-	EXPORT void *_Znw##mangled_suffix parameters \
-	{ \
-		body \
-	} \
-	EXPORT void *_Zna##mangled_suffix parameters \
+	EXPORT void *_Znw##mangled_suffix parameters{body} EXPORT void *_Zna##mangled_suffix parameters \
 	{ \
 		body \
 	}

@@ -97,7 +97,8 @@ void hak_os_no_huge_pages(uintptr_t address, size_t bytes)
 {
 	int saved = errno;
 
-	madvise((void *)address, bytes, MADV_NOHUGEPAGE); /* a kernel without huge pages refuses, and has none to avoid */
+	madvise((void *)address, bytes,
+		MADV_NOHUGEPAGE); /* a kernel without huge pages refuses, and has none to avoid */
 	hak_stat_add(madvise, 1);
 	errno = saved;
 }

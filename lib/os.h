@@ -7,8 +7,8 @@
 /* The system's page size in bytes, read once. */
 size_t hak_os_page_size(void);
 
-/* Reserves address space that can't be accessed yet and is left out of core dumps. `hint` is where it should lie (0: anywhere); with `exact` it
- * lies there or the call fails. Returns its address or 0. */
+/* Reserves address space that can't be accessed yet and is left out of core dumps. `hint` is where it should lie (0:
+ * anywhere); with `exact` it lies there or the call fails. Returns its address or 0. */
 uintptr_t hak_os_reserve(uintptr_t hint, size_t bytes, bool exact);
 
 /* Maps zeroed, writable memory for metadata. Returns its address or NULL. */
@@ -17,11 +17,12 @@ void *hak_os_map(size_t bytes);
 /* Gives a mapping or a part of one back. */
 void hak_os_unmap(void *address, size_t bytes);
 
-/* Makes a part of a reservation readable and writable and puts it back into core dumps. Returns false if the system refuses; nothing
- * has changed then. */
+/* Makes a part of a reservation readable and writable and puts it back into core dumps. Returns false if the system
+ * refuses; nothing has changed then. */
 bool hak_os_commit(uintptr_t address, size_t bytes);
 
-/* Drops the pages' contents, so that they read as zero. Returns false if the system refused (locked pages): the data is still there. */
+/* Drops the pages' contents, so that they read as zero. Returns false if the system refused (locked pages): the data is
+ * still there. */
 bool hak_os_purge(uintptr_t address, size_t bytes);
 
 /* Asks for small pages: metadata is sparse and would swell to whole huge pages. */
@@ -30,7 +31,8 @@ void hak_os_no_huge_pages(uintptr_t address, size_t bytes);
 /* The limit on this process's address space in bytes, SIZE_MAX if there is none. */
 size_t hak_os_address_space_limit(void);
 
-/* Milliseconds of CLOCK_MONOTONIC_COARSE: a few nanoseconds to read, some milliseconds fine. Wraps after 49 days: compare differences. */
+/* Milliseconds of CLOCK_MONOTONIC_COARSE: a few nanoseconds to read, some milliseconds fine. Wraps after 49 days:
+ * compare differences. */
 uint32_t hak_os_clock_ms(void);
 /* Nanoseconds of CLOCK_MONOTONIC. */
 uint64_t hak_os_clock_ns(void);

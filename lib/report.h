@@ -16,11 +16,11 @@ enum hak_report_kind {
 #define X(name, text) HAK_REPORT_##name,
 	HAK_REPORTS(X)
 #undef X
-	HAK_REPORT_COUNT
+		HAK_REPORT_COUNT
 };
 
-/* Reports a mistake as "hakmem: TEXT (address=0x…)". The first few of each kind are printed, all are counted and traced. May be
- * called with locks held: the line then waits for hak_trace_flush. */
+/* Reports a mistake as "hakmem: TEXT (address=0x…)". The first few of each kind are printed, all are counted and
+ * traced. May be called with locks held: the line then waits for hak_trace_flush. */
 void hak_report(enum hak_report_kind kind, const void *address);
 
 #endif

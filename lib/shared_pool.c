@@ -1,6 +1,6 @@
-/* SP-SLOT's stages. Below it lie the slot operations (superslab.c), the lists of EMPTY slabs (empty_list.c) and the LRU cache (lru.c); beside it,
- * under the same lock, large allocations (large.c) and giving memory back (purge.c). Everything that is static here runs with the
- * pool's lock held. */
+/* SP-SLOT's stages. Below it lie the slot operations (superslab.c), the lists of EMPTY slabs (empty_list.c) and the LRU
+ * cache (lru.c); beside it, under the same lock, large allocations (large.c) and giving memory back (purge.c).
+ * Everything that is static here runs with the pool's lock held. */
 #include "shared_pool.h"
 
 #include "empty_list.h"
@@ -10,8 +10,8 @@
 #include "stats.h"
 #include "trace.h"
 
-/* Idle EMPTY slabs that stage 2 looks at, oldest first, for one that can be converted: a bound, so that the search doesn't grow with the
- * heap. A slab of the class's own length is nearly always among the first. */
+/* Idle EMPTY slabs that stage 2 looks at, oldest first, for one that can be converted: a bound, so that the search
+ * doesn't grow with the heap. A slab of the class's own length is nearly always among the first. */
 #define CONVERT_LOOKS 16
 
 struct hak_pool hak_pool = {
@@ -37,7 +37,6 @@ void hak_pool_enter_use(uint32_t index)
 	hak_pool.superslabs_in_use++;
 }
 
-/* After a release: a SuperSlab without an ACTIVE slot leaves use. Its EMPTY slabs leave their lists and become UNUSED. */
 void hak_pool_leave_if_idle(uint32_t index)
 {
 	struct hak_superslab *ss = hak_ss(index);
@@ -77,7 +76,8 @@ static uint32_t run_in_set(unsigned set, unsigned slots, unsigned alignment)
 	uint32_t index = hak_set_next(set, 0);
 	unsigned first;
 
-	/* Every member has a run that is long enough; only an alignment can rule one out, and then the next few are tried. */
+	/* Nearly every member has a run that is long enough: an alignment can rule one out, and a large run in a
+	 * SuperSlab of its own (HAKMEM_SS_SHARED=0). Then the next few are tried. */
 	for (unsigned looks = 0; index != HAK_NO_SUPERSLAB && looks < CONVERT_LOOKS; looks++) {
 		first = hak_find_run(hak_ss(index)->unused, slots, alignment);
 		if (first < HAK_SLOTS_PER_SS)
@@ -95,13 +95,13 @@ static uint32_t find_unused(unsigned bin, unsigned slots, unsigned alignment)
 		run = run_in_set(HAK_SET_AFFINITY + bin, slots, alignment);
 	if (run != HAK_NO_SLOT || !hak_settings.ss_shared)
 		return run;
-	/* Best fit: the SuperSlab whose longest run is the shortest that will do, so that long runs stay whole for those who need them. */
+	/* Best fit: the SuperSlab whose longest run is the shortest that will do, so that long runs stay whole for
+	 * those who need them. */
 	for (unsigned n = slots; n <= HAK_LARGE_RUN_MAX && run == HAK_NO_SLOT; n++)
 		run = run_in_set(HAK_SET_RUN + n - 1, slots, alignment);
 	return run;
 }
 
-/* Slots of SuperSlab `index` that could serve another class: the UNUSED ones, and the EMPTY ones that have been idle for `idle_ms`. */
 uint32_t hak_pool_convertible(uint32_t index, uint32_t now, uint32_t idle_ms)
 {
 	const struct hak_superslab *ss = hak_ss(index);
@@ -116,19 +116,28 @@ uint32_t hak_pool_convertible(uint32_t index, uint32_t now, uint32_t idle_ms)
 	return mask;
 }
 
-/* Makes a run of convertible slots UNUSED. A slab that the run only touches loses all its slots: the rest become UNUSED too. */
+/* Makes a run of convertible slots UNUSED. A slab that the run only touches loses all its slots: the rest become UNUSED
+ * too, and as no list of idle memory leads to them any more, their pages go back now. Idle ones have usually been
+ * purged before. */
 static void convert(uint32_t index, unsigned first, unsigned slots)
 {
 	struct hak_superslab *ss = hak_ss(index);
 
 	for (unsigned i = first; i < first + slots; i++) {
-		if (ss->empty >> i & 1)
-			hak_empty_reset(index * HAK_SLOTS_PER_SS + i - ss->slots[i].distance);
+		uint32_t slab = index * HAK_SLOTS_PER_SS + i - ss->slots[i].distance;
+		uint32_t rest;
+
+		if (!(ss->empty >> i & 1))
+			continue;
+		rest = hak_slot_mask(hak_slot_place(slab), hak_slot(slab)->span) & ~hak_slot_mask(first, slots);
+		hak_empty_reset(slab);
+		for (rest &= ~ss->zero; rest; rest &= rest - 1)
+			hak_ss_purge(index, (unsigned)__builtin_ctz(rest), 1);
 	}
 }
 
-/* Finds a run by converting idle EMPTY slabs, looking at the `looks` oldest. *from is the class of the first slab converted, or the large
- * bin's number less one. With HAKMEM_SS_SHARED=0 classes never mix. */
+/* Finds a run by converting idle EMPTY slabs, looking at the `looks` oldest. *from is the class of the first slab
+ * converted, or the large bin's number less one. With HAKMEM_SS_SHARED=0 classes never mix. */
 static uint32_t find_convertible(unsigned slots, unsigned alignment, uint32_t idle_ms, unsigned looks, unsigned *from)
 {
 	uint32_t now = hak_os_clock_ms();
@@ -157,7 +166,6 @@ static uint32_t find_convertible(unsigned slots, unsigned alignment, uint32_t id
 	return HAK_NO_SLOT;
 }
 
-/* Reads and clears the slots' "known to be zero". */
 bool hak_pool_take_zero(uint32_t run, unsigned slots)
 {
 	uint32_t mask = hak_slot_mask(hak_slot_place(run), slots);
@@ -182,6 +190,19 @@ static uint32_t stage1(unsigned kind)
 	return slab;
 }
 
+/* A run that conversion made, or HAK_NO_SLOT, becomes a slab of `kind`. */
+static uint32_t take_converted(uint32_t run, unsigned kind, unsigned slots, unsigned from)
+{
+	if (run == HAK_NO_SLOT)
+		return run;
+	hak_pool.kinds[kind].stage2++;
+	hak_pool.kinds[kind].converted++;
+	if (kind < HAK_CLASS_COUNT)
+		hak_trace_stage2_convert(kind, hak_ss_address(hak_slot_ss(run)), hak_slot_place(run), from);
+	hak_slots_activate(hak_slot_ss(run), hak_slot_place(run), slots, bin_of_kind(kind));
+	return run;
+}
+
 static uint32_t stage2(unsigned kind, unsigned slots, unsigned alignment)
 {
 	unsigned from = HAK_CLASS_COUNT;
@@ -189,15 +210,11 @@ static uint32_t stage2(unsigned kind, unsigned slots, unsigned alignment)
 
 	if (run == HAK_NO_SLOT) {
 		run = find_convertible(slots, alignment, (uint32_t)hak_settings.purge_delay_ms, CONVERT_LOOKS, &from);
-		if (run == HAK_NO_SLOT)
-			return run;
-		hak_pool.kinds[kind].converted++;
-		if (kind < HAK_CLASS_COUNT)
-			hak_trace_stage2_convert(kind, hak_ss_address(hak_slot_ss(run)), hak_slot_place(run), from);
-	} else if (kind < HAK_CLASS_COUNT) {
-		hak_trace_stage2(kind, hak_ss_address(hak_slot_ss(run)), hak_slot_place(run));
+		return take_converted(run, kind, slots, from);
 	}
 	hak_pool.kinds[kind].stage2++;
+	if (kind < HAK_CLASS_COUNT)
+		hak_trace_stage2(kind, hak_ss_address(hak_slot_ss(run)), hak_slot_place(run));
 	hak_slots_activate(hak_slot_ss(run), hak_slot_place(run), slots, bin_of_kind(kind));
 	return run;
 }
@@ -224,14 +241,7 @@ static uint32_t last_resort(unsigned kind, unsigned slots, unsigned alignment)
 	unsigned from = HAK_CLASS_COUNT;
 	uint32_t run = find_convertible(slots, alignment, 0, UINT32_MAX, &from);
 
-	if (run == HAK_NO_SLOT)
-		return run;
-	hak_pool.kinds[kind].stage2++;
-	hak_pool.kinds[kind].converted++;
-	if (kind < HAK_CLASS_COUNT)
-		hak_trace_stage2_convert(kind, hak_ss_address(hak_slot_ss(run)), hak_slot_place(run), from);
-	hak_slots_activate(hak_slot_ss(run), hak_slot_place(run), slots, bin_of_kind(kind));
-	return run;
+	return take_converted(run, kind, slots, from);
 }
 
 uint32_t hak_pool_acquire(unsigned kind, unsigned slots, unsigned alignment)
@@ -291,6 +301,7 @@ void hak_pool_release_slab(uint32_t slab, enum hak_release_cause cause)
 void hak_pool_init(void)
 {
 	hak_lock_acquire(&hak_pool.lock);
+	hak_store_relaxed(&hak_pool.next_purge_ms, hak_os_clock_ms());
 	for (uint64_t i = 0; i < hak_settings.ss_prewarm && i < hak_settings.ss_lru; i++) {
 		uint32_t skipped, skipped_count;
 		uint32_t index = hak_arena_take(1, HAK_SS_BYTES, &skipped, &skipped_count);

@@ -18,22 +18,22 @@ enum {
 struct hak_size_class {
 	uint32_t block_bytes;
 	uint32_t slots_per_slab;
-	uint32_t capacity;  /* blocks a slab holds */
-	uint32_t batch;     /* blocks that move between caches together */
+	uint32_t capacity;   /* blocks a slab holds */
+	uint32_t batch;      /* blocks that move between caches together */
 	uint64_t reciprocal; /* offset * reciprocal >> 40 = offset / block_bytes, exact for offsets below 2^24 */
 };
 extern const struct hak_size_class hak_size_classes[HAK_CLASS_COUNT];
 
-/* A bin is what the class map's byte and the front cache's arrays are indexed by: 0 is "not ours", so that memory which was
- * never touched says so; class c is c + 1; large allocations come last. */
+/* A bin is what the class map's byte and the front cache's arrays are indexed by: 0 is "not ours", so that memory which
+ * was never touched says so; class c is c + 1; large allocations come last. */
 #define HAK_BIN_NONE 0u
 #define HAK_BIN_OF_CLASS(c) ((c) + 1u)
 #define HAK_CLASS_OF_BIN(bin) ((bin)-1u)
 #define HAK_BIN_LARGE (HAK_CLASS_COUNT + 1u)
 #define HAK_BIN_COUNT (HAK_CLASS_COUNT + 2u)
 
-/* Request, rounded up to 16-byte steps, to bin. Zero until hak_size_class_init: a request then goes to HAK_BIN_NONE, whose
- * countdown always fires, and so to the slow path, which initialises. */
+/* Request, rounded up to 16-byte steps, to bin. Zero until hak_size_class_init: a request then goes to HAK_BIN_NONE,
+ * whose countdown always fires, and so to the slow path, which initialises. */
 extern uint8_t hak_bin_of_step[HAK_SIZE_STEPS];
 
 /* Fills the table; idempotent; before any second thread allocates. */

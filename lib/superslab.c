@@ -37,22 +37,27 @@ void hak_set_remove(unsigned set, uint32_t index)
 	}
 }
 
-/* The first word index at or above `from` that is not zero at `level`, searched through the summary above; UINT32_MAX if none. */
+/* Words of `level` that can hold anything: no more are accessible. */
+static uint32_t words_at(unsigned level)
+{
+	return (hak_arena_taken() >> (6 * (level + 1))) + 1;
+}
+
+/* The first word index at or above `from` that is not zero at `level`, searched through the summary above; UINT32_MAX
+ * if none. */
 static uint32_t next_word(unsigned set, unsigned level, uint32_t from)
 {
-	uint32_t top = (hak_arena_taken() >> 18) + 1; /* words of level 2 that can hold anything */
+	uint32_t word = from / 64;
+	uint64_t bits;
 
 	if (level == 2) {
-		for (; from < top; from++) {
+		for (; from < words_at(2); from++) {
 			if (hak_set_words[2][from][set])
 				return from;
 		}
 		return UINT32_MAX;
 	}
-	uint32_t word = from / 64;
-	uint64_t bits;
-
-	if (word / 64 >= top)
+	if (from >= words_at(level))
 		return UINT32_MAX;
 	bits = hak_set_words[level + 1][word][set] & (~0ull << (from % 64));
 	if (!bits) {
@@ -128,8 +133,8 @@ static unsigned run_set(unsigned longest)
 	return HAK_SET_RUN + (longest > HAK_LARGE_RUN_MAX ? HAK_LARGE_RUN_MAX : longest) - 1;
 }
 
-/* Recomputes the longest UNUSED run and moves the SuperSlab between the sets that depend on it. `also` names bins that may have lost
- * their last slot here, and whose affinity therefore ends. */
+/* Recomputes the longest UNUSED run and moves the SuperSlab between the sets that depend on it. `also` names bins that
+ * may have lost their last slot here, and whose affinity therefore ends. */
 static void refresh(uint32_t index, uint64_t also)
 {
 	struct hak_superslab *ss = hak_ss(index);

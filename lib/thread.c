@@ -10,14 +10,15 @@
 
 #define RECORD_CHUNK 4 /* thread records made at a time */
 
-/* libc frees a few blocks of its own when a thread has run all its exit hooks. If those frees were the thread's first, a record made for them
- * would never be taken back; so a thread that starts with frees gets its record with the first malloc or after this many. */
+/* libc frees a few blocks of its own when a thread has run all its exit hooks. If those frees were the thread's first,
+ * a record made for them would never be taken back; so a thread that starts with frees gets its record with the first
+ * malloc or after this many. */
 #define EARLY_FREES 8
 
 struct hak_threads hak_threads = {.lock = HAK_LOCK_INIT(HAK_RANK_THREADS)};
 
 enum thread_state {
-	STATE_NEW,  /* no slow path yet */
+	STATE_NEW, /* no slow path yet */
 	STATE_LIVE,
 	STATE_DEAD, /* torn down: for good */
 };
@@ -32,7 +33,7 @@ static bool exit_key_made;
 /* The cache of threads whose own is gone. */
 static struct hak_lock orphan_lock = HAK_LOCK_INIT(HAK_RANK_ORPHANS);
 static struct hak_bin orphan_bins[HAK_BIN_COUNT];
-static struct hak_cache orphan_cache; /* orphan_lock */
+static struct hak_cache orphan_cache = {.bins = orphan_bins}; /* orphan_lock */
 
 /* ---- The registry ---- */
 
@@ -74,7 +75,8 @@ static void registry_remove(struct hak_thread *thread)
 	hak_threads.count--;
 }
 
-/* Adds a thread's counts to those of the dead, so that sums over all threads never lose any. The registry's lock is held. */
+/* Adds a thread's counts to those of the dead, so that sums over all threads never lose any. The registry's lock is
+ * held. */
 static void registry_fold(const struct hak_thread *thread)
 {
 	struct hak_cache_counts counts[HAK_BIN_COUNT];
@@ -114,8 +116,6 @@ static struct hak_thread *thread_birth(void)
 static struct hak_cache *orphan_enter(void)
 {
 	hak_lock_acquire(&orphan_lock);
-	if (!orphan_cache.bins)
-		hak_cache_init(&orphan_cache, orphan_bins);
 	hak_cache_begin(&orphan_cache);
 	if (hak_cache_drain_wanted(&orphan_cache))
 		hak_cache_flush(&orphan_cache, HAK_RELEASE_TRIM);
@@ -195,12 +195,15 @@ static void thread_exit(void *value)
 		thread_death(thread_mine);
 }
 
-/* A thread whose first malloc came in the last round of exit hooks is gone without a word, and its hot parts with it: what the record
- * itself says is folded, and the few blocks it cached stay out of use. */
+/* A thread whose first malloc came in the last round of exit hooks is gone without a word, and its hot parts with it:
+ * what the record itself says is folded, and the few blocks it cached stay out of use. */
 void hak_thread_reap(void)
 {
 	struct hak_thread *next;
 
+	/* A child of vfork shares this memory, but asks about threads of its own process. */
+	if (getpid() != hak_threads.process)
+		return;
 	for (struct hak_thread *thread = hak_threads.first; thread; thread = next) {
 		next = thread->next;
 		if (thread == thread_mine || syscall(SYS_tgkill, getpid(), thread->tid, 0) == 0 || errno != ESRCH)
@@ -217,12 +220,7 @@ void hak_thread_reap(void)
 
 void hak_thread_read_orphans(struct hak_cache_counts counts[HAK_BIN_COUNT])
 {
-	if (hak_load_acquire(&orphan_cache.bins)) {
-		hak_cache_read(&orphan_cache, counts);
-		return;
-	}
-	for (unsigned bin = 0; bin < HAK_BIN_COUNT; bin++)
-		counts[bin] = (struct hak_cache_counts){0};
+	hak_cache_read(&orphan_cache, counts);
 }
 
 /* ---- Fork ---- */
@@ -235,7 +233,9 @@ static void fork_prepare(void)
 		sink->fork_prepare();
 	hak_lock_acquire(&orphan_lock);
 	hak_lock_acquire(&hak_threads.lock);
-	for (unsigned class = 0; class < HAK_CLASS_COUNT; class++)
+	/* The child will read the hot parts of all threads in the registry: they must be there. */
+	hak_thread_reap();
+	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++)
 		hak_lock_acquire(&hak_depots[class].lock);
 	hak_lock_acquire(&hak_pool.lock);
 	hak_trace_fork_lock();
@@ -245,7 +245,7 @@ static void fork_unlock(void)
 {
 	hak_trace_fork_unlock();
 	hak_lock_release(&hak_pool.lock);
-	for (unsigned class = HAK_CLASS_COUNT; class-- > 0;)
+	for (unsigned class = HAK_CLASS_COUNT; class -- > 0;)
 		hak_lock_release(&hak_depots[class].lock);
 	hak_lock_release(&hak_threads.lock);
 	hak_lock_release(&orphan_lock);
@@ -260,9 +260,9 @@ static void fork_parent(void)
 		sink->fork_parent();
 }
 
-/* A thread that doesn't exist in the child. The blocks in its cache are taken over unless it was in the middle of a slow path, where its
- * lists may be half changed: those blocks stay out of use in this child. Its hot parts lie in its thread-local memory, which fork copied
- * and nobody has used again yet. */
+/* A thread that doesn't exist in the child. The blocks in its cache are taken over unless it was in the middle of a
+ * slow path, where its lists may be half changed: those blocks stay out of use in this child. Its hot parts lie in its
+ * thread-local memory, which fork copied and nobody has used again yet. */
 static void adopt_vanished(struct hak_thread *thread)
 {
 	bool halfway = thread->cache.version & 1;
@@ -292,8 +292,7 @@ static void fork_child(void)
 
 	fork_unlock();
 	hak_os_fork_child();
-	if (sink && sink->fork_child)
-		sink->fork_child();
+	hak_threads.process = getpid();
 	if (thread_mine)
 		thread_mine->tid = hak_os_tid();
 	for (thread = hak_threads.first; thread; thread = next) {
@@ -301,11 +300,20 @@ static void fork_child(void)
 		if (thread != thread_mine)
 			adopt_vanished(thread);
 	}
+	/* The registry is right again, should the sink look at it. */
+	if (sink && sink->fork_child)
+		sink->fork_child();
 	hak_trace_fork_child((uint64_t)getppid(), (uint64_t)getpid());
 	hak_trace_flush();
 }
 
 void hak_thread_init(void)
+{
+	hak_threads.process = getpid();
+	hak_cache_init(&orphan_cache, orphan_bins);
+}
+
+void hak_thread_init_hooks(void)
 {
 	if (pthread_key_create(&exit_key, thread_exit) == 0)
 		hak_store_release(&exit_key_made, true); /* pairs with the acquire in thread_birth */

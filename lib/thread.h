@@ -1,8 +1,8 @@
 /* thread.h: the threads that use the heap: their birth, their death, and fork.
  *
- * A thread is known from its first slow path on. When it ends, its cache goes to the depot and its counts to the registry; destructors that
- * run after ours, and libc's own clean-up after those, still allocate and free: they are served by one cache that all such "orphans"
- * share under a lock. No thread state is created a second time. */
+ * A thread is known from its first slow path on. When it ends, its cache goes to the depot and its counts to the
+ * registry; destructors that run after ours, and libc's own clean-up after those, still allocate and free: they are
+ * served by one cache that all such "orphans" share under a lock. No thread state is created a second time. */
 #ifndef HAK_THREAD_H
 #define HAK_THREAD_H
 
@@ -18,24 +18,29 @@ struct hak_thread {
 /* The registry: lock order and fields for those who read all threads (inspect.c). */
 struct hak_threads {
 	struct hak_lock lock;
-	struct hak_thread *first;                        /* living ones, the youngest first */
-	struct hak_thread *spare;                        /* records of dead ones */
+	struct hak_thread *first; /* living ones, the youngest first */
+	struct hak_thread *spare; /* records of dead ones */
 	uint32_t count;
-	struct hak_cache_counts dead[HAK_BIN_COUNT];     /* what dead threads did; cached_blocks stays 0 */
+	int32_t process;                             /* whose threads these are */
+	struct hak_cache_counts dead[HAK_BIN_COUNT]; /* what dead threads did; cached_blocks stays 0 */
 };
 extern struct hak_threads hak_threads;
 
-/* The cache to use for a slow path, already begun (hak_cache_begin): the thread's own, made on its first call, or the orphans' for a thread that
- * has ended, or has only begun to free (`freeing`), or for whose record there is no memory. */
+/* The cache to use for a slow path, already begun (hak_cache_begin): the thread's own, made on its first call, or the
+ * orphans' for a thread that has ended, or has only begun to free (`freeing`), or for whose record there is no memory.
+ */
 struct hak_cache *hak_thread_enter(bool freeing);
 /* Ends the slow path: the cache, then its lock if it has one, then the lines and ticks that waited for this. */
 void hak_thread_leave(struct hak_cache *cache);
 
-/* Makes every thread give its cache back: the caller's and the orphans' at once, the others' at their next slow path. */
+/* Makes every thread give its cache back: the caller's and the orphans' at once, the others' at their next slow path.
+ */
 void hak_thread_drain(void);
 
-/* Registers the thread-exit hook and the fork handlers. Once, after the heap works: either may allocate. */
+/* Readies the orphans' cache. Once, at initialisation. */
 void hak_thread_init(void);
+/* Registers the thread-exit hook and the fork handlers. Once, after the heap works: either may allocate. */
+void hak_thread_init_hooks(void);
 
 /* Takes threads out of the registry that ended unnoticed. The registry's lock is held. */
 void hak_thread_reap(void);

@@ -1,5 +1,6 @@
-/* Events go two ways: to the sink at once, and as text into a buffer of the emitting thread, because emitting happens under allocator
- * locks and writing must not. hak_trace_flush, at the end of each slow path, writes the text and gives the buffer back. */
+/* Events go two ways: to the sink at once, and as text into a buffer of the emitting thread, because emitting happens
+ * under allocator locks and writing must not. hak_trace_flush, at the end of each slow path, writes the text and gives
+ * the buffer back. */
 #include "trace.h"
 
 #include <string.h>
@@ -13,13 +14,15 @@
 #define KIND_U 'U'
 #define KIND_P 'P'
 const struct hak_event_type hak_event_types[HAK_EVENT_ID_COUNT] = {
-#define HAK_EVENT2(name, group, line, k1, a1, k2, a2) EVENT_ROW(name, group, line, 2, {KIND_##k1, KIND_##k2}, {#a1, #a2})
+#define HAK_EVENT2(name, group, line, k1, a1, k2, a2) \
+	EVENT_ROW(name, group, line, 2, {KIND_##k1, KIND_##k2}, {#a1, #a2})
 #define HAK_EVENT3(name, group, line, k1, a1, k2, a2, k3, a3) \
 	EVENT_ROW(name, group, line, 3, {KIND_##k1, KIND_##k2, KIND_##k3}, {#a1, #a2, #a3})
 #define HAK_EVENT4(name, group, line, k1, a1, k2, a2, k3, a3, k4, a4) \
 	EVENT_ROW(name, group, line, 4, {KIND_##k1, KIND_##k2, KIND_##k3, KIND_##k4}, {#a1, #a2, #a3, #a4})
 #define HAK_EVENT5(name, group, line, k1, a1, k2, a2, k3, a3, k4, a4, k5, a5) \
-	EVENT_ROW(name, group, line, 5, {KIND_##k1, KIND_##k2, KIND_##k3, KIND_##k4, KIND_##k5}, {#a1, #a2, #a3, #a4, #a5})
+	EVENT_ROW(name, group, line, 5, {KIND_##k1, KIND_##k2, KIND_##k3, KIND_##k4, KIND_##k5}, \
+		{#a1, #a2, #a3, #a4, #a5})
 #include "trace_events.def"
 #undef HAK_EVENT2
 #undef HAK_EVENT3
@@ -40,8 +43,8 @@ static const struct hak_sink *sink;
 static bool tick_wanted;
 static HAK_TLS bool ticking;
 
-/* A slow path emits a bounded number of lines while it holds locks (a depot batch that comes apart is the longest, some 250), so
- * this holds them all. Lines beyond it are counted, and the count is printed. */
+/* What a slow path says while it holds locks: a depot batch that comes apart is the longest, some 250 lines. Only a
+ * whole cache that is given back can say more; lines beyond the buffer are counted, and the count is printed. */
 #define LINES_BYTES (64u << 10)
 struct lines {
 	struct lines *next; /* in the pool of free buffers */
@@ -63,7 +66,8 @@ static HAK_TLS struct lines *lines_mine;
 
 static void update_mask(void)
 {
-	hak_store_relaxed(&hak_trace_mask, (sink ? hak_load_relaxed(&sink_groups) : 0) | hak_load_relaxed(&line_groups));
+	hak_store_relaxed(
+		&hak_trace_mask, (sink ? hak_load_relaxed(&sink_groups) : 0) | hak_load_relaxed(&line_groups));
 }
 
 void hak_trace_set_sink(const struct hak_sink *new_sink)
@@ -100,7 +104,8 @@ void hak_trace_request_tick(bool on)
 }
 
 /* Fills a {name} place of a line. Returns the text behind it. */
-static const char *format_place(struct hak_fmt *fmt, const struct hak_event_type *type, const struct hak_event *event, const char *place)
+static const char *format_place(
+	struct hak_fmt *fmt, const struct hak_event_type *type, const struct hak_event *event, const char *place)
 {
 	const char *end = strchr(place, '}');
 	size_t length = (size_t)(end - place - 1);

@@ -1,7 +1,7 @@
 /* trace.h: tracepoints, and the sink that introspect puts behind them.
  *
- * A call site is hak_trace_NAME(args) for a row of trace_events.def. With its group off it costs one load, one test and one
- * branch; call sites stand on slow paths only. With HAKMEM_TRACE=OFF at build time it is nothing at all. */
+ * A call site is hak_trace_NAME(args) for a row of trace_events.def. With its group off it costs one load, one test and
+ * one branch; call sites stand on slow paths only. With HAKMEM_TRACE=OFF at build time it is nothing at all. */
 #ifndef HAK_TRACE_H
 #define HAK_TRACE_H
 
@@ -13,21 +13,23 @@
 #endif
 
 /* The groups; HAKMEM_TRACE (introspect) names them in lower case. */
-#define HAK_TRACE_GROUPS(X) X(ACQUIRE, "acquire") X(RELEASE, "release") X(LRU, "lru") X(DRAIN, "drain") X(MEMORY, "memory") \
-	X(LARGE, "large") X(THREAD, "thread") X(ERROR, "error")
+#define HAK_TRACE_GROUPS(X) \
+	X(ACQUIRE, "acquire") \
+	X(RELEASE, "release") X(LRU, "lru") X(DRAIN, "drain") X(MEMORY, "memory") X(LARGE, "large") \
+		X(THREAD, "thread") X(ERROR, "error")
 
 enum hak_trace_group_index {
 #define X(name, text) HAK_GROUP_INDEX_##name,
 	HAK_TRACE_GROUPS(X)
 #undef X
-	HAK_TRACE_GROUP_COUNT
+		HAK_TRACE_GROUP_COUNT
 };
 
 enum hak_trace_group {
 #define X(name, text) HAK_GROUP_##name = 1u << HAK_GROUP_INDEX_##name,
 	HAK_TRACE_GROUPS(X)
 #undef X
-	HAK_GROUP_ALL = (1u << HAK_TRACE_GROUP_COUNT) - 1
+		HAK_GROUP_ALL = (1u << HAK_TRACE_GROUP_COUNT) - 1
 };
 
 enum hak_event_id {
@@ -72,19 +74,21 @@ extern const char *const hak_trace_group_names[HAK_TRACE_GROUP_COUNT + 1];
 struct hak_sink {
 	/* Records an event. Called with allocator locks held: must not allocate, lock, block or call back into lib. */
 	void (*event)(const struct hak_event *event);
-	/* A thread's last call before its allocator state goes: its ring may be closed. No locks are held. May be NULL. */
+	/* A thread's last call before its allocator state goes: its ring may be closed. No locks are held. May be NULL.
+	 */
 	void (*thread_death)(void);
-	/* Around fork, in the forking thread: before (all of lib's locks are then taken after it), in the parent after (lib's locks
-	 * are free again), in the child after (likewise; no other thread exists). Each may be NULL. */
+	/* Around fork, in the forking thread: before (all of lib's locks are then taken after it), in the parent after
+	 * (lib's locks are free again), in the child after (likewise; no other thread exists). Each may be NULL. */
 	void (*fork_prepare)(void);
 	void (*fork_parent)(void);
 	void (*fork_child)(void);
-	/* Called at the end of a slow path, no lock held and the block already in hand, while hak_trace_request_tick is on. It may
-	 * allocate and create threads; it is not called re-entrantly. May be NULL. */
+	/* Called at the end of a slow path, no lock held and the block already in hand, while hak_trace_request_tick is
+	 * on. It may allocate and create threads; it is not called re-entrantly. May be NULL. */
 	void (*tick)(void);
 };
 
-/* Installs the sink (NULL: none); one at a time, for the process's life or until replaced. The struct must stay valid. */
+/* Installs the sink (NULL: none); one at a time, for the process's life or until replaced. The struct must stay valid.
+ */
 void hak_trace_set_sink(const struct hak_sink *sink);
 /* The installed sink or NULL (acquire). */
 const struct hak_sink *hak_trace_sink(void);
@@ -97,21 +101,24 @@ void hak_trace_set_lines(uint32_t groups);
 /* Asks for sink->tick at slow paths' ends (true), or no longer (false). */
 void hak_trace_request_tick(bool on);
 
-/* Bits of enum hak_trace_group that anyone listens to. Relaxed: an event more or less at the moment of switching is right. */
+/* Bits of enum hak_trace_group that anyone listens to. Relaxed: an event more or less at the moment of switching is
+ * right. */
 extern uint32_t hak_trace_mask;
 
-/* Fills in time and thread, gives the event to the sink, and formats its debug line. Use the typed call sites instead. */
+/* Fills in time and thread, gives the event to the sink, and formats its debug line. Use the typed call sites instead.
+ */
 void hak_trace_emit(enum hak_event_id id, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e);
 
-/* Formats an event as its debug line, without the newline, into `out` (`size` > 0 bytes, always terminated). Returns the
- * length, 0 for an event without a line. Pure. */
+/* Formats an event as its debug line, without the newline, into `out` (`size` > 0 bytes, always terminated). Returns
+ * the length, 0 for an event without a line. Pure. */
 size_t hak_trace_format_line(char *out, size_t size, const struct hak_event *event);
 
-/* Queues `line` for this thread's next hak_trace_flush. `group` (enum hak_trace_group) is switched off if the line turns out not to be
- * writable; 0 for lines that don't belong to one. */
+/* Queues `line` for this thread's next hak_trace_flush. `group` (enum hak_trace_group) is switched off if the line
+ * turns out not to be writable; 0 for lines that don't belong to one. */
 void hak_trace_queue_line(const char *line, uint32_t group);
 
-/* Writes the lines that this thread collected while it held locks. Slow paths call it when they have released them all. */
+/* Writes the lines that this thread collected while it held locks. Slow paths call it when they have released them all.
+ */
 void hak_trace_flush(void);
 
 /* Takes and releases the module's lock around fork (thread.c calls them, in the order of lock.h). */
@@ -131,8 +138,7 @@ void hak_trace_fork_unlock(void);
 	if (HAK_UNLIKELY(hak_load_relaxed(&hak_trace_mask) & HAK_GROUP_##group)) \
 		hak_trace_emit(HAK_EVENT_ID_##name, a, b, c, d, e);
 #else
-#define HAK_TRACE_BODY(name, group, a, b, c, d, e) \
-	(void)(a), (void)(b), (void)(c), (void)(d), (void)(e);
+#define HAK_TRACE_BODY(name, group, a, b, c, d, e) (void)(a), (void)(b), (void)(c), (void)(d), (void)(e);
 #endif
 
 #define HAK_EVENT2(name, group, line, k1, a1, k2, a2) \
@@ -151,7 +157,8 @@ void hak_trace_fork_unlock(void);
 		HAK_TRACE_BODY(name, group, a1##_, a2##_, a3##_, a4##_, 0) \
 	}
 #define HAK_EVENT5(name, group, line, k1, a1, k2, a2, k3, a3, k4, a4, k5, a5) \
-	HAK_INLINE void hak_trace_##name(uint64_t a1##_, uint64_t a2##_, uint64_t a3##_, uint64_t a4##_, uint64_t a5##_) \
+	HAK_INLINE void hak_trace_##name( \
+		uint64_t a1##_, uint64_t a2##_, uint64_t a3##_, uint64_t a4##_, uint64_t a5##_) \
 	{ \
 		HAK_TRACE_BODY(name, group, a1##_, a2##_, a3##_, a4##_, a5##_) \
 	}

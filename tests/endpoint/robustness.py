@@ -55,7 +55,8 @@ class Target:
         return None
 
     def cpu_ticks(self):
-        """Processor time that the endpoint's thread has used."""
+        """Processor time that the endpoint's thread has used. Its socket is there a moment before its name is."""
+        eventually(self.endpoint_thread, "the endpoint's thread is there")
         text = pathlib.Path(f"/proc/{self.pid}/task/{self.endpoint_thread()}/stat").read_text()
         fields = text[text.rindex(")") + 2:].split()
         return int(fields[11]) + int(fields[12])

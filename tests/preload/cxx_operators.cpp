@@ -120,6 +120,9 @@ static void new_handlers()
 		caught = number;
 	}
 	CHECK(caught == 42);
+	// The forms that must not throw swallow it.
+	CHECK(::operator new(huge, std::nothrow) == nullptr);
+	CHECK(::operator new[](huge, std::align_val_t(64), std::nothrow) == nullptr);
 	std::set_new_handler(nullptr);
 }
 

@@ -32,6 +32,13 @@ def small_address_space():
             check_trace(folder / "log")
 
 
+def one_big_block():
+    """More than twice what is reserved at first is served in one piece, where the limit allows it."""
+    code = "import ctypes; m = ctypes.CDLL(None).malloc; m.restype = ctypes.c_void_p; print(bool(m(2000 << 20)))"
+    result = run([tool("python3"), "-c", code], library=LIBRARY, preexec_fn=limited(resource.RLIMIT_AS, 4000))
+    equal(result.stdout, "True\n", "malloc of 2,000 MiB under a limit of 4,000 MiB")
+
+
 def locked_memory():
     """Memory that may not be locked, and little data: the program starts all the same."""
     for kind, megabytes in ((resource.RLIMIT_MEMLOCK, 0), (resource.RLIMIT_DATA, 300), (resource.RLIMIT_CORE, 0)):
@@ -41,4 +48,5 @@ def locked_memory():
             check_trace(folder / "log")
 
 
-{"out_of_memory": out_of_memory, "small_address_space": small_address_space, "locked_memory": locked_memory}[sys.argv[1]]()
+{"out_of_memory": out_of_memory, "small_address_space": small_address_space, "one_big_block": one_big_block,
+ "locked_memory": locked_memory}[sys.argv[1]]()

@@ -1,5 +1,5 @@
-/* Out of memory is NULL and ENOMEM, nothing allocated before is lost, and after some is freed there is service again. Run under a limit
- * on the address space (ulimit -v). */
+/* Out of memory is NULL and ENOMEM, nothing allocated before is lost, and after some is freed there is service again.
+ * Run under a limit on the address space (ulimit -v). */
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -58,7 +58,8 @@ static void rounds(size_t bytes)
 	size_t second = exhaust(&list, bytes);
 	free_all(&list);
 	if (second < first - first / 4) {
-		fprintf(stderr, "%zu blocks of %zu bytes at first, but only %zu after freeing them\n", first, bytes, second);
+		fprintf(stderr, "%zu blocks of %zu bytes at first, but only %zu after freeing them\n", first, bytes,
+			second);
 		_Exit(1);
 	}
 }
@@ -74,6 +75,24 @@ static void *rounds_in_thread(void *bytes)
 	return NULL;
 }
 
+/* A block can be made smaller when there is no memory for another. */
+static void shrinking_always_works(void)
+{
+	struct block *list = NULL, *one = malloc(30000), *large = malloc(300000);
+	CHECK(one != NULL && large != NULL);
+	memset(one, 1, 30000);
+	memset(large, 2, 300000);
+	exhaust(&list, 1200);
+	errno = 0;
+	one = realloc(one, 1200);
+	large = realloc(large, 1500);
+	CHECK(one != NULL && large != NULL && errno == 0);
+	CHECK(((char *)one)[1199] == 1 && ((char *)large)[1499] == 2);
+	free(one);
+	free(large);
+	free_all(&list);
+}
+
 int main(void)
 {
 	static const size_t sizes[] = {3 << 20, 100000, 20000, 1000, 64};
@@ -84,6 +103,7 @@ int main(void)
 		CHECK(pthread_create(&threads[i], NULL, rounds_in_thread, (void *)(i * 5000 + 500)) == 0);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 		rounds(sizes[i]);
+	shrinking_always_works();
 	pthread_barrier_wait(&all_started);
 	for (int i = 0; i < 3; i++)
 		pthread_join(threads[i], NULL);

@@ -29,6 +29,7 @@ static const struct {
 	{HAK_EVENT_ID_purge, {SS, 4096, 1}, NULL},
 	{HAK_EVENT_ID_out_of_memory, {4096, 4096}, NULL},
 	{HAK_EVENT_ID_large_alloc, {SS, 100000, 2}, NULL},
+	{HAK_EVENT_ID_large_resize, {SS, 2, 3}, NULL},
 	{HAK_EVENT_ID_large_free, {SS, 2}, NULL},
 	{HAK_EVENT_ID_thread_birth, {1, 1}, NULL},
 	{HAK_EVENT_ID_thread_death, {1, 0}, NULL},

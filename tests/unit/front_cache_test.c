@@ -1,4 +1,5 @@
-/* A thread's cache: the countdowns give exact counts and lengths, lists neither run dry nor overflow, drains give back what lies idle. */
+/* A thread's cache: the countdowns give exact counts and lengths, lists neither run dry nor overflow, drains give back
+ * what lies idle. */
 #include "lib/front_cache.h"
 
 #include <pthread.h>
@@ -115,7 +116,7 @@ static void blocks_are_distinct_and_whole(void)
 static void what_a_thread_keeps_is_bounded(void)
 {
 	start();
-	for (unsigned class = 0; class < HAK_CLASS_COUNT; class++) {
+	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++) {
 		size_t bytes = hak_size_classes[class].block_bytes;
 		size_t count = (3u << 20) / bytes < MANY ? (3u << 20) / bytes : MANY;
 		for (size_t i = 0; i < count; i++)
@@ -123,7 +124,8 @@ static void what_a_thread_keeps_is_bounded(void)
 		for (size_t i = 0; i < count; i++)
 			release(blocks[i]);
 		uint64_t cached = counts_of(HAK_BIN_OF_CLASS(class)).cached_blocks * bytes;
-		/* A class keeps 256 KiB in batches, each up to a quarter over its length, and about one batch in its hot list. */
+		/* A class keeps 256 KiB in batches, each up to a quarter over its length, and about one batch in its
+		 * hot list. */
 		CU_ASSERT_TRUE(cached <= (256u << 10) * 5 / 4 + 2 * hak_size_classes[class].batch * bytes);
 	}
 	CU_ASSERT_TRUE(cache.stashed_bytes <= 2 << 20);
@@ -135,7 +137,31 @@ static void what_a_thread_keeps_is_bounded(void)
 	CU_ASSERT_TRUE(counts_of(BIN).cached_blocks <= 2 * hak_size_classes[3].batch);
 }
 
-/* Half the cache lies idle while the program uses the other half: the drain gives the idle part back and keeps the rest. */
+/* Half the cache lies idle while the program uses the other half: the drain gives the idle part back and keeps the
+ * rest. */
+/* A program that frees somewhat more than it allocates must not carry one ever longer list between the hot list and the
+ * batches. */
+static void more_frees_than_mallocs_stay_bounded(void)
+{
+	start();
+	hak_settings.cache_bytes = 64 << 10;
+	int live = 0;
+	uint64_t most = 0;
+	while (live < MANY)
+		blocks[live++] = allocate(BYTES);
+	while (live > 17) {
+		for (int i = 0; i < 17; i++)
+			release(blocks[--live]);
+		blocks[live++] = allocate(BYTES);
+		blocks[live++] = allocate(BYTES);
+		uint64_t cached = counts_of(BIN).cached_blocks;
+		most = cached > most ? cached : most;
+	}
+	while (live > 0)
+		release(blocks[--live]);
+	CU_ASSERT_TRUE(most * BYTES <= (64 << 10) + 3 * hak_size_classes[3].batch * BYTES);
+}
+
 static void drain_gives_back_what_lies_idle(void)
 {
 	start();
@@ -264,6 +290,7 @@ static void readers_see_consistent_counts(void)
 }
 
 UNIT_MAIN("front_cache", UNIT(counts_are_exact_at_every_step), UNIT(blocks_are_distinct_and_whole),
-	UNIT(what_a_thread_keeps_is_bounded), UNIT(drain_gives_back_what_lies_idle), UNIT(drain_keeps_what_is_used),
-	UNIT(the_drain_interval_is_obeyed), UNIT(flush_leaves_nothing), UNIT(a_drain_request_is_met_once),
-	UNIT(large_ones_are_counted), UNIT(readers_see_consistent_counts))
+	UNIT(what_a_thread_keeps_is_bounded), UNIT(more_frees_than_mallocs_stay_bounded),
+	UNIT(drain_gives_back_what_lies_idle), UNIT(drain_keeps_what_is_used), UNIT(the_drain_interval_is_obeyed),
+	UNIT(flush_leaves_nothing), UNIT(a_drain_request_is_met_once), UNIT(large_ones_are_counted),
+	UNIT(readers_see_consistent_counts))

@@ -1,4 +1,5 @@
-/* Large allocations: runs of slots and whole SuperSlabs, their reuse, growing and shrinking in place, and addresses that are none. */
+/* Large allocations: runs of slots and whole SuperSlabs, their reuse, growing and shrinking in place, and addresses
+ * that are none. */
 #include "lib/large.h"
 
 #include "tests/unit/pool.h"
@@ -16,7 +17,8 @@ static void *alloc(size_t bytes, size_t alignment, bool *zero)
 
 static void sizes_are_rounded_to_slots(void)
 {
-	static const size_t sizes[] = {0, 1, 33 * KIB, 64 * KIB, 64 * KIB + 1, 500 * KIB, MIB, MIB + 1, 2 * MIB, 5 * MIB, 40 * MIB};
+	static const size_t sizes[] = {
+		0, 1, 33 * KIB, 64 * KIB, 64 * KIB + 1, 500 * KIB, MIB, MIB + 1, 2 * MIB, 5 * MIB, 40 * MIB};
 	void *blocks[HAK_COUNT_OF(sizes)];
 	pool_start();
 	for (size_t i = 0; i < HAK_COUNT_OF(sizes); i++) {
@@ -89,11 +91,27 @@ static void freed_runs_are_reused(void)
 	void *same = alloc(250 * KIB, 16, NULL);
 	CU_ASSERT_PTR_EQUAL(same, first);
 	hak_large_free(same);
-	void *shorter = alloc(100 * KIB, 16, NULL); /* cut from the freed run, the rest of which becomes UNUSED */
+	void *shorter = alloc(100 * KIB, 16, NULL); /* cut from the freed run */
 	CU_ASSERT_PTR_EQUAL(shorter, first);
-	UNIT_EQUAL(hak_pool.large_empty_slots, 0);
+	/* The rest has pages, and stays where purging finds it. */
+	UNIT_EQUAL(hak_pool.large_empty_slots, 2);
+	UNIT_EQUAL(hak_pool.kinds[HAK_KIND_OF_RUN(2)].count, 1);
 	hak_large_free(shorter);
 	hak_large_free(keep);
+}
+
+/* Growth in place ends at the SuperSlab's edge for a run within one, however much more is asked for. */
+static void a_run_does_not_grow_over_the_edge(void)
+{
+	pool_start();
+	void *run = alloc(900 * KIB, 16, NULL);
+	CU_ASSERT_TRUE(hak_large_resize(run, 2 * MIB));
+	UNIT_EQUAL(hak_large_usable(run), 2 * MIB);
+	CU_ASSERT_TRUE(hak_large_resize(run, 900 * KIB));
+	CU_ASSERT_FALSE(hak_large_resize(run, 2 * MIB + 1));
+	CU_ASSERT_FALSE(hak_large_resize(run, 9 * MIB));
+	UNIT_EQUAL(hak_large_usable(run), 15 * HAK_SLOT_BYTES);
+	CU_ASSERT_TRUE(hak_large_free(run));
 }
 
 static void other_addresses_are_refused(void)
@@ -101,8 +119,8 @@ static void other_addresses_are_refused(void)
 	pool_start();
 	int on_the_stack;
 	char *run = alloc(300 * KIB, 16, NULL), *whole = alloc(5 * MIB, 16, NULL);
-	char *bad[] = {NULL, (char *)&on_the_stack, run + 16, run + HAK_SLOT_BYTES, run - HAK_SLOT_BYTES, whole + HAK_SS_BYTES,
-		whole + HAK_SLOT_BYTES, whole + 1, (char *)UINTPTR_MAX};
+	char *bad[] = {NULL, (char *)&on_the_stack, run + 16, run + HAK_SLOT_BYTES, run - HAK_SLOT_BYTES,
+		whole + HAK_SS_BYTES, whole + HAK_SLOT_BYTES, whole + 1, (char *)UINTPTR_MAX};
 	for (size_t i = 0; i < HAK_COUNT_OF(bad); i++) {
 		CU_ASSERT_FALSE(hak_large_free(bad[i]));
 		UNIT_EQUAL(hak_large_usable(bad[i]), 0);
@@ -177,4 +195,5 @@ static void impossible_sizes(void)
 }
 
 UNIT_MAIN("large", UNIT(sizes_are_rounded_to_slots), UNIT(alignments), UNIT(zero_is_true), UNIT(freed_runs_are_reused),
-	UNIT(other_addresses_are_refused), UNIT(resize_within_a_superslab), UNIT(resize_over_superslabs), UNIT(impossible_sizes))
+	UNIT(a_run_does_not_grow_over_the_edge), UNIT(other_addresses_are_refused), UNIT(resize_within_a_superslab),
+	UNIT(resize_over_superslabs), UNIT(impossible_sizes))

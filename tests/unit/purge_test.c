@@ -1,6 +1,7 @@
 /* Giving memory back: when it is due, how much at a time, and that it reads as zero afterwards. */
 #include "lib/purge.h"
 
+#include "lib/large.h"
 #include "lib/os.h"
 #include "tests/unit/pool.h"
 
@@ -90,20 +91,45 @@ static void calls_are_bounded_and_nothing_is_forgotten(void)
 	}
 }
 
-/* The clock is asked first: until a quarter of the delay has passed a call costs nothing and does nothing. */
+/* The clock is asked first: until the next look is due a call does nothing, whatever there is to purge. */
 static void too_early_is_nothing(void)
 {
 	pool_start();
 	uint32_t keep = hak_pool_acquire_slab(7), idle = hak_pool_acquire_slab(7);
 	RELEASE(idle);
-	hak_settings.purge_delay_ms = 0;
-	hak_pool.next_purge_ms = hak_os_clock_ms() + 60000;
+	hak_settings.purge_delay_ms = 40000; /* a look every ten seconds */
+	hak_slot(idle)->since_ms = hak_os_clock_ms() - 50000;
+	hak_pool.next_purge_ms = hak_os_clock_ms() + 5000;
 	uint64_t calls = hak_stat_get(madvise);
 	hak_purge_due(16);
 	UNIT_EQUAL(hak_stat_get(madvise), calls);
-	hak_pool.next_purge_ms = 0;
+	hak_pool.next_purge_ms = hak_os_clock_ms() - 1;
+	hak_purge_due(16);
+	UNIT_EQUAL(hak_stat_get(madvise), calls + 1);
 	RELEASE(keep);
 }
 
+/* A freed run that is cut for a shorter one leaves a rest with pages: those go back too, when their time has come. */
+static void rest_of_a_cut_run_is_purged(void)
+{
+	bool zero;
+	pool_start();
+	char *keep = hak_large_alloc(HAK_SLOT_BYTES, 16, &zero), *run = hak_large_alloc(6 * HAK_SLOT_BYTES, 16, &zero);
+	CU_ASSERT_TRUE_FATAL(keep != NULL && run != NULL);
+	memset(run, 'x', 6 * HAK_SLOT_BYTES);
+	hak_large_free(run);
+	char *cut = hak_large_alloc(2 * HAK_SLOT_BYTES, 16, &zero);
+	CU_ASSERT_PTR_EQUAL(cut, run);
+	UNIT_EQUAL(run[2 * HAK_SLOT_BYTES], 'x');
+	hak_settings.purge_delay_ms = 0;
+	hak_pool.next_purge_ms = 0;
+	hak_purge_due(16);
+	UNIT_EQUAL(run[2 * HAK_SLOT_BYTES - 1], 'x');
+	UNIT_EQUAL(run[2 * HAK_SLOT_BYTES], 0);
+	UNIT_EQUAL(run[6 * HAK_SLOT_BYTES - 1], 0);
+	hak_large_free(cut);
+	hak_large_free(keep);
+}
+
 UNIT_MAIN("purge", UNIT(age_evicts), UNIT(due_memory_is_purged_and_zero), UNIT(trim_gives_everything_back),
-	UNIT(calls_are_bounded_and_nothing_is_forgotten), UNIT(too_early_is_nothing))
+	UNIT(calls_are_bounded_and_nothing_is_forgotten), UNIT(too_early_is_nothing), UNIT(rest_of_a_cut_run_is_purged))
