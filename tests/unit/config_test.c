@@ -19,6 +19,9 @@ static void defaults_mean_what_they_say(void)
 		if (row->type == HAK_ENV_WORDS) {
 			UNIT_STRING(row->default_text, "");
 			UNIT_EQUAL(before, 0);
+			/* The viewer prints the help without the words at hand, so the help names them all. */
+			for (unsigned word = 0; row->words[word]; word++)
+				CU_ASSERT_PTR_NOT_NULL(strstr(row->help, row->words[word]));
 			continue;
 		}
 		CU_ASSERT_TRUE(hak_env_assign(row, row->default_text));
