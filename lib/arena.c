@@ -22,11 +22,13 @@ struct section {
 	size_t committed; /* bytes */
 };
 
-enum { SECTION_MAP, SECTION_RECORDS, SECTION_SETS_0, SECTION_SETS_1, SECTION_SETS_2, SECTION_COUNT };
+enum { SECTION_MAP, SECTION_RECORDS, SECTION_BITS, SECTION_SETS_0, SECTION_SETS_1, SECTION_SETS_2, SECTION_COUNT };
 
 static struct section sections[SECTION_COUNT] = {
 	[SECTION_MAP] = {.item_bytes = HAK_SLOTS_PER_SS, .superslabs_per_item = 1},
 	[SECTION_RECORDS] = {.item_bytes = sizeof(struct hak_superslab), .superslabs_per_item = 1},
+	[SECTION_BITS] = {.item_bytes = sizeof(uint64_t) * HAK_BLOCK_WORDS * HAK_SLOTS_PER_SS,
+		.superslabs_per_item = 1},
 	[SECTION_SETS_0] = {.item_bytes = sizeof(uint64_t) * HAK_SET_COUNT, .superslabs_per_item = 64},
 	[SECTION_SETS_1] = {.item_bytes = sizeof(uint64_t) * HAK_SET_COUNT, .superslabs_per_item = 64 * 64},
 	[SECTION_SETS_2] = {.item_bytes = sizeof(uint64_t) * HAK_SET_COUNT, .superslabs_per_item = 64 * 64 * 64},
@@ -68,6 +70,7 @@ static bool metadata_reserve(uint32_t superslabs)
 	extent = superslabs;
 	hak_heap.class_map = (uint8_t *)sections[SECTION_MAP].address;
 	hak_superslabs = (struct hak_superslab *)sections[SECTION_RECORDS].address;
+	hak_slot_bits = (uint64_t(*)[HAK_BLOCK_WORDS])sections[SECTION_BITS].address;
 	for (unsigned level = 0; level < 3; level++)
 		hak_set_words[level] = (uint64_t(*)[HAK_SET_COUNT])sections[SECTION_SETS_0 + level].address;
 	return true;
@@ -84,7 +87,7 @@ static bool metadata_commit(uint32_t superslabs)
 
 		if (want <= section->committed)
 			continue;
-		if (i != SECTION_RECORDS)
+		if (i != SECTION_BITS)
 			want = hak_align_up(want, HAK_SLOT_BYTES);
 		if (want > whole)
 			want = whole;

@@ -3,6 +3,7 @@
 #include "os.h"
 
 struct hak_superslab *hak_superslabs;
+uint64_t (*hak_slot_bits)[HAK_BLOCK_WORDS];
 uint64_t (*hak_set_words[3])[HAK_SET_COUNT];
 
 /* Sets. A bit in level 1 says that the word below it in level 0 is not zero, likewise level 2. */

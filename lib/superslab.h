@@ -34,11 +34,12 @@ enum hak_place {
 };
 
 struct hak_slot {
-	uint8_t bin;      /* of the ACTIVE or EMPTY slab; HAK_BIN_NONE if UNUSED */
-	uint8_t kind;     /* of the slab, in its first slot */
+	uint8_t bin;  /* of the ACTIVE or EMPTY slab; HAK_BIN_NONE if UNUSED */
+	uint8_t kind; /* of the slab, in its first slot */
 	/* Slots back to the slab's first slot; 0 in that one. HAK_DISTANCE_FAR in a large run's further SuperSlabs. */
 	uint8_t distance;
-	/* EMPTY: 1 if on its kind's free list. ACTIVE: 1 + bucket if on its depot's list of partly used slabs, else 0. */
+	/* EMPTY: 1 if on its kind's free list. ACTIVE: 1 + bucket if on its depot's list of partly used slabs, else 0.
+	 */
 	uint8_t listed;
 	/* Slots of the slab, in its first slot; more than 32 for large runs over several SuperSlabs. */
 	uint32_t span;
@@ -65,13 +66,14 @@ struct hak_superslab {
 	uint8_t class_slots[HAK_BIN_COUNT];
 	uint64_t bins; /* bit b: class_slots[b] != 0 */
 	struct hak_slot slots[HAK_SLOTS_PER_SS];
-	/* A bit for each block of a slab that was handed out and came back. The words of a slab stand in those of its
-	 * first slot: slabs of several slots have few blocks. */
-	uint64_t block_bits[HAK_SLOTS_PER_SS][HAK_BLOCK_WORDS];
 };
 _Static_assert(HAK_BIN_COUNT <= 64, "a bin has a bit in a word");
 
-extern struct hak_superslab *hak_superslabs; /* the array in the metadata reservation, by SuperSlab number */
+/* The arrays in the metadata reservation: the records by SuperSlab number, and by slot number a bit for each block of a
+ * slab that was handed out and came back. The words of a slab are those of its first slot: slabs of several slots have
+ * few blocks. They stand apart from the records because large allocations have no use for them. */
+extern struct hak_superslab *hak_superslabs;
+extern uint64_t (*hak_slot_bits)[HAK_BLOCK_WORDS];
 
 /* Sets of SuperSlabs, so that no search walks the heap. Each is a bitmap over all SuperSlabs with two levels of
  * summaries above it; the words of all sets for the same 64 SuperSlabs lie side by side, so that a small heap touches
@@ -123,7 +125,7 @@ HAK_INLINE unsigned hak_slot_place(uint32_t slot)
 /* The block bits of the slab whose first slot is `slot`. */
 HAK_INLINE uint64_t *hak_block_bits(uint32_t slot)
 {
-	return hak_superslabs[slot / HAK_SLOTS_PER_SS].block_bits[slot % HAK_SLOTS_PER_SS];
+	return hak_slot_bits[slot];
 }
 
 /* `count` bits from `first`, for count up to 32. */
