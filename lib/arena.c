@@ -1,10 +1,13 @@
 #include "arena.h"
 
 #include "os.h"
-#include "superslab.h"
+#include "record.h"
 #include "trace.h"
 
 struct hak_heap hak_heap;
+struct hak_superslab *hak_superslabs;
+uint64_t (*hak_slot_bits)[HAK_BLOCK_WORDS];
+uint64_t (*hak_set_words[3])[HAK_SET_COUNT];
 
 /* Steps in which the heap becomes accessible. Growing steps keep the number of system calls logarithmic; the largest
  * bounds what a strict overcommit policy charges for memory that is not in use yet. */
@@ -199,6 +202,17 @@ static bool commit_step(uint32_t end)
 	return goal > end && commit_to(end);
 }
 
+/* The record of a SuperSlab that is taken for the first time: all slots UNUSED, and zero as the system gave them. */
+static void create_record(uint32_t index)
+{
+	struct hak_superslab *ss = &hak_superslabs[index];
+
+	ss->unused = ~0u;
+	ss->zero = ~0u;
+	ss->place = HAK_PLACE_NONE;
+	ss->since_ms = hak_os_clock_ms();
+}
+
 uint32_t hak_arena_take(uint32_t count, size_t alignment, uint32_t *skipped_first, uint32_t *skipped_count)
 {
 	uint32_t first = taken;
@@ -214,7 +228,7 @@ uint32_t hak_arena_take(uint32_t count, size_t alignment, uint32_t *skipped_firs
 	*skipped_count = (uint32_t)skip;
 	taken = (uint32_t)(first + skip + count);
 	for (uint32_t i = first; i < taken; i++)
-		hak_ss_create(i);
+		create_record(i);
 	hak_store_relaxed(&hak_heap.slots, (size_t)taken * HAK_SLOTS_PER_SS);
 	return (uint32_t)(first + skip);
 }

@@ -11,6 +11,7 @@
 
 #include "atomic.h"
 #include "base.h"
+#include "record.h"
 #include "size_class.h"
 
 /* What free needs, in one cache line. base is set once; slots only grows; class_map has a byte for each slot: its bin
@@ -23,8 +24,6 @@ struct hak_heap {
 };
 extern struct hak_heap hak_heap;
 
-#define HAK_NO_SUPERSLAB UINT32_MAX
-
 /* Reserves the range, at most `reserve` bytes of it, less where limits demand. Returns false if not even a small one is
  * to be had; nothing is changed then and a later call may succeed. */
 bool hak_arena_init(size_t reserve);
@@ -35,7 +34,7 @@ bool hak_arena_init(size_t reserve);
  * is out. */
 uint32_t hak_arena_take(uint32_t count, size_t alignment, uint32_t *skipped_first, uint32_t *skipped_count);
 
-/* SuperSlabs that hak_arena_take has given out: every SuperSlab number below this has a record. */
+/* SuperSlabs that hak_arena_take has given out: every SuperSlab number below this has a record in hak_superslabs. */
 uint32_t hak_arena_taken(void);
 
 /* Bytes reserved for the heap, made accessible in it, and accessible for metadata. */

@@ -1,7 +1,7 @@
 #include "empty_list.h"
 
+#include "pool.h"
 #include "settings.h"
-#include "shared_pool.h"
 #include "stats.h"
 #include "trace.h"
 

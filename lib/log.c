@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
@@ -16,14 +17,20 @@ void hak_log_set_path(const char *path)
 	log_path = path[0] ? path : NULL;
 }
 
-/* Writes all of it; an interrupted or partial write goes on where it stopped. */
+/* Writes all of it; an interrupted or partial write goes on where it stopped, and a full pipe is waited for, be it
+ * blocking or not. */
 static bool write_all(int fd, const char *text, size_t length)
 {
 	while (length) {
 		ssize_t n = write(fd, text, length);
 
-		if (n < 0 && errno != EINTR)
+		if (n < 0 && errno == EAGAIN) {
+			struct pollfd full = {fd, POLLOUT, 0};
+
+			poll(&full, 1, -1);
+		} else if (n < 0 && errno != EINTR) {
 			return false;
+		}
 		if (n > 0) {
 			text += n;
 			length -= (size_t)n;

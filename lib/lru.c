@@ -1,8 +1,8 @@
 #include "lru.h"
 
 #include "os.h"
+#include "pool.h"
 #include "settings.h"
-#include "shared_pool.h"
 #include "stats.h"
 #include "trace.h"
 

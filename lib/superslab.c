@@ -2,10 +2,6 @@
 
 #include "os.h"
 
-struct hak_superslab *hak_superslabs;
-uint64_t (*hak_slot_bits)[HAK_BLOCK_WORDS];
-uint64_t (*hak_set_words[3])[HAK_SET_COUNT];
-
 /* Sets. A bit in level 1 says that the word below it in level 0 is not zero, likewise level 2. */
 
 bool hak_set_has(unsigned set, uint32_t index)
@@ -254,14 +250,4 @@ void hak_ss_set_place(uint32_t index, enum hak_place place)
 	else if (place == HAK_PLACE_RETIRED)
 		hak_set_add(HAK_SET_RETIRED, index);
 	refresh(index, 0);
-}
-
-void hak_ss_create(uint32_t index)
-{
-	struct hak_superslab *ss = hak_ss(index);
-
-	ss->unused = ~0u;
-	ss->zero = ~0u;
-	ss->place = HAK_PLACE_NONE;
-	ss->since_ms = hak_os_clock_ms();
 }

@@ -41,6 +41,17 @@ def problems():
         for include in re.findall(r'#include "(.*?)"', source.read_text()):
             if "/" in include or not (SOURCE / "lib" / include).exists():
                 yield f"lib/{source.name} includes {include}, which is no file of lib"
+    yield from upward_includes()
+
+
+def upward_includes():
+    """Includes of lib that go up the list in its README.md. The names of its table are in layer order; a .def belongs to its row."""
+    rows = re.findall(r"^\| (`.*?) \|", (SOURCE / "lib/README.md").read_text(), re.M)
+    order = {name.removesuffix(".h").removesuffix(".def"): i for i, row in enumerate(rows) for name in re.findall(r"`(.*?)`", row)}
+    for source in (SOURCE / "lib").glob("*.[ch]"):
+        for include in re.findall(r'#include "(.*?)"', source.read_text()):
+            if order[pathlib.Path(include).stem] > order[source.stem]:
+                yield f"lib/{source.name} includes {include}, which is above it in lib/README.md"
 
 
 def main():
