@@ -52,6 +52,8 @@ bool hak_init(void)
 
 	if (HAK_LIKELY(hak_is_ready()))
 		return true;
+	if (hak_refuse_sanitizers)
+		hak_refuse_sanitizers();
 	hak_lock_acquire(&init_lock);
 	was_ready = ready;
 	ok = was_ready || init_locked();

@@ -8,20 +8,23 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "entry.h"
 #include "hakmem.h"
+#include "init.h"
 #include "inspect.h"
 #include "new_handler.h"
 #include "os.h"
 
 #define EXPORT HAK_EXPORT __attribute__((used))
 #if __has_attribute(copy) /* gcc warns where an alias promises less than its target */
-#define ALIAS(name) HAK_EXPORT __attribute__((alias(#name), copy(name), used))
+#define ALIAS_OF(name) __attribute__((alias(#name), copy(name), used))
 #else
-#define ALIAS(name) HAK_EXPORT __attribute__((alias(#name), used))
+#define ALIAS_OF(name) __attribute__((alias(#name), used))
 #endif
+#define ALIAS(name) HAK_EXPORT ALIAS_OF(name)
 
 /* ---- The C family ---- */
 
@@ -142,6 +145,27 @@ ALIAS(memalign) void *__libc_memalign(size_t alignment, size_t bytes);
 ALIAS(valloc) void *__libc_valloc(size_t bytes);
 ALIAS(pvalloc) void *__libc_pvalloc(size_t bytes);
 ALIAS(posix_memalign) int __posix_memalign(void **out, size_t alignment, size_t bytes);
+
+/* ---- Sanitizers ---- */
+
+__attribute__((weak)) void __asan_init(void);
+__attribute__((weak)) void __msan_init(void);
+__attribute__((weak)) void __tsan_init(void);
+/* malloc under a name that no other object can take over. */
+static ALIAS_OF(malloc) void *own_malloc(size_t bytes);
+
+void hak_refuse_sanitizers(void)
+{
+	static const char line[] = "hakmem: this program is built with a sanitizer, which needs malloc for itself; "
+				   "run it without libhakmem\n";
+
+	/* A sanitizer that is linked into the program itself has its malloc before ours: then ours is not in use. */
+	if ((!__asan_init && !__msan_init && !__tsan_init) || (void *)&malloc != (void *)&own_malloc)
+		return;
+	/* Raw calls: write and _exit are the sanitizer's by now, and it is not ready. */
+	syscall(SYS_write, STDERR_FILENO, line, sizeof(line) - 1);
+	syscall(SYS_exit_group, 1);
+}
 
 /* ---- glibc's extras ---- */
 
