@@ -11,6 +11,10 @@
  * longest. */
 #define CLASS_BYTES (256u << 10)
 #define LIMIT_AT_START 2
+
+/* A hot list that is this many batches long gives one away: what stays spares a program that frees and allocates in
+ * turn the slow path. README.md has the figures. */
+#define HOT_BATCHES 2u
 #define FIRST_FETCH_BYTES 4096u
 #define READ_TRIES 1000
 
@@ -47,15 +51,15 @@ static void settle(struct hak_cache *cache, unsigned bin)
 }
 
 /* Sets the countdowns for what the list holds now. As many mallocs as it is long can't run it dry. The frees are
- * bounded so that it stays about a batch long, with a few to spare each time, or a program that frees and allocates in
- * turn would be here at every call. */
+ * bounded so that it grows to two batches, and always with some to spare, or a program that frees and allocates in turn
+ * would be here at every call. */
 static void arm(struct hak_cache *cache, unsigned bin)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
 	struct hak_bin *hot = &cache->bins[bin];
 	uint32_t batch = class_of(bin)->batch;
-	uint32_t slack = batch >= 4 ? batch / 4 : 1;
-	uint32_t room = class->length + slack < batch ? batch - class->length : slack;
+	uint32_t slack = batch / 2;
+	uint32_t room = class->length + slack < HOT_BATCHES * batch ? HOT_BATCHES * batch - class->length : slack;
 
 	hak_store_relaxed(&class->alloc_armed, (int32_t) class->length);
 	hak_store_relaxed(&class->free_armed, (int32_t)room);
@@ -183,29 +187,24 @@ static uint32_t give_coldest(struct hak_cache *cache, unsigned bin, unsigned cou
 	return blocks;
 }
 
-/* Takes a batch's worth off the hot list: all of it, or, when a refill came on top of what there was, all but the
- * blocks freed last. Without that cut a program that frees a little more than it allocates would carry one ever longer
- * list between the hot list and the batches. The blocks that are walked were used a moment ago. */
+/* Takes a batch off the hot list: the blocks freed longest ago. Those freed last stay, and walking over them costs
+ * little, because they were used a moment ago. */
 static struct hak_batch cut_batch(struct hak_cache *cache, unsigned bin)
 {
 	struct hak_bin *hot = &cache->bins[bin];
-	uint32_t length = cache->classes[bin].length;
-	uint32_t most = class_of(bin)->batch + class_of(bin)->batch / 2;
-	uint32_t keep = length > most ? length - class_of(bin)->batch : 0;
-	struct hak_batch batch = {hot->head, length - keep};
+	uint32_t keep = cache->classes[bin].length - class_of(bin)->batch;
 	struct hak_block *last = hot->head;
+	struct hak_batch batch;
 
-	if (keep) {
-		for (uint32_t i = 1; i < keep; i++)
-			last = last->next;
-		batch.head = last->next;
-		last->next = NULL;
-	}
-	set_head(cache, bin, keep ? hot->head : NULL, keep);
+	for (uint32_t i = 1; i < keep; i++)
+		last = last->next;
+	batch = (struct hak_batch){last->next, class_of(bin)->batch};
+	last->next = NULL;
+	set_head(cache, bin, hot->head, keep);
 	return batch;
 }
 
-/* The hot list becomes a batch. If this class or this thread has enough of them, the coldest go. */
+/* A part of the hot list becomes a batch. If this class or this thread has enough of them, the coldest go. */
 static void stash(struct hak_cache *cache, unsigned bin)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
@@ -260,7 +259,7 @@ void hak_cache_free(struct hak_cache *cache, unsigned bin, void *p)
 	struct hak_block *block = p;
 
 	settle(cache, bin);
-	if (class->length >= batch + (batch >= 4 ? batch / 4 : 1))
+	if (class->length >= HOT_BATCHES * batch)
 		stash(cache, bin);
 	block->next = hot->head;
 	set_head(cache, bin, block, class->length + 1);

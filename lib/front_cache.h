@@ -48,9 +48,13 @@ HAK_INLINE void *hak_cache_pop(size_t bytes)
  */
 HAK_INLINE bool hak_cache_push(void *p)
 {
-	struct hak_bin *bin = &hak_bins[hak_bin_of_address(p)];
+	size_t slot = hak_slot_of_address(p);
 	struct hak_block *block = p;
+	struct hak_bin *bin;
 
+	if (HAK_UNLIKELY(slot >= hak_load_relaxed(&hak_heap.slots)))
+		return false;
+	bin = &hak_bins[hak_load_relaxed(&hak_heap.class_map[slot])];
 	if (HAK_UNLIKELY(hak_single_writer_dec(&bin->free_left) < 0))
 		return false;
 	block->next = bin->head;
