@@ -133,64 +133,93 @@ static void take_blocks(struct hak_depot *depot, unsigned class, uint32_t slab, 
 	bucket_update(depot, slab);
 }
 
-/* Gives one block back to its slab. Returns false if it can't be one of this class's blocks, or is already there: the
- * program's error is reported, and the block stays out for good. */
-static bool return_block(
-	struct hak_depot *depot, unsigned class, const struct hak_block *block, enum hak_release_cause cause)
-{
-	size_t number = hak_slot_of_address(block);
-	const struct hak_size_class *size = &hak_size_classes[class];
+/* Neighbours in a batch often lie in the same slab: its look-up and its counts are done once for all of them. */
+struct returning {
+	uint32_t slab;
+	uint32_t count;  /* bits set so far that the slab's counts don't show yet */
+	uintptr_t start; /* of the slab */
+	size_t bytes;    /* of it; 0 before the first */
+};
 
-	if (hak_bin_of_address(block) != HAK_BIN_OF_CLASS(class)) {
-		hak_report(HAK_REPORT_CORRUPT_LIST, block);
-		return false;
+/* Makes the counts of the slab show the blocks that came back, and moves it to where it then belongs. */
+static void finish_returning(struct hak_depot *depot, struct returning *run, enum hak_release_cause cause)
+{
+	struct hak_slot *slot;
+
+	if (!run->count)
+		return;
+	slot = hak_slot(run->slab);
+	slot->free = (uint16_t)(slot->free + run->count);
+	hak_single_writer_add(&slot->used, -(int)run->count);
+	depot->handed_out -= run->count;
+	run->count = 0;
+	if (slot->used == 0) {
+		bucket_remove(depot, run->slab);
+		hak_pool_release_slab(run->slab, cause);
+		run->bytes = 0; /* it is the pool's again */
+	} else {
+		bucket_update(depot, run->slab);
 	}
-	uint32_t slab = (uint32_t)number - hak_slot((uint32_t)number)->distance;
-	uint32_t offset = (uint32_t)((uintptr_t)block - hak_slot_address(slab));
+}
+
+/* Goes on to the slab of `block`, an address in a slot of the class. */
+static void begin_returning(struct returning *run, const struct hak_block *block)
+{
+	uint32_t number = (uint32_t)hak_slot_of_address(block);
+
+	run->slab = number - hak_slot(number)->distance;
+	run->start = hak_slot_address(run->slab);
+	run->bytes = hak_slot(run->slab)->span * HAK_SLOT_BYTES;
+}
+
+/* Sets one block's bit. A block that isn't one, or is there already, is the program's error: it is reported, and stays
+ * out for good. */
+static void return_block(const struct hak_size_class *size, struct returning *run, const struct hak_block *block)
+{
+	uint32_t offset = (uint32_t)((uintptr_t)block - run->start);
 	uint32_t index = hak_block_of_offset(size, offset);
-	struct hak_slot *slot = hak_slot(slab);
-	uint64_t *word = &hak_block_bits(slab)[index / 64];
+	struct hak_slot *slot = hak_slot(run->slab);
+	uint64_t *word = &hak_block_bits(run->slab)[index / 64];
 	uint64_t bit = 1ull << (index % 64);
 
-	if (index * size->block_bytes != offset || index >= slot->carved) {
+	if (HAK_UNLIKELY(index * size->block_bytes != offset || index >= slot->carved)) {
 		hak_report(HAK_REPORT_INVALID_FREE, block);
-		return true;
+		return;
 	}
-	if (*word & bit) {
+	if (HAK_UNLIKELY(*word & bit)) {
 		hak_report(HAK_REPORT_DOUBLE_FREE, block);
-		return true;
+		return;
 	}
 	*word |= bit;
 	if (index / 64 < slot->hint)
 		slot->hint = (uint16_t)(index / 64);
-	slot->free++;
-	hak_single_writer_add(&slot->used, -1);
-	depot->handed_out--;
-	if (slot->used == 0) {
-		bucket_remove(depot, slab);
-		hak_pool_release_slab(slab, cause);
-	} else {
-		bucket_update(depot, slab);
-	}
-	return true;
+	run->count++;
 }
 
 static void take_apart(struct hak_depot *depot, unsigned class, struct hak_batch batch, enum hak_release_cause cause)
 {
+	const struct hak_size_class *size = &hak_size_classes[class];
+	struct returning run = {.bytes = 0};
 	struct hak_block *block = batch.head;
 
 	/* The stored length bounds the walk, so that a list that a stray write made circular ends too. */
 	for (uint32_t i = 0; i < batch.length && block; i++) {
 		struct hak_block *next;
 
-		if (hak_bin_of_address(block) != HAK_BIN_OF_CLASS(class)) {
-			hak_report(HAK_REPORT_CORRUPT_LIST, block);
-			return; /* what hangs behind it is out of reach, and leaked */
+		if ((uintptr_t)block - run.start >= run.bytes) {
+			finish_returning(depot, &run, cause);
+			if (hak_bin_of_address(block) != HAK_BIN_OF_CLASS(class)) {
+				/* What hangs behind it is out of reach, and leaked. */
+				hak_report(HAK_REPORT_CORRUPT_LIST, block);
+				return;
+			}
+			begin_returning(&run, block);
 		}
 		next = block->next;
-		return_block(depot, class, block, cause);
+		return_block(size, &run, block);
 		block = next;
 	}
+	finish_returning(depot, &run, cause);
 }
 
 /* ---- Batches in transit ---- */
