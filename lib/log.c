@@ -3,18 +3,36 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "fmt.h"
 
 static const char *log_path;
+static struct stat stderr_at_start; /* st_ino 0: not known */
 
 void hak_log_set_path(const char *path)
 {
 	log_path = path[0] ? path : NULL;
+	if (fstat(STDERR_FILENO, &stderr_at_start) != 0)
+		stderr_at_start.st_ino = 0;
+}
+
+/* Programs close descriptor 2 and open other files, and then a database is what it names. A terminal, a pipe, a socket,
+ * a file that is appended to, or the one it was at the start, is taken for stderr. */
+static bool stderr_is_one(void)
+{
+	struct stat now;
+
+	if (fstat(STDERR_FILENO, &now) != 0)
+		return false;
+	if (!S_ISREG(now.st_mode) || (fcntl(STDERR_FILENO, F_GETFL) & O_APPEND))
+		return true;
+	return now.st_ino == stderr_at_start.st_ino && now.st_dev == stderr_at_start.st_dev;
 }
 
 /* Writes all of it; an interrupted or partial write goes on where it stopped, and a full pipe is waited for, be it
@@ -66,8 +84,11 @@ static bool write_without_sigpipe(int fd, const char *text, size_t length)
 bool hak_log_write(const char *text, size_t length)
 {
 	int saved = errno;
+	int cancel;
 	bool ok;
 
+	/* open, write and close are cancellation points, and malloc must not become one. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	if (log_path) {
 		/* Opened for each write: programs close and reuse descriptors that they don't know. */
 		int fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
@@ -76,8 +97,9 @@ bool hak_log_write(const char *text, size_t length)
 		if (fd >= 0)
 			close(fd);
 	} else {
-		ok = write_without_sigpipe(STDERR_FILENO, text, length);
+		ok = stderr_is_one() && write_without_sigpipe(STDERR_FILENO, text, length);
 	}
+	pthread_setcancelstate(cancel, NULL);
 	errno = saved;
 	return ok;
 }

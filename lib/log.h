@@ -8,9 +8,9 @@
  * exists. */
 void hak_log_set_path(const char *path);
 
-/* Writes `text`, which ends in a newline, with a single write(2) where the system takes it whole. Holds no lock and
- * keeps errno; a broken pipe doesn't kill the program. Returns false if it could not be written. Any thread; takes no
- * allocator lock. */
+/* Writes `text`, which ends in a newline, with a single write(2) where the system takes it whole. Holds no lock, keeps
+ * errno and is no cancellation point; a broken pipe doesn't kill the program. Returns false if it could not be written,
+ * or if descriptor 2 now names a file that the program opened for itself. Any thread; takes no allocator lock. */
 bool hak_log_write(const char *text, size_t length);
 
 /* The same for a text without a newline, which is added; cut at 638 bytes. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 
 #include "tests/unit/unit.h"
 
@@ -56,6 +57,51 @@ static void pending_sigpipe_is_kept(void)
 	UNIT_EQUAL(unit_in_child(keep_pending_signal, NULL, said, sizeof(said)), 0);
 }
 
+/* A program that closed stderr and opened a data file gets the same descriptor number for it. */
+static void write_after_reuse(void *ignored)
+{
+	char name[] = "/tmp/hakmem-log-XXXXXX";
+	(void)ignored;
+	hak_log_set_path("");
+	int fd = mkstemp(name);
+	dup2(fd, STDERR_FILENO);
+	bool written = hak_log_line("not into the data");
+	off_t length = lseek(fd, 0, SEEK_END);
+	/* One that was opened to be appended to is a log, which a daemon put there on purpose. */
+	int log = open(name, O_WRONLY | O_APPEND);
+	dup2(log, STDERR_FILENO);
+	bool appended = hak_log_line("into the log");
+	unlink(name);
+	_exit(written || length != 0 || !appended ? 3 : 0);
+}
+
+static void a_data_file_is_no_stderr(void)
+{
+	char said[64];
+	UNIT_EQUAL(unit_in_child(write_after_reuse, NULL, said, sizeof(said)), 0);
+}
+
+static void *write_cancelled(void *ignored)
+{
+	pthread_cancel(pthread_self());
+	hak_log_line("still here");
+	/* The program's own next cancellation point is the first that takes effect. */
+	*(volatile int *)ignored = 1;
+	pthread_testcancel();
+	return NULL;
+}
+
+static void write_is_no_cancellation_point(void)
+{
+	volatile int reached = 0;
+	void *result;
+	pthread_t thread;
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, write_cancelled, (void *)&reached), 0);
+	pthread_join(thread, &result);
+	UNIT_EQUAL(reached, 1);
+	CU_ASSERT_PTR_EQUAL(result, PTHREAD_CANCELED);
+}
+
 static void lines_go_to_the_file(void)
 {
 	char path[] = "/tmp/hakmem-log-XXXXXX";
@@ -107,5 +153,6 @@ static void assertion_text(void)
 	UNIT_STRING(said, "hakmem: assertion failed: a == b at file.c:12\n");
 }
 
-UNIT_MAIN("log", UNIT(closed_pipe_is_survived), UNIT(pending_sigpipe_is_kept), UNIT(lines_go_to_the_file),
-	UNIT(long_lines_are_cut), UNIT(assertion_text))
+UNIT_MAIN("log", UNIT(closed_pipe_is_survived), UNIT(pending_sigpipe_is_kept), UNIT(a_data_file_is_no_stderr),
+	UNIT(write_is_no_cancellation_point), UNIT(lines_go_to_the_file), UNIT(long_lines_are_cut),
+	UNIT(assertion_text))
