@@ -1,4 +1,5 @@
 /* main.c: what the command line asks for. */
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,10 +147,22 @@ static int watch_chosen(const struct options *options)
 	return status;
 }
 
+/* A standard stream that was closed is opened the wrong way round: a socket or a terminal can't come to lie on its
+ * number, and to use it fails as it would have. */
+static void hold_streams(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0)
+			/* The lowest free number is this one, as those below it are open by now. */
+			open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
 	struct problem problem;
+	hold_streams();
 	setlocale(LC_CTYPE, "");
 	if (!options_parse(&options, argc, argv, &problem))
 		return complain(&problem, STATUS_USAGE);

@@ -53,14 +53,16 @@ static void take_signals(struct batch *batch)
 static void print_frame(struct batch *batch, const char *json, size_t length)
 {
 	bool printed = batch->options->json ? batch_json(stdout, json, length) : batch_text(stdout, batch->watch);
+	int error = errno;
 	batch->frames++;
 	batch->asked = false;
 	batch->next_at = client_now_ms() + batch->interval_ms;
 	if (!printed || (batch->options->frames > 0 && batch->frames >= batch->options->frames))
 		batch->quiet = true;
-	if (!printed && !batch->failed) {
+	/* Whoever read the frames of a command has seen enough (`| head`); the command isn't to suffer for that. */
+	if (!printed && !batch->failed && (batch->launch == NULL || error != EPIPE)) {
 		batch->failed = true;
-		problem_set(&batch->problem, "standard output: %s", strerror(errno));
+		problem_set(&batch->problem, "standard output: %s", strerror(error));
 	}
 }
 

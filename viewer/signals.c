@@ -16,7 +16,10 @@ int signals_open(sigset_t *before)
 		if (sigaction(taken[i], NULL, &action) == 0 && (action.sa_handler != SIG_IGN || taken[i] == SIGCHLD))
 			sigaddset(&set, taken[i]);
 	}
-	sigprocmask(SIG_BLOCK, &set, before);
+	/* Blocked rather than ignored, as a command inherits what is ignored; write fails with EPIPE all the same. */
+	sigset_t blocked = set;
+	sigaddset(&blocked, SIGPIPE);
+	sigprocmask(SIG_BLOCK, &blocked, before);
 	/* An ignored SIGCHLD would make the kernel forget how the command ended. */
 	signal(SIGCHLD, SIG_DFL);
 	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);

@@ -158,6 +158,36 @@ def launch(folder):
     check(count >= 3, f"only {count} frames")
 
 
+def streams(folder):
+    """The reader of the frames goes away, or a standard stream isn't there: the command is watched to its end all the same."""
+    (folder / "run").mkdir(mode=0o700)
+    for words in ((), ("--json",)):
+        stop = folder / f"stop{len(words)}"
+        mock = f"exec {sys.executable} {HERE}/mock_target.py {folder}/run --exit 9 --until {stop}"
+        process = subprocess.Popen([TOP, "-b", "-d", "0.02", *words, "--library", stand_in(), "-o", folder / "out", "--",
+                                    "sh", "-c", mock], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   env=clean_environment(HAKMEM_DIR=folder / "run"))
+        process.stdout.readline()
+        process.stdout.close()
+        # The next frame meets a broken pipe.
+        wait(lambda: sigpipe_pending(process.pid), "a frame that nobody reads")
+        equal(process.poll(), None, "status before the command's end")
+        stop.touch()
+        equal(process.wait(30), 9, "status without a reader")
+        equal(process.stderr.read(), b"", "standard error")
+    # The command's SIGPIPE is what it would be without us.
+    launched(folder, "grep -q 'SigBlk:[[:space:]]*0*$' /proc/self/status && sh -c 'kill -PIPE $$'", expect=128 + signal.SIGPIPE)
+    for closed in ("0", "1", "2", "0<&- 1>&- 2", "0<&- 1"):
+        result = run(["sh", "-c", f'"$0" -b -d 0.1 --library "$1" -- sh -c "exit 7" {closed}>&-', TOP, stand_in()], expect=7)
+        check("\0" not in result.stdout, "bytes of something else on standard output")
+
+
+def sigpipe_pending(pid):
+    status = open(f"/proc/{pid}/status", encoding="ascii").read()
+    pending = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith(("SigPnd", "ShdPnd"))]
+    return any(mask & 1 << signal.SIGPIPE - 1 for mask in pending)
+
+
 def signals(folder):
     """A signal for hakmem-top goes on to the command, whose end decides."""
     script = f"trap 'echo got it >{folder}/got; exit 7' TERM; touch {folder}/up; while :; do sleep 0.02; done"
@@ -206,7 +236,7 @@ def real(folder):
 
 
 CASES = {case.__name__: case for case in (
-    frames, json_frames, dumps, listing, silent, wrong, hostile, launch, signals, real)}
+    frames, json_frames, dumps, listing, silent, wrong, hostile, launch, streams, signals, real)}
 
 
 def main():
