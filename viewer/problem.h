@@ -13,7 +13,7 @@ struct problem {
 	char text[PROBLEM_MAX]; /* without a newline; printable */
 };
 
-/* Formats the sentence like printf, makes it printable (control bytes become '?'), cuts it to PROBLEM_MAX - 1 bytes and
+/* Formats the sentence like printf, makes it printable (format_printable), cuts it to PROBLEM_MAX - 1 bytes and
  * returns false, so that callers write `return problem_set(…)`. `problem` may be NULL: then nothing is kept. */
 bool problem_set(struct problem *problem, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

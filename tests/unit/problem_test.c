@@ -7,6 +7,9 @@ static void it_is_one_printable_line(void)
 	struct problem problem;
 	CU_ASSERT_FALSE(problem_set(&problem, "%s: line %d", "a\nb\x1b[2J\x7f", 3));
 	UNIT_STRING(problem.text, "a?b?[2J?: line 3");
+	/* C1 controls as UTF-8 and as bare bytes: some terminals obey either. */
+	problem_set(&problem, "%s", "\xc2\x9b" "2J \x9b" "2J gr\xc3\xbc\xc3\x9f");
+	UNIT_STRING(problem.text, "?2J ?2J gr\xc3\xbc\xc3\x9f");
 	CU_ASSERT_FALSE(problem_set(NULL, "nobody listens"));
 }
 
