@@ -40,12 +40,11 @@ static int watch_file(const struct options *options)
 		problem_set(&problem, "%s is a dump already; --dump is for a running process", options->target);
 		return complain(&problem, STATUS_USAGE);
 	}
+	if (options->batch || !screen_possible(false))
+		return run_file(options);
 	if (!watch_load(&watch, options->target, &problem))
 		return complain(&problem, STATUS_FAILED);
-	if (options->batch || !screen_possible(false))
-		status = run_file(&watch, options);
-	else
-		status = screen_run(NULL, &watch, NULL, options, -1);
+	status = screen_run(NULL, &watch, NULL, options, -1);
 	watch_free(&watch);
 	return status;
 }
@@ -188,5 +187,5 @@ int main(int argc, char **argv)
 			return watch_chosen(&options);
 		return names_file(options.target) ? watch_file(&options) : watch_process(&options, options.target);
 	}
-	return fflush(stdout) == 0 ? 0 : STATUS_FAILED;
+	return run_flush();
 }

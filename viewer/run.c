@@ -168,26 +168,33 @@ int run_batch(struct link *link, struct watch *watch, struct launch *launch, con
 	return finish(&batch);
 }
 
-int run_file(struct watch *watch, const struct options *options)
+int run_flush(void)
 {
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
 	struct problem problem;
-	if (!options->json)
-		return batch_text(stdout, watch) ? 0 : 1;
-	FILE *file = fopen(options->target, "re");
-	char bytes[65536];
-	size_t count;
-	if (file == NULL) {
-		problem_set(&problem, "%s: %s", options->target, strerror(errno));
+	problem_set(&problem, "standard output: %s", strerror(errno));
+	run_complain(problem.text);
+	return 1;
+}
+
+int run_file(const struct options *options)
+{
+	struct watch watch = {.state = WATCH_WAITING};
+	struct problem problem;
+	size_t length;
+	char *text = watch_load_text(&watch, options->target, &length, &problem);
+	if (text == NULL) {
 		run_complain(problem.text);
 		return 1;
 	}
-	while ((count = fread(bytes, 1, sizeof(bytes), file)) > 0) {
-		for (size_t i = 0; i < count; i++) /* one line a frame: outside strings a newline is a blank */
-			putchar(bytes[i] == '\n' || bytes[i] == '\r' ? ' ' : bytes[i]);
-	}
-	putchar('\n');
-	fclose(file);
-	return fflush(stdout) == 0 ? 0 : 1;
+	if (options->json)
+		batch_json(stdout, text, length);
+	else
+		batch_text(stdout, &watch);
+	free(text);
+	watch_free(&watch);
+	return run_flush();
 }
 
 /* Writes beside the file first, so that a half-written dump never stands under its name. */
@@ -284,5 +291,5 @@ int run_list(void)
 			row->exe, *row->reason != '\0' ? " (" : "", row->reason, *row->reason != '\0' ? ")" : "");
 	}
 	discover_free(&discovery);
-	return fflush(stdout) == 0 ? 0 : 1;
+	return run_flush();
 }

@@ -15,11 +15,13 @@ int run_batch(struct link *link, struct watch *watch, struct launch *launch, con
 	int signal_fd);
 /* Writes the target's state, or the dump file that is watched, to options->dump. */
 int run_dump(struct link *link, const struct options *options);
-/* Prints a dump file as a frame. */
-int run_file(struct watch *watch, const struct options *options);
+/* Prints the dump file options->target as a frame. */
+int run_file(const struct options *options);
 /* Prints the list of processes. */
 int run_list(void);
 
+/* Brings out what was printed; a standard output that doesn't take it is complained of, as the status of 1 says too. */
+int run_flush(void);
 /* One line on stderr: "hakmem-top: …". */
 void run_complain(const char *text);
 

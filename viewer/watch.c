@@ -179,23 +179,32 @@ static char *read_file(const char *path, size_t *length, struct problem *problem
 	return text;
 }
 
-bool watch_load(struct watch *watch, const char *path, struct problem *problem)
+char *watch_load_text(struct watch *watch, const char *path, size_t *length, struct problem *problem)
 {
 	struct problem inner;
-	size_t length;
-	char *text = read_file(path, &length, problem);
+	char *text = read_file(path, length, problem);
 	if (text == NULL)
-		return false;
-	enum watch_message what = watch_take(watch, text, length, &inner);
+		return NULL;
+	enum watch_message what = watch_take(watch, text, *length, &inner);
+	if (what == WATCH_SNAPSHOT) {
+		watch->state = WATCH_FILE;
+		format_printable(watch->target, sizeof(watch->target), path);
+		return text;
+	}
 	free(text);
 	if (what == WATCH_BAD)
-		return problem_set(problem, "%s: %s; take a new dump with 'hakmem-top PID --dump FILE'", path,
-			inner.text);
-	if (what != WATCH_SNAPSHOT)
-		return problem_set(problem, "%s: a message of another kind, not a snapshot or dump", path);
-	watch->state = WATCH_FILE;
-	format_printable(watch->target, sizeof(watch->target), path);
-	return true;
+		problem_set(problem, "%s: %s; take a new dump with 'hakmem-top PID --dump FILE'", path, inner.text);
+	else
+		problem_set(problem, "%s: a message of another kind, not a snapshot or dump", path);
+	return NULL;
+}
+
+bool watch_load(struct watch *watch, const char *path, struct problem *problem)
+{
+	size_t length;
+	char *text = watch_load_text(watch, path, &length, problem);
+	free(text);
+	return text != NULL;
 }
 
 void watch_free(struct watch *watch)

@@ -53,6 +53,8 @@ void watch_pause(struct watch *watch, bool paused);
 void watch_lose(struct watch *watch, const char *reason);
 /* Reads a dump file. Returns false and says what is wrong with it. */
 bool watch_load(struct watch *watch, const char *path, struct problem *problem);
+/* The same, keeping the file's text with a zero behind it, to be freed; NULL where watch_load returns false. */
+char *watch_load_text(struct watch *watch, const char *path, size_t *length, struct problem *problem);
 void watch_free(struct watch *watch);
 
 #endif

@@ -110,11 +110,13 @@ def wrong(folder):
     one_line(top(folder, "-b", "--library", stand_in(), "--", "/", expect=126), "/: ")
     one_line(top(folder, "-b", "--library", stand_in(), "-o", "/none/out", "--", "true", expect=1), "/none/out")
     if os.access("/dev/full", os.W_OK):
-        with Mock(folder / "run") as mock, open("/dev/full", "w", encoding="ascii") as full:
-            result = subprocess.run([TOP, "--once", mock.socket], stdout=full, stderr=subprocess.PIPE, text=True,
-                                    env=clean_environment(), check=False)
-            equal(result.returncode, 1, "status with a full disk")
-            check("standard output" in result.stderr, f"{result.stderr!r} doesn't say what is wrong")
+        with Mock(folder / "run") as mock:
+            top(folder, "--dump", folder / "good.json", mock.socket)
+            for words in (("--once", mock.socket), ("-b", folder / "good.json"), ("--json", folder / "good.json"), ("--list",),
+                          ("--help-env",), ("--help-env=md",), ("--help",), ("--version",)):
+                for to in (">/dev/full", ">&-"):
+                    one_line(run(["sh", "-c", f'"$0" "$@" {to}', TOP, *words], expect=1, env={"HAKMEM_DIR": folder / "run"}),
+                             "standard output")
 
 
 def hostile(folder):
@@ -129,6 +131,14 @@ def hostile(folder):
             text = top(folder, "--once", str(mock.pid), LC_ALL=locale).stdout
             check(not any(ord(letter) < 32 and letter != "\n" for letter in text), "control characters in a frame")
             check("?[31mred" in text, "the name isn't shown")
+        # A serializer that leaves control characters as they are: what the parser takes, --json must not pass on.
+        document = top(folder, "--once", "--json", str(mock.pid)).stdout
+        (folder / "raw.json").write_text(document.replace("\\u001b", "\x1b").replace("\\u0007", "\x9b"))
+        for words in (("--json",), ("-b",)):
+            text = top(folder, *words, folder / "raw.json").stdout
+            check(not any(ord(letter) < 32 and letter != "\n" or 127 <= ord(letter) < 160 for letter in text),
+                  f"control characters in what {words[0]} prints")
+        equal(json.loads(top(folder, "--json", folder / "raw.json").stdout)["process"]["exe"][:9], "/bin/\x1b[31", "the name in JSON")
 
 
 def launched(folder, script, *words, expect, library=None):
