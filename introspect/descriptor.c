@@ -95,16 +95,20 @@ bool hak_fd_is_ours(int fd)
 	return same;
 }
 
-void hak_fd_close(int fd)
+void hak_fd_release(int fd)
 {
-	struct held *entry;
+	struct held *entry = find(fd);
 
-	hak_fd_lock();
-	entry = find(fd);
 	if (is_same(entry))
 		close(fd);
 	if (entry)
 		entry->fd = 0;
+}
+
+void hak_fd_close(int fd)
+{
+	hak_fd_lock();
+	hak_fd_release(fd);
 	hak_fd_unlock();
 }
 

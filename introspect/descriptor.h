@@ -26,6 +26,9 @@ bool hak_fd_is_ours(int fd);
 /* Closes an adopted descriptor, if it is still ours, and forgets it. -1 is allowed. */
 void hak_fd_close(int fd);
 
+/* The same for a caller that holds the lock. */
+void hak_fd_release(int fd);
+
 /* The number of adopted descriptors. */
 unsigned hak_fd_count(void);
 

@@ -5,6 +5,7 @@
 #include <link.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -18,6 +19,8 @@
 
 #define CHUNK_BYTES ((size_t)64 << 10)
 #define BUILD_ID_MAX 64
+#define LINKS_MAX 40 /* symbolic links followed, as many as the kernel follows */
+#define FD_PATH_MAX 64
 
 bool hak_dump_resolve(const char *path, char *out, size_t size)
 {
@@ -197,55 +200,218 @@ static int write_document(int fd, const char *reason, uint64_t *bytes)
 	return result;
 }
 
-/* Opens `path`'s temporary name for writing and adopts the descriptor. Returns it or a negative errno. */
-static int open_temporary(const char *path, char *temporary, size_t size)
-{
-	struct hak_protocol_text text = {temporary, size, 0, false};
-	int fd;
+/* Where a dump goes. It is mapped, as its texts are too big for a small stack. */
+struct target {
+	bool in_place;                     /* a device or a pipe: written as it is, never replaced */
+	int fd;                            /* adopted */
+	char path[HAK_DUMP_PATH_MAX];      /* the file, behind any symbolic links */
+	char temporary[HAK_DUMP_PATH_MAX]; /* its name until it is whole, "" while it has none */
+	char link[HAK_DUMP_PATH_MAX];      /* the text of a link that is being followed */
+};
 
-	hak_protocol_put(&text, path);
+/* Replaces target->path by what it refers to as long as it is a symbolic link. Nothing needs to be there. The kernel
+ * refuses to follow links that strangers left in directories like /tmp, but does not see those that are followed here:
+ * so only links of this user and of root are. Returns 0 or a negative errno. */
+static int follow_links(struct target *target)
+{
+	for (int i = 0; i < LINKS_MAX; i++) {
+		struct hak_protocol_text text = {target->path, sizeof(target->path), 0, false};
+		struct stat status;
+		ssize_t length;
+
+		if (lstat(target->path, &status) != 0)
+			return errno == ENOENT ? 0 : -errno;
+		if (!S_ISLNK(status.st_mode))
+			return 0;
+		if (status.st_uid != geteuid() && status.st_uid != 0)
+			return -EACCES;
+		length = readlink(target->path, target->link, sizeof(target->link) - 1);
+		if (length < 0)
+			return -errno;
+		target->link[length] = 0;
+		/* A relative link starts where it lies. */
+		if (target->link[0] != '/')
+			text.length = (size_t)(hak_proc_basename(target->path) - target->path);
+		hak_protocol_put(&text, target->link);
+		if (text.overflow)
+			return -ENAMETOOLONG;
+	}
+	return -ELOOP;
+}
+
+/* Sets path and in_place for a dump to `path`. Returns 0 or a negative errno. */
+static int find_target(struct target *target, const char *path)
+{
+	struct stat status, found;
+	bool exists = stat(path, &status) == 0;
+	int result;
+
+	hak_copy_text(target->path, sizeof(target->path), path);
+	if (!exists && errno != ENOENT)
+		return -errno;
+	if (exists && S_ISDIR(status.st_mode))
+		return -EISDIR;
+	/* A disk is nowhere to write a document. */
+	if (exists && S_ISBLK(status.st_mode))
+		return -EPERM;
+	target->in_place = exists && !S_ISREG(status.st_mode);
+	if (target->in_place)
+		return 0;
+	result = follow_links(target);
+	/* A link of /proc may name a file that is no longer there: replacing whatever has its name now would be wrong.
+	 */
+	if (result == 0 && exists && (lstat(target->path, &found) != 0 || found.st_dev != status.st_dev ||
+				      found.st_ino != status.st_ino))
+		return -ESTALE;
+	return result;
+}
+
+/* Fills in the name beside the file that it has until it is whole. */
+static bool name_temporary(struct target *target)
+{
+	struct hak_protocol_text text = {target->temporary, sizeof(target->temporary), 0, false};
+
+	hak_protocol_put(&text, target->path);
 	hak_protocol_put(&text, ".");
 	hak_protocol_put_number(&text, (uint64_t)syscall(SYS_gettid));
 	hak_protocol_put(&text, ".tmp");
-	if (text.overflow)
+	return !text.overflow;
+}
+
+/* The descriptors' lock is held. Returns an adopted descriptor or a negative errno. */
+static int open_named(struct target *target)
+{
+	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	int fd;
+
+	if (!name_temporary(target))
 		return -ENAMETOOLONG;
-	hak_fd_lock();
-	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0 && errno == EEXIST && unlink(temporary) == 0) {
-		/* A left-over of a thread that had this id and was killed while it wrote. */
-		fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	}
+	fd = open(target->temporary, flags, 0600);
+	/* A left-over of a thread that had this id and was killed while it wrote. */
+	if (fd < 0 && errno == EEXIST && unlink(target->temporary) == 0)
+		fd = open(target->temporary, flags, 0600);
 	if (fd >= 0)
 		fd = hak_fd_adopt(fd);
-	hak_fd_unlock();
 	return fd < 0 ? -errno : fd;
 }
 
-static int write_file(const char *path, const char *reason, uint64_t *bytes)
+/* The path by which an open file can be given a name. */
+static void descriptor_path(int fd, char out[FD_PATH_MAX])
 {
-	char temporary[HAK_DUMP_PATH_MAX];
-	int fd = open_temporary(path, temporary, sizeof(temporary));
-	int result;
+	struct hak_protocol_text text = {out, FD_PATH_MAX, 0, false};
+
+	hak_protocol_put(&text, "/proc/thread-self/fd/");
+	hak_protocol_put_number(&text, (uint64_t)fd);
+}
+
+/* Opens a file without a name in the target's directory: it goes away by itself should the process end meanwhile. The
+ * descriptors' lock is held. Returns an adopted descriptor, or a negative errno where there is no such thing. */
+static int open_nameless(struct target *target)
+{
+	char from[FD_PATH_MAX];
+	size_t length = (size_t)(hak_proc_basename(target->path) - target->path);
+	int fd;
+
+	/* The directory's path, with the slash that ends it. */
+	memcpy(target->temporary, target->path, length);
+	target->temporary[length] = 0;
+	fd = open(target->temporary, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+	target->temporary[0] = 0;
+	if (fd >= 0)
+		fd = hak_fd_adopt(fd);
+	if (fd < 0)
+		return -errno;
+	descriptor_path(fd, from);
+	if (access(from, F_OK) == 0)
+		return fd;
+	hak_fd_release(fd);
+	return -ENOENT;
+}
+
+/* Opens a device or a pipe without ever waiting for its other end. The descriptors' lock is held. */
+static int open_in_place(const struct target *target)
+{
+	struct stat status;
+	int fd = open(target->path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
 	if (fd < 0)
-		return fd;
-	result = write_document(fd, reason, bytes);
-	hak_fd_close(fd);
-	if (result == 0 && rename(temporary, path) != 0)
-		result = -errno;
+		return -errno;
+	/* Something else may have taken the name since it was looked at. */
+	if (fstat(fd, &status) != 0 || S_ISREG(status.st_mode) || S_ISBLK(status.st_mode)) {
+		close(fd);
+		return -EPERM;
+	}
+	fd = hak_fd_adopt(fd);
+	return fd < 0 ? -errno : fd;
+}
+
+static int open_target(struct target *target)
+{
+	hak_fd_lock();
+	if (target->in_place) {
+		target->fd = open_in_place(target);
+	} else {
+		target->fd = open_nameless(target);
+		if (target->fd < 0)
+			target->fd = open_named(target);
+	}
+	hak_fd_unlock();
+	return target->fd < 0 ? target->fd : 0;
+}
+
+/* Gives the whole file its name. Returns 0 or a negative errno. */
+static int publish(struct target *target)
+{
+	char from[FD_PATH_MAX];
+
+	if (!target->temporary[0]) {
+		/* Under this number there might be another file by now. */
+		if (!hak_fd_is_ours(target->fd))
+			return -EBADF;
+		descriptor_path(target->fd, from);
+		if (linkat(AT_FDCWD, from, AT_FDCWD, target->path, AT_SYMLINK_FOLLOW) == 0)
+			return 0;
+		/* An older dump is replaced by rename only, which wants a name. */
+		if (errno != EEXIST)
+			return -errno;
+		if (!name_temporary(target))
+			return -ENAMETOOLONG;
+		unlink(target->temporary);
+		if (linkat(AT_FDCWD, from, AT_FDCWD, target->temporary, AT_SYMLINK_FOLLOW) != 0)
+			return -errno;
+	}
+	return rename(target->temporary, target->path) == 0 ? 0 : -errno;
+}
+
+static int write_file(struct target *target, const char *path, const char *reason, uint64_t *bytes)
+{
+	int result = find_target(target, path);
+
+	if (result == 0)
+		result = open_target(target);
 	if (result < 0)
-		unlink(temporary);
+		return result;
+	result = write_document(target->fd, reason, bytes);
+	if (result == 0 && !target->in_place)
+		result = publish(target);
+	hak_fd_close(target->fd);
+	if (result < 0 && target->temporary[0])
+		unlink(target->temporary);
 	return result;
 }
 
 int hak_dump_write(const char *path, const char *reason, uint64_t *bytes)
 {
+	struct target *target = hak_memory_map(sizeof(*target), HAK_MEMORY_PRIVATE);
 	struct hak_quiet quiet;
 	int result;
 
 	*bytes = 0;
+	if (!target)
+		return -ENOMEM;
 	hak_quiet_begin(&quiet);
-	result = write_file(path, reason, bytes);
+	result = write_file(target, path, reason, bytes);
 	hak_quiet_end(&quiet);
+	hak_memory_unmap(target, sizeof(*target));
 	return result;
 }

@@ -16,10 +16,13 @@ bool hak_dump_expand(const char *pattern, const char *exe, int32_t pid, char *ou
 /* Makes `path` absolute with the present working directory. Returns false if it does not fit. */
 bool hak_dump_resolve(const char *path, char *out, size_t size);
 
-/* Writes a dump to `path`, mode 0600. It is written under a temporary name beside it and renamed when it is whole, so a
- * failure (a full disk, a quota) leaves no half file, and an older dump is replaced only by a complete one. reason goes
- * into the document ("exit" or "request"). *bytes is set to the length. Returns 0 or a negative errno. Any thread, not
- * in a signal handler; the signals that writing can raise (SIGXFSZ, SIGPIPE) do not reach the program. */
+/* Writes a dump to `path`, mode 0600. The file gets its name when it is whole, so a failure (a full disk, a quota) or
+ * the process's end leaves no half file, and an older dump is replaced only by a complete one. Symbolic links are
+ * followed, if they belong to this user or to root, and the file behind them is replaced. Devices and pipes are written
+ * to as they are, without waiting for a reader to come (-ENXIO) or longer than HAK_JSON_WAIT_MS for one that does not
+ * read (-ETIMEDOUT); disks are refused (-EPERM). reason goes into the document ("exit" or "request"). *bytes is set to
+ * the length. Returns 0 or a negative errno. Any thread, not in a signal handler; the signals that writing can raise
+ * (SIGXFSZ, SIGPIPE) do not reach the program. */
 int hak_dump_write(const char *path, const char *reason, uint64_t *bytes);
 
 /* Writes the members "events" and "modules" of the document. Exposed for tests. */

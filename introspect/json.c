@@ -2,6 +2,7 @@
 #include "introspect/json.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,6 +28,20 @@ static bool grow_buffer(struct hak_json *json, size_t need)
 	return true;
 }
 
+/* Waits until `fd`, which does not wait by itself, takes more. Returns false if that does not happen in time. */
+static bool wait_for_room(int fd)
+{
+	struct pollfd entry = {fd, POLLOUT, 0};
+	int result;
+
+	do
+		result = poll(&entry, 1, HAK_JSON_WAIT_MS);
+	while (result < 0 && errno == EINTR);
+	if (result == 0)
+		errno = ETIMEDOUT;
+	return result > 0;
+}
+
 static bool flush_fd(struct hak_json *json, size_t need)
 {
 	size_t written = 0;
@@ -34,7 +49,7 @@ static bool flush_fd(struct hak_json *json, size_t need)
 	while (written < json->length) {
 		ssize_t result = write(json->fd, json->data + written, json->length - written);
 
-		if (result < 0 && errno == EINTR)
+		if (result < 0 && (errno == EINTR || (errno == EAGAIN && wait_for_room(json->fd))))
 			continue;
 		if (result < 0)
 			return fail(json, errno);

@@ -34,7 +34,10 @@ void hak_json_to_memory(struct hak_json *json, void *data, size_t capacity);
 /* Appends to `buffer`, which grows. After an error the buffer's length is what it was. */
 void hak_json_to_buffer(struct hak_json *json, struct hak_buffer *buffer);
 
-/* Writes to a blocking descriptor in pieces of at most `capacity` (>= 64) bytes, collected at `chunk`. */
+/* For a descriptor that does not wait: how long its other end may take nothing, before that is the error ETIMEDOUT. */
+#define HAK_JSON_WAIT_MS 10000
+
+/* Writes to a descriptor in pieces of at most `capacity` (>= 64) bytes, collected at `chunk`. */
 void hak_json_to_fd(struct hak_json *json, int fd, void *chunk, size_t capacity);
 
 /* Ends the writing: flushes what is left. Returns false if anything failed (json->error says what) or if an object or

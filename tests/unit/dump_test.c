@@ -4,8 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <pthread.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "introspect/descriptor.h"
 #include "introspect/memory.h"
@@ -116,6 +119,133 @@ static void failures(void)
 	UNIT_EQUAL(hak_memory_mapped(), mapped);
 }
 
+/* A link stays, and the file behind it is replaced, or made; links that lead nowhere are an error. */
+static void links(void)
+{
+	uint64_t bytes;
+	struct stat status;
+	make_folder();
+	CU_ASSERT_EQUAL(mkdir(below("sub"), 0700), 0);
+	CU_ASSERT_EQUAL(symlink("sub/second", below("first")), 0);
+	CU_ASSERT_EQUAL(symlink("file", below("sub/second")), 0);
+	for (int i = 0; i < 2; i++) {
+		UNIT_EQUAL(hak_dump_write(below("first"), "request", &bytes), 0);
+		UNIT_EQUAL(lstat(below("first"), &status), 0);
+		CU_ASSERT_TRUE(S_ISLNK(status.st_mode));
+		UNIT_EQUAL(lstat(below("sub/second"), &status), 0);
+		CU_ASSERT_TRUE(S_ISLNK(status.st_mode));
+		UNIT_EQUAL(lstat(below("sub/file"), &status), 0);
+		CU_ASSERT_TRUE(S_ISREG(status.st_mode));
+		UNIT_EQUAL(status.st_size, bytes);
+	}
+	CU_ASSERT_EQUAL(symlink("loop", below("loop")), 0);
+	UNIT_EQUAL(hak_dump_write(below("loop"), "request", &bytes), -ELOOP);
+	if (geteuid() == 0) {
+		/* A stranger's link might lead anywhere. */
+		CU_ASSERT_EQUAL(lchown(below("first"), 1, (gid_t)-1), 0);
+		UNIT_EQUAL(hak_dump_write(below("first"), "request", &bytes), -EACCES);
+	}
+	unlink(below("loop"));
+	unlink(below("first"));
+	unlink(below("sub/second"));
+	unlink(below("sub/file"));
+	UNIT_EQUAL(rmdir(below("sub")), 0);
+	UNIT_EQUAL(rmdir(folder), 0);
+}
+
+struct draining {
+	int fd;
+	uint64_t bytes;
+	char first, last;
+};
+
+/* Reads until the other end is closed. */
+static void *drain(void *argument)
+{
+	struct draining *draining = argument;
+	char piece[4096];
+	for (ssize_t got; (got = read(draining->fd, piece, sizeof(piece))) > 0; draining->bytes += (uint64_t)got) {
+		if (draining->bytes == 0)
+			draining->first = piece[0];
+		draining->last = piece[got - 1];
+	}
+	return NULL;
+}
+
+/* Pipes and devices are written to, never replaced. */
+static void pipes_and_devices(void)
+{
+	uint64_t bytes;
+	struct stat status;
+	pthread_t reader;
+	struct draining draining = {0};
+	make_folder();
+	CU_ASSERT_EQUAL(mkfifo(below("pipe"), 0600), 0);
+	UNIT_EQUAL(hak_dump_write(below("pipe"), "request", &bytes), -ENXIO);
+	draining.fd = open(below("pipe"), O_RDONLY | O_NONBLOCK);
+	CU_ASSERT_TRUE_FATAL(draining.fd >= 0);
+	fcntl(draining.fd, F_SETFL, 0);
+	int keeper = open(below("pipe"), O_WRONLY); /* so that the reader waits until all is over */
+	pthread_create(&reader, NULL, drain, &draining);
+	UNIT_EQUAL(hak_dump_write(below("pipe"), "request", &bytes), 0);
+	close(keeper);
+	pthread_join(reader, NULL);
+	close(draining.fd);
+	UNIT_EQUAL(draining.bytes, bytes);
+	UNIT_EQUAL(draining.first, '{');
+	UNIT_EQUAL(draining.last, '\n');
+	UNIT_EQUAL(lstat(below("pipe"), &status), 0);
+	CU_ASSERT_TRUE(S_ISFIFO(status.st_mode));
+	unlink(below("pipe"));
+	if (mknod(below("null"), S_IFCHR | 0600, makedev(1, 3)) == 0) {
+		/* A file system may hold devices and yet not let them be opened (nodev). */
+		int opened = open(below("null"), O_WRONLY);
+		UNIT_EQUAL(hak_dump_write(below("null"), "request", &bytes), opened >= 0 ? 0 : -EACCES);
+		close(opened);
+		UNIT_EQUAL(lstat(below("null"), &status), 0);
+		CU_ASSERT_TRUE(S_ISCHR(status.st_mode));
+		unlink(below("null"));
+	} else {
+		fprintf(stderr, "(no device node: %s) ", strerror(errno));
+	}
+	if (mknod(below("disk"), S_IFBLK | 0600, makedev(7, 200)) == 0) {
+		UNIT_EQUAL(hak_dump_write(below("disk"), "request", &bytes), -EPERM);
+		unlink(below("disk"));
+	}
+	UNIT_EQUAL(rmdir(folder), 0);
+	UNIT_EQUAL(hak_fd_count(), 0);
+}
+
+/* The names that appear in the folder while a dump is written for the first time: the last one only, so that a process
+ * that ends meanwhile leaves nothing behind. */
+static void no_name_before_the_end(void)
+{
+	char events[4096];
+	uint64_t bytes;
+	make_folder();
+	int probe = open(folder, O_WRONLY | O_TMPFILE, 0600);
+	if (probe < 0)
+		rmdir(folder);
+	UNIT_LEAVE_IF(probe < 0, "the file system has no files without a name");
+	close(probe);
+	int watch = inotify_init1(IN_NONBLOCK);
+	CU_ASSERT_TRUE_FATAL(inotify_add_watch(watch, folder, IN_CREATE | IN_MOVED_TO) >= 0);
+	UNIT_EQUAL(hak_dump_write(below("d.json"), "request", &bytes), 0);
+	ssize_t got = read(watch, events, sizeof(events));
+	unsigned seen = 0;
+	for (ssize_t at = 0; at < got;) {
+		struct inotify_event event;
+		memcpy(&event, events + at, sizeof(event));
+		UNIT_STRING(events + at + sizeof(event), "d.json");
+		at += (ssize_t)(sizeof(event) + event.len);
+		seen++;
+	}
+	UNIT_EQUAL(seen, 1);
+	close(watch);
+	unlink(below("d.json"));
+	UNIT_EQUAL(rmdir(folder), 0);
+}
+
 static void last_events(void)
 {
 	static char text[8 << 20];
@@ -169,4 +299,5 @@ static void modules(void)
 	UNIT_EQUAL(strspn(build_id + 12, "0123456789abcdef"), 40); /* Debian's libc has a SHA-1 one */
 }
 
-UNIT_MAIN("dump", UNIT(patterns), UNIT(a_whole_document), UNIT(failures), UNIT(last_events), UNIT(modules))
+UNIT_MAIN("dump", UNIT(patterns), UNIT(a_whole_document), UNIT(failures), UNIT(links), UNIT(pipes_and_devices),
+	UNIT(no_name_before_the_end), UNIT(last_events), UNIT(modules))
