@@ -86,13 +86,19 @@ static void fork_child(void)
 
 static void tick(void)
 {
+	struct hak_undisturbed undisturbed;
 	uint32_t unclaimed = 0;
 	int kept = errno;
 
-	if (now_us() - attached.fork_us >= CHILD_DELAY_US && attached.owner == getpid() &&
-	    hak_cas_acquire_u32(&attached.starting, &unclaimed, 1)) {
-		hak_trace_request_tick(false);
-		start_server();
+	if (now_us() - attached.fork_us >= CHILD_DELAY_US && attached.owner == getpid()) {
+		/* This is malloc to the program: no point where a thread is cancelled, nor one where a handler that
+		 * forks would find a lock held. */
+		hak_undisturbed_begin(&undisturbed);
+		if (hak_cas_acquire_u32(&attached.starting, &unclaimed, 1)) {
+			hak_trace_request_tick(false);
+			start_server();
+		}
+		hak_undisturbed_end(&undisturbed);
 	}
 	errno = kept;
 }
@@ -132,9 +138,11 @@ bool hak_attach(char *const *environment)
 static void exit_dump(void)
 {
 	char path[HAK_DUMP_PATH_MAX], exe[HAK_PROC_TEXT_MAX];
+	struct hak_undisturbed undisturbed;
 	uint64_t bytes;
 	int result = -ENAMETOOLONG;
 
+	hak_undisturbed_begin(&undisturbed);
 	hak_proc_exe(exe, sizeof(exe));
 	if (hak_dump_expand(hak_config.dump_path, exe, getpid(), path, sizeof(path)))
 		result = hak_dump_write(path, "exit", &bytes);
@@ -142,6 +150,7 @@ static void exit_dump(void)
 		hak_copy_text(path, sizeof(path), hak_config.dump_path);
 	if (result < 0)
 		hak_quiet_complain("no dump", path, -result);
+	hak_undisturbed_end(&undisturbed);
 }
 
 void hak_detach(void)

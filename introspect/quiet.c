@@ -8,11 +8,30 @@
 
 #include "introspect/protocol.h"
 
+void hak_undisturbed_begin(struct hak_undisturbed *undisturbed)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &undisturbed->cancel);
+	pthread_sigmask(SIG_SETMASK, &all, &undisturbed->before);
+}
+
+void hak_undisturbed_end(const struct hak_undisturbed *undisturbed)
+{
+	int kept = errno;
+
+	pthread_sigmask(SIG_SETMASK, &undisturbed->before, NULL);
+	pthread_setcancelstate(undisturbed->cancel, NULL);
+	errno = kept;
+}
+
 void hak_quiet_begin(struct hak_quiet *quiet)
 {
 	static const int signals[] = {SIGXFSZ, SIGPIPE};
 	sigset_t blocked, pending;
 
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &quiet->cancel);
 	sigemptyset(&blocked);
 	sigemptyset(&quiet->raised);
 	sigemptyset(&pending);
@@ -34,6 +53,7 @@ void hak_quiet_end(const struct hak_quiet *quiet)
 	while (sigtimedwait(&quiet->raised, NULL, &at_once) > 0 || errno == EINTR)
 		continue;
 	pthread_sigmask(SIG_SETMASK, &quiet->before, NULL);
+	pthread_setcancelstate(quiet->cancel, NULL);
 	errno = kept;
 }
 

@@ -4,6 +4,8 @@
 
 #include <dirent.h>
 #include <pthread.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "introspect/descriptor.h"
 #include "introspect/memory.h"
@@ -157,4 +159,64 @@ static void children(void)
 	remove_folder();
 }
 
-UNIT_MAIN("attach", UNIT(cases_of_one_setting), UNIT(children))
+static volatile bool disturbing;
+static volatile int handled;
+
+/* A system call of the endpoint's start, under the descriptors' lock: here a signal whose handler forks comes in, and
+ * here the thread would be cancelled. */
+int bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+	if (disturbing) {
+		disturbing = false;
+		raise(SIGUSR1);
+		pthread_testcancel();
+	}
+	return (int)syscall(SYS_bind, fd, address, length);
+}
+
+static void fork_in_handler(int signal)
+{
+	(void)signal;
+	pid_t child = fork();
+	if (child == 0)
+		_exit(0);
+	waitpid(child, NULL, 0);
+	handled++;
+}
+
+/* In a child of fork whose first thread is about to be cancelled: allocates until its endpoint is there. */
+static void run_disturbed(void *argument)
+{
+	(void)argument;
+	attach("HAKMEM_INTROSPECT=1");
+	fflush(NULL);
+	pid_t child = fork();
+	if (child == 0) {
+		long long deadline = unit_now_ms() + 20000;
+		alarm(60); /* a fork that waits for ever ends here */
+		signal(SIGUSR1, fork_in_handler);
+		disturbing = true;
+		pthread_cancel(pthread_self());
+		while (hak_fd_count() == 0 && unit_now_ms() < deadline)
+			hak_free(hak_malloc(300000));
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+		fprintf(stderr, "%d %d %d", (int)hak_fd_count(), disturbing, handled);
+		hak_detach();
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
+	hak_detach();
+}
+
+static void cancelled_and_interrupted(void)
+{
+	char seen[256];
+	UNIT_LEAVE_IF(HAK_TSAN, "a thread sanitizer allows no new threads in a child of fork");
+	make_folder();
+	UNIT_EQUAL(unit_in_child(run_disturbed, NULL, seen, sizeof(seen)), 0);
+	UNIT_STRING(seen, "1 0 1");
+	remove_folder();
+}
+
+UNIT_MAIN("attach", UNIT(cases_of_one_setting), UNIT(children),
+	UNIT(cancelled_and_interrupted))
