@@ -53,12 +53,14 @@ static bool make_address(struct sockaddr_un *address, const char *path, int *dir
 }
 
 /* Only a process of our own user, or root's, may feed the viewer; root may look at anybody's. */
-static bool peer_is_trusted(int fd)
+static bool peer_is_trusted(struct client *client)
 {
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+	if (getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
 		return false;
+	client->peer_pid = peer.pid;
+	client->peer_uid = peer.uid;
 	return geteuid() == 0 || peer.uid == geteuid() || peer.uid == 0;
 }
 
@@ -73,7 +75,7 @@ static enum client_connect_result open_socket(struct client *client, const char 
 		error = errno;
 	if (directory >= 0)
 		close(directory);
-	if (error == 0 && !peer_is_trusted(client->fd)) {
+	if (error == 0 && !peer_is_trusted(client)) {
 		problem_set(problem, "%s belongs to another user", path);
 		return CLIENT_REFUSED;
 	}

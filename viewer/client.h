@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "viewer/problem.h"
 
@@ -17,7 +18,10 @@ struct client {
 	size_t length, capacity;
 	size_t taken;   /* bytes of the buffer that client_line handed out */
 	size_t scanned; /* bytes behind `taken` that hold no newline */
-	/* From the hello message. */
+	/* Who made the socket, as the kernel says. The pid is 0 where it isn't seen from here (another pid namespace). */
+	pid_t peer_pid;
+	uid_t peer_uid;
+	/* From the hello message; the pid is the target's own idea of it. */
 	uint64_t pid, start_time;
 	char version[32], exe[256];
 	bool has_events; /* tracepoints are compiled in */

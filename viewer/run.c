@@ -1,7 +1,6 @@
 #include "viewer/run.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 
 #include "viewer/batch.h"
 #include "viewer/discover.h"
+#include "viewer/save.h"
 #include "viewer/signals.h"
 
 #define REPLY_TIMEOUT_MS 10000
@@ -197,44 +197,34 @@ int run_file(const struct options *options)
 	return run_flush();
 }
 
-/* Writes beside the file first, so that a half-written dump never stands under its name. */
-static bool write_file(const char *path, const char *text, size_t length, struct problem *problem)
+/* Whether a path means the same to process `pid` as to us: not so in a container or after chroot. What can't be seen
+ * counts as different. */
+static bool shares_files(pid_t pid)
 {
-	char temporary[4096];
-	if ((size_t)snprintf(temporary, sizeof(temporary), "%s.%d.part", path, (int)getpid()) >= sizeof(temporary))
-		return problem_set(problem, "%s: the path is too long", path);
-	FILE *file = fopen(temporary, "wxe");
-	bool written = file != NULL && fwrite(text, 1, length, file) == length && fputc('\n', file) != EOF &&
-		fflush(file) == 0;
-	int error = errno;
-	if (file != NULL && fclose(file) != 0)
-		written = false;
-	if (written && rename(temporary, path) != 0) {
-		error = errno;
-		written = false;
-	}
-	if (written)
-		return true;
-	if (file != NULL)
-		unlink(temporary);
-	return problem_set(problem, "%s: %s", path, strerror(error));
+	char path[64], ours[64], theirs[64];
+	struct stat our_root, their_root;
+	ssize_t our_length = readlink("/proc/self/ns/mnt", ours, sizeof(ours));
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)pid);
+	ssize_t their_length = readlink(path, theirs, sizeof(theirs));
+	if (our_length <= 0 || our_length != their_length || memcmp(ours, theirs, (size_t)our_length) != 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/root", (int)pid);
+	return stat("/proc/self/root", &our_root) == 0 && stat(path, &their_root) == 0 &&
+		our_root.st_dev == their_root.st_dev && our_root.st_ino == their_root.st_ino;
 }
 
 /* Asks the target to write the dump itself: that one holds its last events and its modules too. Returns false if it
- * can't, as for a target in another mount namespace, whose file would not be where the user looks. */
+ * can't, and where it would not do it where the user looks: in another file system, or at /dev/stdout. */
 static bool dump_by_target(struct link *link, const char *path)
 {
-	char folder[PATH_MAX], request[PATH_MAX + NAME_MAX + 16];
+	char place[PATH_MAX], request[PATH_MAX + 16];
 	struct watch watch = {.state = WATCH_WAITING};
 	struct stat before = {.st_ino = 0}, after;
 	size_t length;
-	const char *slash = strrchr(path, '/');
-	int folder_length = slash != NULL ? (int)(slash - path) : 0;
-	snprintf(request, sizeof(request), "%.*s", folder_length, path);
-	if (strchr(path, '\n') != NULL || realpath(slash == NULL ? "." : slash == path ? "/" : request, folder) == NULL)
+	if (!save_place(path, place) || strchr(place, '\n') != NULL || !shares_files(link->client.peer_pid))
 		return false;
-	bool existed = stat(path, &before) == 0;
-	snprintf(request, sizeof(request), "dump path=%s/%s", folder, slash != NULL ? slash + 1 : path);
+	bool existed = stat(place, &before) == 0;
+	snprintf(request, sizeof(request), "dump path=%s", place);
 	enum watch_message what = WATCH_OTHER;
 	if (!client_send(&link->client, request))
 		return false;
@@ -242,7 +232,7 @@ static bool dump_by_target(struct link *link, const char *path)
 	for (char *line; what == WATCH_OTHER && (line = client_wait(&link->client, deadline, &length, NULL)) != NULL;)
 		what = watch_take(&watch, line, length, NULL);
 	watch_free(&watch);
-	if (what != WATCH_REPLY || stat(path, &after) != 0)
+	if (what != WATCH_REPLY || stat(place, &after) != 0)
 		return false;
 	return !existed || before.st_ino != after.st_ino || before.st_mtim.tv_sec != after.st_mtim.tv_sec ||
 		before.st_mtim.tv_nsec != after.st_mtim.tv_nsec;
@@ -261,7 +251,7 @@ int run_dump(struct link *link, const struct options *options)
 	for (char *line; (line = client_wait(&link->client, deadline, &length, &problem)) != NULL;) {
 		enum watch_message what = watch_take(&watch, line, length, &problem);
 		if (what == WATCH_SNAPSHOT)
-			written = write_file(options->dump, line, length, &problem);
+			written = save_text(options->dump, line, length, &problem);
 		if (what == WATCH_SNAPSHOT || what == WATCH_BAD || what == WATCH_REFUSED)
 			break;
 	}

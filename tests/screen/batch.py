@@ -58,6 +58,18 @@ def dumps(folder):
     equal(json.loads(top(folder, "--json", dump).stdout), document, "the dump as JSON")
     dump.write_text(json.dumps(document, indent=2))
     equal(len(top(folder, "--json", dump).stdout.splitlines()), 1, "lines of a dump with line breaks")
+    fifo, link = folder / "fifo", folder / "link.json"
+    os.mkfifo(fifo)
+    link.symlink_to("heap.json")
+    with Mock(folder / "run") as mock:
+        top(folder, "--dump", link, str(mock.pid))
+        process = subprocess.Popen([TOP, "--dump", fifo, mock.socket], env=clean_environment())
+        equal(json.loads(run(["cat", fifo], timeout=30).stdout)["type"], "snapshot", "what comes through a FIFO")
+        equal(process.wait(30), 0, "status with a FIFO")
+    check(fifo.is_fifo() and link.is_symlink(), "--dump replaced what is no file")
+    check(json.loads(dump.read_text())["process"]["pid"] == mock.pid, "the link's target isn't the dump")
+    equal(dump.stat().st_mode & 0o777, 0o600, "a dump's mode")
+    document = json.loads(dump.read_text())
     text = json.dumps(document)
     for length in (0, 1, 100, len(text) // 2, len(text) - 1):
         dump.write_text(text[:length])
