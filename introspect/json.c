@@ -175,7 +175,16 @@ static size_t utf8_length(const unsigned char *text, size_t left)
 	return length;
 }
 
-/* Puts the escape of a byte below U+0020 or of one that JSON reserves. */
+/* The control character beyond those below U+0020 that `length` bytes at `text` are, 0 if they are none: U+0080 to U+009F count too, and U+007F,
+ * which JSON lets through, but terminals obey. */
+static unsigned char control_at(const unsigned char *text, size_t length)
+{
+	if (length == 1)
+		return *text == 0x7F ? *text : 0;
+	return length == 2 && text[0] == 0xC2 && text[1] < 0xA0 ? text[1] : 0;
+}
+
+/* Puts the escape of a control character or of a byte that JSON reserves. */
 static void put_escape(struct hak_json *json, unsigned char byte)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -206,6 +215,8 @@ void hak_json_string_n(struct hak_json *json, const char *text, size_t length)
 			step = 1;
 		} else if (*byte < 0x20 || *byte == '"' || *byte == '\\') {
 			put_escape(json, *byte);
+		} else if (control_at(byte, step)) {
+			put_escape(json, control_at(byte, step));
 		} else {
 			put(json, (const char *)byte, step);
 		}

@@ -50,8 +50,8 @@ void hak_json_array(struct hak_json *json);
 void hak_json_end(struct hak_json *json);
 void hak_json_key(struct hak_json *json, const char *name);
 
-/* A string. Quotes, backslashes and control characters are escaped; bytes that are not valid UTF-8 become U+FFFD, one
- * for each. */
+/* A string. Quotes, backslashes and control characters (U+007F to U+009F too) are escaped; bytes that are not valid
+ * UTF-8 become U+FFFD, one for each. */
 void hak_json_string(struct hak_json *json, const char *text);
 void hak_json_string_n(struct hak_json *json, const char *text, size_t length);
 void hak_json_u64(struct hak_json *json, uint64_t number);

@@ -74,7 +74,9 @@ static void strings(void)
 	} cases[] = {
 		{"plain", "\"plain\""},
 		{"\"\\/", "\"\\\"\\\\/\""},
-		{"\n\t\r\b\x01\x1f\x7f", "\"\\n\\t\\r\\u0008\\u0001\\u001f\x7f\""},
+		{"\n\t\r\b\x01\x1f\x7f", "\"\\n\\t\\r\\u0008\\u0001\\u001f\\u007f\""},
+		/* U+0080, U+009B (which terminals take as an escape sequence's begin), U+009F; U+00A0 is none of them. */
+		{"\xC2\x80\xC2\x9B\xC2\x9F\xC2\xA0", "\"\\u0080\\u009b\\u009f\xC2\xA0\""},
 		{"\xC3\xA4 \xE2\x82\xAC \xF0\x9F\x98\x80", "\"\xC3\xA4 \xE2\x82\xAC \xF0\x9F\x98\x80\""},
 		{"\xF4\x8F\xBF\xBF", "\"\xF4\x8F\xBF\xBF\""},
 		{"\xED\x9F\xBF\xEE\x80\x80", "\"\xED\x9F\xBF\xEE\x80\x80\""},
