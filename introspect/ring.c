@@ -11,7 +11,9 @@
  * readers that load them with acquire order and so see the event. No fences, which thread sanitizers do not follow; on
  * x86-64 all of it is plain moves.
  *
- * Ownership. A ring's state goes FREE -> OWNED by compare-and-swap (acquire, which pairs with the release store below:
+ * Ownership. The first few rings are lent: a thread that has no ring of its own takes one of them for a single event.
+ * So no thread's events go missing, however many there are, unless as many as there are such rings record at the same
+ * instant. A ring's state goes FREE -> OWNED by compare-and-swap (acquire, which pairs with the release store below:
  * the new owner sees the head that the last one left) and OWNED -> FREE by its owner's release store. */
 #include "introspect/ring.h"
 
@@ -24,6 +26,9 @@
 #define RING_BYTES_WANTED (128u << 10)
 #define RINGS_MIN 16u
 #define RINGS_MAX 1024u
+#define RINGS_A_LENT_ONE 8u /* of so many rings one is lent */
+#define LENT_ATTEMPTS 64u   /* at finding a lent ring that is free, over all of them and again */
+#define LOOK_INTERVAL 64u   /* a thread without a ring looks for one of its own again after so many events */
 #define EVENT_WORDS (sizeof(struct hak_event) / sizeof(uint64_t))
 
 enum ring_state { RING_FREE, RING_OWNED };
@@ -48,13 +53,17 @@ static struct {
 	struct record *records; /* of ring r: records[r * size …] */
 	uint64_t size;          /* records a ring, a power of two */
 	uint32_t count;
-	uint32_t used;       /* rings that had an owner at any time: the first ones; relaxed, only grows */
+	uint32_t lent;       /* the first ones are lent; constant once count is set */
+	uint32_t used;       /* rings that had an owner at any time: the first ones; relaxed, only grows, from `lent` on */
 	uint32_t cursor;     /* where the next search for a dead thread's ring begins; relaxed */
+	uint32_t borrowers;  /* threads that borrowed a ring, which spreads them over the lent ones; relaxed */
 	uint64_t unrecorded; /* relaxed */
 } region;
 
 static HAK_TLS struct ring *own_ring;
 static HAK_TLS bool thread_is_dead;
+static HAK_TLS uint32_t borrowed_events; /* counts while own_ring is NULL */
+static HAK_TLS uint32_t lender;          /* the lent ring that served last, so that events keep their order */
 
 bool hak_ring_start(uint64_t bytes)
 {
@@ -74,6 +83,8 @@ bool hak_ring_start(uint64_t bytes)
 	region.records = (struct record *)memory;
 	region.rings = (struct ring *)(memory + count * ring_bytes);
 	region.size = ring_bytes / sizeof(struct record);
+	region.lent = count / RINGS_A_LENT_ONE;
+	hak_store_relaxed(&region.used, region.lent);
 	hak_store_release(&region.count, count);
 	return true;
 }
@@ -107,10 +118,10 @@ static struct ring *claim_unused(void)
 /* Claims a dead thread's ring: each in turn, so that those with the oldest events tend to go first. */
 static struct ring *claim_released(void)
 {
-	uint32_t used = hak_load_relaxed(&region.used);
+	uint32_t own = hak_load_relaxed(&region.used) - region.lent;
 
-	for (uint32_t i = 0; i < used; i++) {
-		struct ring *ring = &region.rings[hak_add_relaxed(&region.cursor, 1) % used];
+	for (uint32_t i = 0; i < own; i++) {
+		struct ring *ring = &region.rings[region.lent + hak_add_relaxed(&region.cursor, 1) % own];
 
 		if (claim(ring))
 			return ring;
@@ -118,16 +129,33 @@ static struct ring *claim_released(void)
 	return NULL;
 }
 
-/* Finds a ring for the calling thread. A living one gets an unused ring while there are any, because a dead thread's
- * ring still holds its last events; one that emits after its death borrows a ring for a single event, which needs no
- * ring of its own. */
-static struct ring *claim_any(void)
+/* Finds a ring for a living thread: an unused one while there are any, because a dead thread's ring still holds its
+ * last events. */
+static struct ring *claim_own(void)
 {
-	struct ring *ring = thread_is_dead ? claim_released() : claim_unused();
+	struct ring *ring;
 
-	if (!ring)
-		ring = thread_is_dead ? claim_unused() : claim_released();
-	return ring;
+	if (hak_load_acquire(&region.count) == 0)
+		return NULL;
+	ring = claim_unused();
+	return ring ? ring : claim_released();
+}
+
+/* Claims a lent ring, for a single event: the last one again if it is free. */
+static struct ring *borrow(void)
+{
+	if (hak_load_acquire(&region.count) == 0)
+		return NULL;
+	if (borrowed_events++ == 0)
+		lender = hak_add_relaxed(&region.borrowers, 1);
+	for (uint32_t i = 0; i < LENT_ATTEMPTS; i++) {
+		struct ring *ring = &region.rings[lender % region.lent];
+
+		if (claim(ring))
+			return ring;
+		lender++;
+	}
+	return NULL;
 }
 
 static void release(struct ring *ring)
@@ -157,17 +185,21 @@ static void write_record(struct ring *ring, const struct hak_event *event)
 
 void hak_ring_record(const struct hak_event *event)
 {
-	if (HAK_UNLIKELY(!own_ring))
-		own_ring = claim_any();
-	if (HAK_UNLIKELY(!own_ring)) {
-		hak_add_relaxed(&region.unrecorded, 1);
-		return;
+	struct ring *ring = own_ring;
+
+	if (HAK_UNLIKELY(!ring)) {
+		if (!thread_is_dead && borrowed_events % LOOK_INTERVAL == 0)
+			ring = own_ring = claim_own();
+		if (!ring)
+			ring = borrow();
+		if (!ring) {
+			hak_add_relaxed(&region.unrecorded, 1);
+			return;
+		}
 	}
-	write_record(own_ring, event);
-	if (HAK_UNLIKELY(thread_is_dead)) {
-		release(own_ring);
-		own_ring = NULL;
-	}
+	write_record(ring, event);
+	if (HAK_UNLIKELY(ring != own_ring))
+		release(ring);
 }
 
 void hak_ring_thread_death(void)

@@ -3,7 +3,8 @@
  * Each thread that emits owns a ring: it alone writes there, overwriting the oldest record, and never waits. Any number
  * of readers follow at their own pace; what was overwritten before a reader came by is counted as lost for that reader,
  * exactly. A dead thread's ring goes to the next one that needs a ring, which writes on behind the old events: they
- * stay readable until they are overwritten. All rings lie in one region of HAKMEM_TRACE_BYTES that is mapped once, so
+ * stay readable until they are overwritten. Threads that find no ring share some that are kept for them, event by event.
+ * All rings lie in one region of HAKMEM_TRACE_BYTES that is mapped once, so
  * that recording an event, which happens under the allocator's locks, makes no system call. */
 #ifndef HAK_RING_H
 #define HAK_RING_H
@@ -19,7 +20,7 @@ bool hak_ring_start(uint64_t bytes);
 unsigned hak_ring_count(void);
 
 /* Records an event in the calling thread's ring. Lock-free, without system calls; any thread, any locks held. Before
- * hak_ring_start, and when every ring has a living owner, the event is counted as unrecorded. */
+ * hak_ring_start, and while every shared ring is being written to, events are counted as unrecorded. */
 void hak_ring_record(const struct hak_event *event);
 
 /* The calling thread ends: its ring becomes free for others. Events that it emits later still are recorded, one by one.
@@ -35,7 +36,7 @@ struct hak_ring_totals {
 	uint64_t emitted;
 	uint64_t held;        /* can be read now */
 	uint64_t overwritten; /* were recorded, and gave way to newer ones */
-	uint64_t unrecorded;  /* found no ring */
+	uint64_t unrecorded;  /* found no ring free */
 };
 void hak_ring_totals(struct hak_ring_totals *totals);
 
@@ -62,7 +63,8 @@ void hak_ring_reader_close(struct hak_ring_reader *reader);
  * it going for ever. Returns the number of events that the round holds, at most. */
 uint64_t hak_ring_reader_begin(struct hak_ring_reader *reader);
 
-/* Gives out the round's next event, ordered by time over all rings. Returns false at the round's end. */
+/* Gives out the round's next event, ordered by time over all rings; events that were recorded in a shared ring at the
+ * same instant may stand the other way round. Returns false at the round's end. */
 bool hak_ring_reader_next(struct hak_ring_reader *reader, struct hak_event *event);
 
 #endif
