@@ -305,6 +305,12 @@ void hak_encode_snapshot(struct hak_json *json, const struct hak_snapshot *snaps
 	hak_json_end(json);
 }
 
+/* An event's number: a size that a program asked for may be any, and JSON readers round what is above 2^53. */
+static uint64_t clamp(uint64_t number)
+{
+	return number < HAK_JSON_NUMBER_MAX ? number : HAK_JSON_NUMBER_MAX;
+}
+
 void hak_encode_event(struct hak_json *json, const struct hak_event *event)
 {
 	const struct hak_event_type *row;
@@ -322,7 +328,7 @@ void hak_encode_event(struct hak_json *json, const struct hak_event *event)
 		if (row->kind[i] == 'P')
 			hak_json_member_hex(json, row->arg[i], event->arg[i]);
 		else
-			hak_json_member_u64(json, row->arg[i], event->arg[i]);
+			hak_json_member_u64(json, row->arg[i], clamp(event->arg[i]));
 	}
 	hak_json_end(json);
 	hak_json_end(json);

@@ -34,6 +34,9 @@ void hak_json_to_memory(struct hak_json *json, void *data, size_t capacity);
 /* Appends to `buffer`, which grows. After an error the buffer's length is what it was. */
 void hak_json_to_buffer(struct hak_json *json, struct hak_buffer *buffer);
 
+/* The greatest number that every reader of JSON keeps exactly: 2^53 - 1. */
+#define HAK_JSON_NUMBER_MAX 9007199254740991u
+
 /* For a descriptor that does not wait: how long its other end may take nothing, before that is the error ETIMEDOUT. */
 #define HAK_JSON_WAIT_MS 10000
 
@@ -54,6 +57,7 @@ void hak_json_key(struct hak_json *json, const char *name);
  * UTF-8 become U+FFFD, one for each. */
 void hak_json_string(struct hak_json *json, const char *text);
 void hak_json_string_n(struct hak_json *json, const char *text, size_t length);
+/* Written exactly, whatever it is; readers may not take it so above HAK_JSON_NUMBER_MAX. */
 void hak_json_u64(struct hak_json *json, uint64_t number);
 void hak_json_i64(struct hak_json *json, int64_t number);
 /* An address: the string "0x…" in lower case without leading zeros. */

@@ -81,6 +81,11 @@ static void events(void)
 		CU_ASSERT_PTR_NOT_NULL(strstr(finish(), expected));
 		CU_ASSERT_PTR_NULL(strstr(text, "\"group\":\"\""));
 	}
+	/* Readers of JSON would round what is above 2^53, up to another number. Addresses are text. */
+	event = (struct hak_event){.id = HAK_EVENT_ID_out_of_memory, .arg = {UINT64_MAX - 4096, (1ull << 53) - 1}};
+	begin();
+	hak_encode_event(&json, &event);
+	CU_ASSERT_PTR_NOT_NULL(strstr(finish(), "{\"bytes\":9007199254740991,\"committed\":9007199254740991}"));
 	event.id = HAK_EVENT_ID_COUNT;
 	begin();
 	hak_encode_event(&json, &event);
