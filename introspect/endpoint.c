@@ -1,17 +1,22 @@
 #include "introspect/endpoint.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "introspect/descriptor.h"
 #include "introspect/encode.h"
+#include "introspect/proc.h"
 
 #define BACKLOG 256
+#define SWEEP_NAMES 64         /* sockets that are looked at when a new one is made */
+#define SWEEP_BYTES (8u << 10) /* of the directory's entries */
 
 /* Makes the directory if it is missing, and opens it. Only its owner may be able to write to it: whoever else could,
  * might put another socket under our name. Returns a descriptor or a negative errno. */
@@ -33,22 +38,39 @@ static int open_directory(const char *path)
 	return fd;
 }
 
+/* Binds by the opened directory, which was looked at; only where there is no /proc by its path. */
+static int bind_in(int listener, int directory_fd, const char *directory, const char *name)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct hak_protocol_text text = {address.sun_path, sizeof(address.sun_path), 0, false};
+
+	hak_protocol_put(&text, "/proc/thread-self/fd/");
+	hak_protocol_put_number(&text, (uint64_t)directory_fd);
+	hak_protocol_put(&text, "/");
+	hak_protocol_put(&text, name);
+	if (!text.overflow && bind(listener, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return 0;
+	if (!text.overflow && errno != ENOENT && errno != EACCES)
+		return -errno;
+	if (!hak_protocol_address(&address, directory, directory_fd, name))
+		return -ENAMETOOLONG;
+	return bind(listener, (struct sockaddr *)&address, sizeof(address)) == 0 ? 0 : -errno;
+}
+
 /* Binds `listener` under a temporary name and renames it into place, ready. */
 static int bind_and_rename(struct hak_endpoint *endpoint, int listener, int directory_fd, const char *directory,
 	const char *name)
 {
 	char temporary[HAK_PROTOCOL_NAME_MAX + 1] = ".";
-	struct sockaddr_un address;
 	struct stat status;
 	int error;
 
 	memcpy(temporary + 1, name, strlen(name) + 1);
-	if (!hak_protocol_address(&address, directory, directory_fd, temporary))
-		return -ENAMETOOLONG;
 	/* A left-over of a process that had this pid and start time and died at this very place. */
 	unlinkat(directory_fd, temporary, 0);
-	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) != 0)
-		return -errno;
+	error = bind_in(listener, directory_fd, directory, temporary);
+	if (error < 0)
+		return error;
 	if (fchmodat(directory_fd, temporary, 0600, 0) == 0 && listen(listener, BACKLOG) == 0 &&
 	    fstatat(directory_fd, temporary, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    renameat(directory_fd, temporary, directory_fd, name) == 0) {
@@ -89,6 +111,76 @@ static int open_in(struct hak_endpoint *endpoint, const char *directory, const c
 	return endpoint->listener < 0 ? -errno : 0;
 }
 
+/* Says whether nobody serves at a socket any more. A process in another pid namespace, which seems to be gone, still
+ * lets others connect. */
+static bool is_refused(int directory_fd, const char *directory, const char *name)
+{
+	struct sockaddr_un address;
+	bool refused;
+	int fd;
+
+	if (!hak_protocol_address(&address, directory, directory_fd, name))
+		return false;
+	hak_fd_lock();
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	refused = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0 && errno == ECONNREFUSED;
+	if (fd >= 0)
+		close(fd);
+	hak_fd_unlock();
+	return refused;
+}
+
+/* Removes one entry of the directory if it is the socket of a process of this user that is gone. Returns false if it is
+ * no socket's name. */
+static bool sweep_name(int directory_fd, const char *directory, const char *name)
+{
+	struct stat status;
+	uint64_t start_time;
+	pid_t pid;
+
+	if (!hak_protocol_parse_name(name, &pid, &start_time))
+		return false;
+	if (hak_proc_is_gone(pid, start_time) && fstatat(directory_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISSOCK(status.st_mode) && status.st_uid == geteuid() && is_refused(directory_fd, directory, name))
+		unlinkat(directory_fd, name, 0);
+	return true;
+}
+
+/* Removes sockets of processes that ended by a signal or by _exit, where nothing of ours runs: otherwise they would
+ * pile up. A bounded number of names is looked at, as this may happen inside a call of malloc. */
+static void sweep(const char *directory, const char *own_name)
+{
+	_Alignas(struct dirent64) char entries[SWEEP_BYTES];
+	const struct dirent64 *entry;
+	unsigned names = 0;
+	long length = 0;
+	int fd;
+
+	hak_fd_lock();
+	fd = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0)
+		fd = hak_fd_adopt(fd);
+	if (fd >= 0)
+		length = syscall(SYS_getdents64, fd, entries, sizeof(entries));
+	hak_fd_unlock();
+	for (long at = 0; at < length && names < SWEEP_NAMES; at += entry->d_reclen) {
+		entry = (const struct dirent64 *)(entries + at);
+		names += strcmp(entry->d_name, own_name) != 0 && sweep_name(fd, directory, entry->d_name);
+	}
+	hak_fd_close(fd);
+}
+
+/* XDG_RUNTIME_DIR if it is this user's, else NULL: su and sudo may keep the variable of another user, in whose directory
+ * nothing should be made. */
+static const char *own_runtime_dir(const char *directory)
+{
+	struct stat status;
+
+	if (!directory || stat(directory, &status) != 0 || status.st_uid != geteuid())
+		return NULL;
+	return directory;
+}
+
 int hak_endpoint_open(struct hak_endpoint *endpoint, const char *hakmem_dir, const char *xdg_runtime_dir,
 	uint64_t start_time)
 {
@@ -98,6 +190,7 @@ int hak_endpoint_open(struct hak_endpoint *endpoint, const char *hakmem_dir, con
 	*endpoint = (struct hak_endpoint){.listener = -1, .owner = getpid()};
 	if (!hak_protocol_socket_name(endpoint->owner, start_time, name, sizeof(name)))
 		return result;
+	xdg_runtime_dir = own_runtime_dir(xdg_runtime_dir);
 	for (unsigned candidate = 0; result < 0; candidate++) {
 		if (!hak_protocol_directory(candidate, hakmem_dir, xdg_runtime_dir, geteuid(), directory,
 			    sizeof(directory)))
@@ -105,6 +198,8 @@ int hak_endpoint_open(struct hak_endpoint *endpoint, const char *hakmem_dir, con
 		hak_fd_lock();
 		result = open_in(endpoint, directory, name);
 		hak_fd_unlock();
+		if (result == 0)
+			sweep(directory, name);
 	}
 	return result;
 }

@@ -17,7 +17,9 @@ struct hak_endpoint {
 
 /* Makes the socket `<pid>-<start_time>.sock` in the first usable directory (hak_protocol_directory's candidates for the
  * given values), which is made with mode 0700 if it is missing, and must belong to this user and be writable by nobody
- * else. The socket appears under its name only when it can be connected to. Returns 0, or a negative errno, with `path`
+ * else; an XDG_RUNTIME_DIR that belongs to another user is passed over. The socket appears under its name only when it
+ * can be connected to. Sockets of this user's processes that are gone are removed from the directory, among the first
+ * few names that it holds. Returns 0, or a negative errno, with `path`
  * naming what it was tried for. Not thread-safe for the same endpoint. */
 int hak_endpoint_open(struct hak_endpoint *endpoint, const char *hakmem_dir, const char *xdg_runtime_dir,
 	uint64_t start_time);

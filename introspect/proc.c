@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
@@ -88,13 +89,14 @@ static uint64_t field_number(const char *text, unsigned index)
 	return number;
 }
 
-void hak_proc_stat(struct hak_proc_stat *out)
+/* Reads the stat file of a process in /proc. */
+static void read_stat(const char *path, struct hak_proc_stat *out)
 {
 	char text[1024];
 	const char *rest;
 
 	*out = (struct hak_proc_stat){0};
-	if (hak_proc_read("/proc/self/stat", text, sizeof(text)) < 0)
+	if (hak_proc_read(path, text, sizeof(text)) < 0)
 		return;
 	/* The program's name stands in brackets and may hold anything, brackets too: what follows the last one is safe
 	 * to count. */
@@ -104,6 +106,26 @@ void hak_proc_stat(struct hak_proc_stat *out)
 	rest += 2; /* at field 3 of proc(5)'s numbering */
 	out->threads = field_number(rest, 20 - 3);
 	out->start_time = field_number(rest, 22 - 3);
+}
+
+void hak_proc_stat(struct hak_proc_stat *out)
+{
+	read_stat("/proc/self/stat", out);
+}
+
+bool hak_proc_is_gone(pid_t pid, uint64_t start_time)
+{
+	char path[64];
+	struct hak_protocol_text text = {path, sizeof(path), 0, false};
+	struct hak_proc_stat stat;
+
+	if (kill(pid, 0) != 0 && errno == ESRCH)
+		return true;
+	hak_protocol_put(&text, "/proc/");
+	hak_protocol_put_number(&text, (uint64_t)pid);
+	hak_protocol_put(&text, "/stat");
+	read_stat(path, &stat);
+	return stat.start_time && stat.start_time != start_time;
 }
 
 uint64_t hak_proc_resident(void)

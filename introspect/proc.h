@@ -30,6 +30,10 @@ struct hak_proc_stat {
 /* Reads /proc/self/stat. */
 void hak_proc_stat(struct hak_proc_stat *out);
 
+/* Says whether no process `pid` (> 0) that began at `start_time` is left; false where unknown. A process in another pid
+ * namespace looks like one that is gone. */
+bool hak_proc_is_gone(pid_t pid, uint64_t start_time);
+
 /* Bytes of the process in memory, 0 where unknown. */
 uint64_t hak_proc_resident(void);
 

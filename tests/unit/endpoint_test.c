@@ -123,4 +123,82 @@ static void refused_directories(void)
 	rmdir(folder);
 }
 
-UNIT_MAIN("endpoint", UNIT(open_and_unlink), UNIT(candidates_in_turn), UNIT(refused_directories))
+/* Root with the variables of another user must not make a directory among that user's. */
+static void runtime_directory_of_another_user(void)
+{
+	struct hak_endpoint endpoint;
+	UNIT_LEAVE_IF(geteuid() != 0, "only root can give a directory away");
+	make_folder();
+	mkdir(below("theirs"), 0777);
+	CU_ASSERT_EQUAL_FATAL(chown(below("theirs"), 1, (gid_t)-1), 0);
+	UNIT_EQUAL(hak_endpoint_open(&endpoint, NULL, below("theirs"), 79), 0);
+	CU_ASSERT_TRUE(strncmp(endpoint.path, folder, strlen(folder)) != 0);
+	UNIT_EQUAL(access(below("theirs/hakmem"), F_OK), -1);
+	hak_fd_close(endpoint.listener);
+	hak_endpoint_unlink(&endpoint);
+	*strrchr(endpoint.path, '/') = 0;
+	rmdir(endpoint.path); /* stays if somebody else uses it */
+	UNIT_EQUAL(rmdir(below("theirs")), 0);
+	/* This user's own is taken. */
+	mkdir(below("own"), 0700);
+	UNIT_EQUAL(hak_endpoint_open(&endpoint, NULL, below("own"), 80), 0);
+	UNIT_EQUAL(access(below("own/hakmem"), F_OK), 0);
+	hak_fd_close(endpoint.listener);
+	hak_endpoint_unlink(&endpoint);
+	rmdir(below("own/hakmem"));
+	rmdir(below("own"));
+	rmdir(folder);
+}
+
+/* Makes a socket called `name`; with `listening` its descriptor is returned, else it is dead. */
+static int make_socket(const char *name, bool listening)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	CU_ASSERT_TRUE_FATAL(strlen(below(name)) < sizeof(address.sun_path));
+	strcpy(address.sun_path, below(name));
+	CU_ASSERT_EQUAL_FATAL(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	if (listening) {
+		CU_ASSERT_EQUAL_FATAL(listen(fd, 1), 0);
+		return fd;
+	}
+	close(fd);
+	return -1;
+}
+
+static void dead_sockets_are_swept(void)
+{
+	struct hak_endpoint endpoint;
+	char gone[64], reused[64], foreign[64], file[64];
+	make_folder();
+	pid_t child = fork();
+	if (child == 0)
+		_exit(0);
+	waitpid(child, NULL, 0);
+	snprintf(gone, sizeof(gone), "%d-1.sock", child);        /* nobody has this pid */
+	snprintf(reused, sizeof(reused), "%d-2.sock", getpid()); /* another process had this pid */
+	snprintf(foreign, sizeof(foreign), "%d-3.sock", child);  /* served from another pid namespace */
+	snprintf(file, sizeof(file), "%d-4.sock", child);
+	make_socket(gone, false);
+	make_socket(reused, false);
+	int listener = make_socket(foreign, true);
+	close(open(below(file), O_CREAT | O_WRONLY, 0600));
+	make_socket("other.sock", false);
+	UNIT_EQUAL(hak_endpoint_open(&endpoint, folder, NULL, 81), 0);
+	UNIT_EQUAL(access(below(gone), F_OK), -1);
+	UNIT_EQUAL(access(below(reused), F_OK), -1);
+	UNIT_EQUAL(access(below(foreign), F_OK), 0);
+	UNIT_EQUAL(access(below(file), F_OK), 0);
+	UNIT_EQUAL(access(below("other.sock"), F_OK), 0);
+	hak_fd_close(endpoint.listener);
+	hak_endpoint_unlink(&endpoint);
+	close(listener);
+	unlink(below(foreign));
+	unlink(below(file));
+	unlink(below("other.sock"));
+	UNIT_EQUAL(rmdir(folder), 0);
+	UNIT_EQUAL(hak_fd_count(), 0);
+}
+
+UNIT_MAIN("endpoint", UNIT(open_and_unlink), UNIT(candidates_in_turn), UNIT(refused_directories),
+	UNIT(runtime_directory_of_another_user), UNIT(dead_sockets_are_swept))
