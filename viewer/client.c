@@ -127,22 +127,37 @@ static bool read_hello(struct client *client, const cJSON *hello, struct problem
 	return true;
 }
 
-enum client_connect_result client_connect(struct client *client, const char *path, int timeout_ms,
-	struct problem *problem)
+enum client_connect_result client_open(struct client *client, const char *path, struct problem *problem)
 {
-	struct problem inner = {""};
-	int64_t deadline = client_now_ms() + timeout_ms;
 	memset(client, 0, sizeof(*client));
 	client->fd = -1;
 	enum client_connect_result result = open_socket(client, path, problem);
-	if (result != CLIENT_CONNECTED) {
+	if (result != CLIENT_CONNECTED)
 		client_close(client);
-		return result;
-	}
+	return result;
+}
+
+/* A socket may lie in a directory that others write to; then its name is only as true as its greeting. */
+static bool name_fits(const struct client *client, const char *path, struct problem *problem)
+{
+	const char *slash = strrchr(path, '/');
+	pid_t pid;
+	uint64_t start_time;
+	if (!hak_protocol_parse_name(slash != NULL ? slash + 1 : path, &pid, &start_time) ||
+		(uint64_t)pid == client->pid)
+		return true;
+	return problem_set(problem, "what answers is process %llu, not the one that the socket is named after",
+		(unsigned long long)client->pid);
+}
+
+enum client_connect_result client_greet(struct client *client, const char *path, int64_t deadline_ms,
+	struct problem *problem)
+{
+	struct problem inner;
 	size_t length;
-	char *line = client_wait(client, deadline, &length, &inner);
+	char *line = client_wait(client, deadline_ms, &length, &inner);
 	if (line == NULL) {
-		bool silent = client_now_ms() >= deadline;
+		bool silent = client_now_ms() >= deadline_ms;
 		if (silent)
 			problem_set(problem, "%s doesn't answer: the process is stopped or very busy", path);
 		else
@@ -151,13 +166,22 @@ enum client_connect_result client_connect(struct client *client, const char *pat
 		return silent ? CLIENT_SILENT : CLIENT_REFUSED;
 	}
 	cJSON *hello = cJSON_ParseWithLength(line, length);
-	bool valid = read_hello(client, hello, &inner);
+	bool valid = read_hello(client, hello, &inner) && name_fits(client, path, &inner);
 	cJSON_Delete(hello);
 	if (valid)
 		return CLIENT_CONNECTED;
 	problem_set(problem, "%s: %s", path, inner.text);
 	client_close(client);
 	return CLIENT_REFUSED;
+}
+
+enum client_connect_result client_connect(struct client *client, const char *path, int timeout_ms,
+	struct problem *problem)
+{
+	enum client_connect_result result = client_open(client, path, problem);
+	if (result != CLIENT_CONNECTED)
+		return result;
+	return client_greet(client, path, client_now_ms() + timeout_ms, problem);
 }
 
 bool client_send(struct client *client, const char *line)
@@ -244,7 +268,7 @@ char *client_line(struct client *client, size_t *length)
 
 char *client_wait(struct client *client, int64_t deadline_ms, size_t *length, struct problem *problem)
 {
-	bool open = true;
+	bool open = true, late = false;
 	for (;;) {
 		char *line = client_line(client, length);
 		if (line != NULL)
@@ -253,9 +277,11 @@ char *client_wait(struct client *client, int64_t deadline_ms, size_t *length, st
 			problem_set(problem, "the connection ended");
 			return NULL;
 		}
+		/* What has come already is read even after the deadline, once: several may share one. */
 		int64_t left = deadline_ms - client_now_ms();
 		struct pollfd readable = {client->fd, POLLIN, 0};
-		int ready = left <= 0 ? 0 : poll(&readable, 1, left > INT32_MAX ? INT32_MAX : (int)left);
+		int ready = late ? 0 : poll(&readable, 1, left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left);
+		late = left <= 0;
 		if (ready == 0) {
 			problem_set(problem, "no answer in time");
 			return NULL;

@@ -34,8 +34,14 @@ enum client_connect_result {
 	CLIENT_SILENT,  /* it listens, but no greeting came in time: stopped, or very busy */
 };
 
-/* Connects to the socket at `path`, and reads the greeting; waits at most `timeout_ms`. On any result but
- * CLIENT_CONNECTED `problem` says why and nothing is left open. */
+/* Connects to the socket at `path`, without waiting. On any result but CLIENT_CONNECTED `problem` says why and nothing
+ * is left open. */
+enum client_connect_result client_open(struct client *client, const char *path, struct problem *problem);
+/* Reads the greeting of a connection that client_open made, waiting until `deadline_ms` (client_now_ms). The greeting
+ * must be of the process that the socket's name names. Results as above. */
+enum client_connect_result client_greet(struct client *client, const char *path, int64_t deadline_ms,
+	struct problem *problem);
+/* Both in one; waits at most `timeout_ms`. */
 enum client_connect_result client_connect(struct client *client, const char *path, int timeout_ms,
 	struct problem *problem);
 /* Sends one request; `line` comes without its newline. Returns false if the connection is gone. */

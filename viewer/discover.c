@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "viewer/format.h"
 
 #define HELLO_TIMEOUT_MS 1000
+#define ASK_TOGETHER 32
 
 /* Reads the beginning of /proc/PID/NAME, terminated. Returns its length, -1 if it can't be read. */
 static ssize_t read_proc(pid_t pid, const char *name, char *out, size_t size)
@@ -75,15 +77,47 @@ static bool has_library(pid_t pid)
 	return found;
 }
 
+/* The user ids of a process: real, effective, saved, file system. Its folder in /proc shows root instead for a process
+ * that can't be dumped. */
+static bool read_uids(pid_t pid, uid_t uids[4])
+{
+	char status[4096];
+	const char *line = read_proc(pid, "status", status, sizeof(status)) > 0 ? strstr(status, "\nUid:") : NULL;
+	return line != NULL && sscanf(line, "\nUid: %u %u %u %u", &uids[0], &uids[1], &uids[2], &uids[3]) == 4;
+}
+
 static bool owner_of(pid_t pid, uid_t *uid)
 {
 	char path[64];
 	struct stat stat_buffer;
+	uid_t uids[4];
+	if (read_uids(pid, uids)) {
+		*uid = uids[1];
+		return true;
+	}
 	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
 	if (stat(path, &stat_buffer) != 0)
 		return false;
 	*uid = stat_buffer.st_uid;
 	return true;
+}
+
+bool discover_speaks_for(uid_t peer, pid_t pid)
+{
+	uid_t uids[4];
+	if (peer == 0)
+		return true;
+	if (!read_uids(pid, uids))
+		return false;
+	return peer == uids[0] || peer == uids[1] || peer == uids[2] || peer == uids[3];
+}
+
+bool discover_is_private(const char *directory, uid_t owner)
+{
+	struct stat status;
+	/* As the endpoint demands it of a directory before it serves there. */
+	return lstat(directory, &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == owner &&
+		(status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
 static struct found *add_row(struct discovery *discovery, pid_t pid)
@@ -116,48 +150,122 @@ static void judge_absent(struct found *row)
 		snprintf(row->reason, sizeof(row->reason), "the process has ended; its socket is left");
 }
 
-static void ask(struct found *row)
+static void judge(struct found *row, enum client_connect_result result, struct client *client,
+	const struct problem *problem)
 {
-	struct client client;
-	struct problem problem = {""};
-	enum client_connect_result result = client_connect(&client, row->path, HELLO_TIMEOUT_MS, &problem);
+	uint64_t start_time;
 	read_exe(row->pid, row->exe, sizeof(row->exe));
-	if (result == CLIENT_CONNECTED) {
-		row->state = FOUND_OPEN;
-		snprintf(row->exe, sizeof(row->exe), "%s", client.exe);
-		snprintf(row->version, sizeof(row->version), "%s", client.version);
-		client_close(&client);
-	} else if (result == CLIENT_ABSENT) {
+	if (result == CLIENT_ABSENT) {
 		judge_absent(row);
+		return;
+	}
+	row->state = FOUND_CLOSED;
+	if (result != CLIENT_CONNECTED) {
+		snprintf(row->reason, sizeof(row->reason), "%.255s", problem->text);
+	} else if (discover_start_time(row->pid, &start_time) && start_time == row->start_time &&
+		!discover_speaks_for(client->peer_uid, row->pid)) {
+		snprintf(row->reason, sizeof(row->reason), "its socket is another user's (uid %u)",
+			(unsigned)client->peer_uid);
 	} else {
-		row->state = FOUND_CLOSED;
-		snprintf(row->reason, sizeof(row->reason), "%.255s", problem.text);
+		row->state = FOUND_OPEN;
+		snprintf(row->exe, sizeof(row->exe), "%s", client->exe);
+		snprintf(row->version, sizeof(row->version), "%s", client->version);
+	}
+	client_close(client);
+}
+
+/* Asks several at once, so that any number of silent ones costs one time-out. */
+static void ask(struct found *rows, size_t count)
+{
+	struct client clients[ASK_TOGETHER];
+	struct problem problems[ASK_TOGETHER];
+	enum client_connect_result results[ASK_TOGETHER];
+	for (size_t i = 0; i < count; i++)
+		results[i] = client_open(&clients[i], rows[i].path, &problems[i]);
+	int64_t deadline = client_now_ms() + HELLO_TIMEOUT_MS;
+	for (size_t i = 0; i < count; i++) {
+		if (results[i] == CLIENT_CONNECTED)
+			results[i] = client_greet(&clients[i], rows[i].path, deadline, &problems[i]);
+		judge(&rows[i], results[i], &clients[i], &problems[i]);
 	}
 }
 
-static bool scan_directory(struct discovery *discovery, const char *directory, struct problem *problem)
+/* Removes the socket of a process that is gone. Its process id may mean nothing here, where a directory is shared with
+ * a container: so nobody may listen either. */
+static void sweep_one(const char *path, pid_t pid, uint64_t start_time)
 {
-	DIR *dir = opendir(directory);
-	bool good = true;
-	for (struct dirent *entry; good && dir != NULL && (entry = readdir(dir)) != NULL;) {
+	struct client client;
+	struct stat status;
+	uint64_t now;
+	/* A name of our own is from before main left HAKMEM: see leave_hakmem there. */
+	if (pid != getpid() && discover_start_time(pid, &now) && now == start_time)
+		return;
+	if (client_open(&client, path, NULL) == CLIENT_ABSENT && lstat(path, &status) == 0 &&
+		S_ISSOCK(status.st_mode) && status.st_uid == geteuid())
+		unlink(path);
+	client_close(&client);
+}
+
+/* One of our own candidate directories. */
+static DIR *open_candidate(unsigned candidate, char directory[HAK_PROTOCOL_PATH_MAX], bool *exists)
+{
+	*exists = hak_protocol_directory(candidate, getenv("HAKMEM_DIR"), getenv("XDG_RUNTIME_DIR"), geteuid(),
+		directory, HAK_PROTOCOL_PATH_MAX) > 0;
+	return *exists && discover_is_private(directory, geteuid()) ? opendir(directory) : NULL;
+}
+
+void discover_sweep(void)
+{
+	char directory[HAK_PROTOCOL_PATH_MAX];
+	bool exists = true;
+	for (unsigned i = 0; exists; i++) {
+		DIR *dir = open_candidate(i, directory, &exists);
+		for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
+			char path[HAK_PROTOCOL_PATH_MAX + NAME_MAX + 2];
+			pid_t pid;
+			uint64_t start_time;
+			snprintf(path, sizeof(path), "%s/%s", directory, entry->d_name);
+			if (hak_protocol_parse_name(entry->d_name, &pid, &start_time))
+				sweep_one(path, pid, start_time);
+		}
+		if (dir != NULL)
+			closedir(dir);
+	}
+}
+
+/* Adds a row for each socket; they are asked later. */
+static bool scan_directory(struct discovery *discovery, DIR *dir, const char *directory, struct problem *problem)
+{
+	for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
 		pid_t pid;
 		uint64_t start_time;
 		if (!hak_protocol_parse_name(entry->d_name, &pid, &start_time) || pid == getpid())
 			continue;
 		struct found *row = add_row(discovery, pid);
-		if (row == NULL) {
-			good = problem_set(problem, "out of memory while listing %s", directory);
-		} else {
-			row->start_time = start_time;
-			if ((size_t)snprintf(row->path, sizeof(row->path), "%s/%s", directory,
-				entry->d_name) < sizeof(row->path))
-				ask(row);
-			else
-				discovery->count--; /* no endpoint makes a name that long */
-		}
+		if (row == NULL)
+			return problem_set(problem, "out of memory while listing %s", directory);
+		row->start_time = start_time;
+		if ((size_t)snprintf(row->path, sizeof(row->path), "%s/%s", directory, entry->d_name) >=
+			sizeof(row->path))
+			discovery->count--; /* no endpoint makes a name that long */
 	}
-	if (dir != NULL)
-		closedir(dir);
+	return true;
+}
+
+static bool scan_sockets(struct discovery *discovery, struct problem *problem)
+{
+	char directory[HAK_PROTOCOL_PATH_MAX];
+	bool good = true, exists = true;
+	for (unsigned i = 0; good && exists; i++) {
+		DIR *dir = open_candidate(i, directory, &exists);
+		good = scan_directory(discovery, dir, directory, problem);
+		if (dir != NULL)
+			closedir(dir);
+	}
+	for (size_t i = 0; good && i < discovery->count; i += ASK_TOGETHER) {
+		size_t left = discovery->count - i;
+		ask(discovery->rows + i, left < ASK_TOGETHER ? left : ASK_TOGETHER);
+	}
 	return good;
 }
 
@@ -205,14 +313,8 @@ static int by_pid(const void *a, const void *b)
 
 bool discover_all(struct discovery *discovery, struct problem *problem)
 {
-	char directory[HAK_PROTOCOL_PATH_MAX];
-	bool good = true;
 	memset(discovery, 0, sizeof(*discovery));
-	for (unsigned i = 0; good && hak_protocol_directory(i, getenv("HAKMEM_DIR"), getenv("XDG_RUNTIME_DIR"),
-		geteuid(),
-			directory, sizeof(directory)) > 0; i++)
-		good = scan_directory(discovery, directory, problem);
-	good = good && scan_processes(discovery, problem);
+	bool good = scan_sockets(discovery, problem) && scan_processes(discovery, problem);
 	if (discovery->count > 0)
 		qsort(discovery->rows, discovery->count, sizeof(*discovery->rows), by_pid);
 	for (size_t i = 0; i < discovery->count; i++)
@@ -261,7 +363,8 @@ static pid_t inner_pid(pid_t pid)
 	return inner > 0 ? inner : pid;
 }
 
-/* Looks for the socket in the directories that these variables lead to, below `root` ("" or /proc/PID/root). */
+/* Looks for the socket in the directories that these variables lead to, below `root` ("" or /proc/PID/root). They have
+ * to be `uid`'s, or root's for one who was root when it began to serve. */
 static bool look(const char *root, pid_t pid, const char *hakmem_dir, const char *xdg, uid_t uid, char *path,
 	size_t size)
 {
@@ -269,7 +372,8 @@ static bool look(const char *root, pid_t pid, const char *hakmem_dir, const char
 	for (unsigned i = 0; hak_protocol_directory(i, hakmem_dir, xdg, uid, directory, sizeof(directory)) > 0; i++) {
 		char joined[HAK_PROTOCOL_PATH_MAX + 64];
 		snprintf(joined, sizeof(joined), "%s%s", root, directory);
-		DIR *dir = opendir(joined);
+		DIR *dir = discover_is_private(joined, uid) || (uid != 0 && discover_is_private(joined, 0)) ?
+			opendir(joined) : NULL;
 		for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
 			pid_t entry_pid;
 			uint64_t start, now;

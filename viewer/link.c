@@ -39,12 +39,19 @@ bool link_names_pid(const char *target, pid_t *pid)
 
 bool link_open(struct link *link, const char *target, struct problem *problem)
 {
-	pid_t pid;
+	pid_t pid = 0;
 	if (!link_names_pid(target, &pid))
 		snprintf(link->path, sizeof(link->path), "%s", target);
 	else if (!discover_pid(pid, link->path, sizeof(link->path), problem))
 		return false;
-	return client_connect(&link->client, link->path, CONNECT_TIMEOUT_MS, problem) == CLIENT_CONNECTED;
+	if (client_connect(&link->client, link->path, CONNECT_TIMEOUT_MS, problem) != CLIENT_CONNECTED)
+		return false;
+	if (pid == 0 || discover_speaks_for(link->client.peer_uid, pid))
+		return true;
+	problem_set(problem, "%s was made by uid %u, who isn't the user of process %d", link->path,
+		(unsigned)link->client.peer_uid, (int)pid);
+	link_close(link);
+	return false;
 }
 
 void link_expect(struct link *link, pid_t pid)
@@ -68,6 +75,7 @@ bool link_retry(struct link *link)
 		directory,
 			sizeof(directory)) > 0; i++) {
 		if ((size_t)snprintf(link->path, sizeof(link->path), "%s/%s", directory, name) < sizeof(link->path) &&
+			discover_is_private(directory, geteuid()) &&
 			client_connect(&link->client, link->path, RETRY_TIMEOUT_MS, NULL) == CLIENT_CONNECTED)
 			return true;
 	}

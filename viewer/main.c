@@ -102,6 +102,8 @@ static int watch_command(const struct options *options)
 	else
 		status = run_batch(&link, &watch, &launch, options, signal_fd);
 	link_close(&link);
+	/* What the command's processes left that ended by a signal or _exit. */
+	discover_sweep();
 	watch_free(&watch);
 	output_free(&output);
 	return status;

@@ -168,6 +168,9 @@ def launch(folder):
     equal((folder / "out").read_text(), "out\nerr\n", "the output file")
     check("out" not in result.stdout.split(), "output in spite of -o")
     (folder / "run").mkdir(mode=0o700)
+    dead = folder / "run" / "2147483645-77.sock"
+    launched(folder, f"{sys.executable} -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"{dead}\")'; test -S {dead}", expect=0)
+    check(not dead.exists(), "the socket of a dead child is left")
     mock = f"exec {sys.executable} {HERE}/mock_target.py {folder}/run --exit 9 --until {folder}/stop"
     process = subprocess.Popen([TOP, "-b", "-d", "0.05", "--library", stand_in(), "--", "sh", "-c", mock], text=True,
                                stdout=subprocess.PIPE, env=clean_environment(HAKMEM_DIR=folder / "run", LC_ALL="C.UTF-8"))

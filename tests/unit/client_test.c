@@ -1,6 +1,7 @@
 #include "viewer/client.h"
 
 #include <limits.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -110,6 +111,42 @@ static void nobody_there(void)
 	unlink(path);
 }
 
+/* A socket that is named after a process greets as that process. */
+static void the_name_and_the_greeting_agree(void)
+{
+	static const struct {
+		const char *name;
+		enum client_connect_result result;
+	} cases[] = {{"7-9.sock", CLIENT_CONNECTED}, {"8-9.sock", CLIENT_REFUSED}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct client client;
+		struct problem problem = {""};
+		pid_t pid = serve(HELLO, NULL, 0);
+		CU_ASSERT_EQUAL_FATAL(rename(path, cases[i].name), 0);
+		UNIT_EQUAL(client_connect(&client, cases[i].name, 5000, &problem), cases[i].result);
+		CU_ASSERT_EQUAL(strstr(problem.text, "named after") != NULL, cases[i].result == CLIENT_REFUSED);
+		client_close(&client);
+		unlink(cases[i].name);
+		end(pid);
+	}
+}
+
+static void the_peer_is_known(void)
+{
+	struct client client;
+	struct problem problem = {""};
+	pid_t pid = serve(HELLO, NULL, 0);
+	UNIT_EQUAL(client_open(&client, path, &problem), CLIENT_CONNECTED);
+	UNIT_EQUAL(client.peer_pid, getpid());
+	UNIT_EQUAL(client.peer_uid, geteuid());
+	/* What has arrived is read although the time is over. */
+	struct pollfd readable = {client.fd, POLLIN, 0};
+	CU_ASSERT_EQUAL(poll(&readable, 1, 20000), 1);
+	UNIT_EQUAL(client_greet(&client, path, client_now_ms() - 1, &problem), CLIENT_CONNECTED);
+	client_close(&client);
+	end(pid);
+}
+
 /* A message far longer than a read, and several in one. */
 static void lines_of_all_lengths(void)
 {
@@ -173,4 +210,5 @@ static void long_paths(void)
 }
 
 UNIT_MAIN("client", UNIT(greeting), UNIT(wrong_greetings), UNIT(nobody_there), UNIT(lines_of_all_lengths),
-	UNIT(long_requests_are_refused), UNIT(long_paths))
+	UNIT(long_requests_are_refused), UNIT(long_paths), UNIT(the_name_and_the_greeting_agree),
+	UNIT(the_peer_is_known))

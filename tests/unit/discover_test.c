@@ -125,11 +125,125 @@ static void an_old_socket_of_a_reused_pid_is_not_taken(void)
 	waitpid(sleeper, NULL, 0);
 }
 
+static pid_t sleeping(void)
+{
+	pid_t pid = fork();
+	if (pid == 0)
+		pause();
+	return pid;
+}
+
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+/* Other users could have put anything there. */
+static void directories_that_others_write_to_are_passed_by(void)
+{
+	static const mode_t modes[] = {0777, 0770, 01777};
+	struct discovery discovery;
+	struct problem problem = {""};
+	char path[512];
+	uint64_t start_time = 0;
+	pid_t sleeper = sleeping();
+	discover_start_time(sleeper, &start_time);
+	pid_t server = serve(sleeper, start_time, "/bin/a");
+	CU_ASSERT_TRUE(discover_is_private(directory, geteuid()));
+	CU_ASSERT_FALSE(discover_is_private(directory, geteuid() + 1));
+	CU_ASSERT_FALSE(discover_is_private("no such directory", geteuid()));
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		chmod(directory, modes[i]);
+		CU_ASSERT_FALSE(discover_is_private(directory, geteuid()));
+		CU_ASSERT_TRUE_FATAL(discover_all(&discovery, &problem));
+		CU_ASSERT_PTR_NULL(find(&discovery, sleeper));
+		discover_free(&discovery);
+		CU_ASSERT_FALSE(discover_pid(sleeper, path, sizeof(path), &problem));
+	}
+	chmod(directory, 0700);
+	CU_ASSERT_TRUE(discover_pid(sleeper, path, sizeof(path), &problem));
+	unlink(path);
+	end(server);
+	end(sleeper);
+}
+
+static void whose_socket_it_may_be(void)
+{
+	CU_ASSERT_TRUE(discover_speaks_for(geteuid(), getpid()));
+	CU_ASSERT_TRUE(discover_speaks_for(0, getpid()));
+	CU_ASSERT_FALSE(discover_speaks_for(geteuid() + 4242, getpid()));
+	CU_ASSERT_FALSE(discover_speaks_for(geteuid() + 1, 2147483646));
+}
+
+static void sweeping_takes_only_dead_ones(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	char path[512], name[HAK_PROTOCOL_NAME_MAX];
+	struct problem problem;
+	uint64_t start_time = 0;
+	pid_t sleeper = sleeping();
+	discover_start_time(sleeper, &start_time);
+	end(serve(2147483645, 1, "/bin/dead"));
+	end(serve(sleeper, start_time + 1, "/bin/before"));
+	/* One of a container: its pid means nothing here, but somebody listens. */
+	pid_t foreign = serve(2147483644, 1, "/bin/foreign");
+	/* A process that is there, even if nobody listens. */
+	end(serve(sleeper, start_time, "/bin/stopped"));
+	discover_sweep();
+	hak_protocol_socket_name(2147483645, 1, name, sizeof(name));
+	hak_protocol_address(&address, directory, -1, name);
+	CU_ASSERT_NOT_EQUAL(access(address.sun_path, F_OK), 0);
+	hak_protocol_socket_name(sleeper, start_time + 1, name, sizeof(name));
+	hak_protocol_address(&address, directory, -1, name);
+	CU_ASSERT_NOT_EQUAL(access(address.sun_path, F_OK), 0);
+	hak_protocol_socket_name(2147483644, 1, name, sizeof(name));
+	hak_protocol_address(&address, directory, -1, name);
+	CU_ASSERT_EQUAL(access(address.sun_path, F_OK), 0);
+	end(foreign);
+	CU_ASSERT_TRUE(discover_pid(sleeper, path, sizeof(path), &problem));
+	end(sleeper);
+	discover_sweep();
+	CU_ASSERT_NOT_EQUAL(access(path, F_OK), 0);
+	CU_ASSERT_NOT_EQUAL(access(address.sun_path, F_OK), 0);
+}
+
+/* Sockets that listen and say nothing, as those of stopped processes: they are waited for together. */
+static void silent_ones_cost_one_time_out(void)
+{
+	enum { SILENT = 8 };
+	struct discovery discovery;
+	struct problem problem = {""};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int listeners[SILENT];
+	unsigned silent = 0;
+	for (int i = 0; i < SILENT; i++) {
+		char name[HAK_PROTOCOL_NAME_MAX];
+		hak_protocol_socket_name(2147483600 + i, 1, name, sizeof(name));
+		hak_protocol_address(&address, directory, -1, name);
+		listeners[i] = socket(AF_UNIX, SOCK_STREAM, 0);
+		CU_ASSERT_EQUAL_FATAL(bind(listeners[i], (struct sockaddr *)&address, sizeof(address)), 0);
+		listen(listeners[i], 4);
+	}
+	long long begun = unit_now_ms();
+	CU_ASSERT_TRUE_FATAL(discover_all(&discovery, &problem));
+	CU_ASSERT_TRUE(unit_now_ms() - begun < SILENT * 1000 / 2);
+	for (size_t i = 0; i < discovery.count; i++)
+		silent += strstr(discovery.rows[i].reason, "doesn't answer") != NULL;
+	UNIT_EQUAL(silent, SILENT);
+	discover_free(&discovery);
+	for (int i = 0; i < SILENT; i++)
+		close(listeners[i]);
+	discover_sweep();
+}
+
 int main(int argc, char **argv)
 {
 	static const struct unit_case cases[] = {
 		UNIT(start_times), UNIT(sockets_are_listed), UNIT(reasons),
 		UNIT(an_old_socket_of_a_reused_pid_is_not_taken),
+		UNIT(directories_that_others_write_to_are_passed_by), UNIT(whose_socket_it_may_be),
+		UNIT(sweeping_takes_only_dead_ones), UNIT(silent_ones_cost_one_time_out),
 	};
 	char command[64];
 	if (mkdtemp(directory) == NULL || setenv("HAKMEM_DIR", directory, 1) != 0)

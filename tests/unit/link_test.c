@@ -1,13 +1,14 @@
 #include "viewer/link.h"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "introspect/protocol.h"
 #include "tests/unit/unit.h"
 #include "viewer/discover.h"
 
-#define HELLO "{\"type\":\"hello\",\"protocol\":1,\"version\":\"0.1\",\"pid\":7,\"exe\":\"/bin/x\"}\n"
+#define HELLO "{\"type\":\"hello\",\"protocol\":1,\"version\":\"0.1\",\"pid\":%d,\"exe\":\"/bin/x\"}\n"
 
 static void process_ids(void)
 {
@@ -45,8 +46,13 @@ static void an_endpoint_is_looked_for_until_it_comes(void)
 		pid_t server = fork();
 		if (server == 0) {
 			int fd = accept(listener, NULL, NULL);
-			_exit(write(fd, HELLO, strlen(HELLO)) < 0);
+			_exit(dprintf(fd, HELLO, (int)getppid()) < 0);
 		}
+		/* Where others can write, anybody may have put it there. */
+		chmod(directory, 0777);
+		link_expect(&link, getpid());
+		CU_ASSERT_FALSE(link_retry(&link));
+		chmod(directory, 0700);
 		long long deadline = unit_now_ms() + 20000;
 		while (!link_retry(&link) && unit_now_ms() < deadline) {
 		}
