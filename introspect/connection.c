@@ -66,10 +66,11 @@ void hak_connection_receive(struct hak_connection *client)
 		client->broken = true;
 }
 
-bool hak_connection_next_line(struct hak_connection *client, char out[HAK_PROTOCOL_LINE_MAX], bool *too_long)
+bool hak_connection_next_line(struct hak_connection *client, char out[HAK_PROTOCOL_LINE_MAX], size_t *length,
+	bool *too_long)
 {
 	char *newline = memchr(client->line, '\n', client->line_length);
-	size_t length;
+	size_t used;
 
 	*too_long = false;
 	if (!newline) {
@@ -78,10 +79,11 @@ bool hak_connection_next_line(struct hak_connection *client, char out[HAK_PROTOC
 			client->line_length = 0;
 		return false;
 	}
-	length = (size_t)(newline - client->line);
-	memcpy(out, client->line, length);
-	out[length > 0 && out[length - 1] == '\r' ? length - 1 : length] = 0;
-	client->line_length -= length + 1;
+	used = (size_t)(newline - client->line);
+	memcpy(out, client->line, used);
+	*length = used > 0 && out[used - 1] == '\r' ? used - 1 : used;
+	out[*length] = 0;
+	client->line_length -= used + 1;
 	memmove(client->line, newline + 1, client->line_length);
 	return true;
 }

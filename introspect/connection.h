@@ -51,9 +51,11 @@ bool hak_connection_has_line(const struct hak_connection *client);
 /* Receives what is there, as far as `line` has room. */
 void hak_connection_receive(struct hak_connection *client);
 
-/* Cuts the next request off, without its newline, zero-terminated, into `out`. Returns false if there is no whole line.
- * A line that is too long sets *too_long instead, once; its bytes are dropped. */
-bool hak_connection_next_line(struct hak_connection *client, char out[HAK_PROTOCOL_LINE_MAX], bool *too_long);
+/* Cuts the next request off, without its newline, zero-terminated, into `out`; *length is its length, as it may
+ * hold zero bytes. Returns false if there is no whole line. A line that is too long sets *too_long instead, once; its
+ * bytes are dropped. */
+bool hak_connection_next_line(struct hak_connection *client, char out[HAK_PROTOCOL_LINE_MAX], size_t *length,
+	bool *too_long);
 
 /* Begins a message at the end of what waits; hak_connection_message_end queues it, newline added. Where memory is
  * refused the client is broken: a stream with a gap that nobody is told of would be worse. */

@@ -89,19 +89,21 @@ static bool parse_path(struct hak_request *request, const char *line, const char
 	if ((size_t)(end - line) < sizeof(key) - 1 || memcmp(line, key, sizeof(key) - 1) != 0)
 		return fail(request, HAK_ERROR_unknown_argument, "the verb does not take this argument");
 	request->path = line + sizeof(key) - 1;
+	if (memchr(request->path, 0, (size_t)(end - request->path)))
+		return fail(request, HAK_ERROR_bad_argument, "path holds a zero byte");
 	if (request->path == end)
 		return fail(request, HAK_ERROR_bad_argument, "path is empty");
 	return true;
 }
 
-bool hak_request_parse(struct hak_request *request, const char *line)
+bool hak_request_parse(struct hak_request *request, const char *line, size_t length)
 {
 	static const char *const names[] = {
 #define X(name, arguments, meaning) #name,
 		HAK_PROTOCOL_VERBS(X)
 #undef X
 	};
-	const char *end = line + strlen(line);
+	const char *end = line + length;
 	struct word word = next_word(&line, end);
 	unsigned verb = 0;
 

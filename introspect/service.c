@@ -149,12 +149,12 @@ static void reply_document(struct hak_service *service, struct hak_connection *c
 	hak_connection_message_end(client, &json, now_us());
 }
 
-static void handle(struct hak_service *service, struct hak_connection *client, const char *line)
+static void handle(struct hak_service *service, struct hak_connection *client, const char *line, size_t length)
 {
 	struct hak_request request;
 
 	service->stats.requests++;
-	if (!hak_request_parse(&request, line)) {
+	if (!hak_request_parse(&request, line, length)) {
 		reply_error(service, client, line, request.error, request.message);
 		return;
 	}
@@ -194,9 +194,10 @@ void hak_service_answer(struct hak_service *service, struct hak_connection *clie
 {
 	char line[HAK_PROTOCOL_LINE_MAX];
 	bool too_long = false;
+	size_t length;
 
-	while (hak_connection_may_request(client) && hak_connection_next_line(client, line, &too_long))
-		handle(service, client, line);
+	while (hak_connection_may_request(client) && hak_connection_next_line(client, line, &length, &too_long))
+		handle(service, client, line, length);
 	if (too_long) {
 		reply_error(service, client, "", HAK_ERROR_line_too_long, "a request has at most 4096 bytes");
 		client->closing = true;

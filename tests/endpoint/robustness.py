@@ -101,6 +101,8 @@ def bad_requests(folder):
                            ("dump path=/nonexistent/x.json", "io"), ("dump path=" + "/x" * 2000, "io")):
             expect_error(client, line, code)
             equal(client.ask("ping")["type"], "pong", f"the answer to ping after {line[:60]!r}")
+        for line, code in (("ping\0junk", "unknown_verb"), ("dump path=/x\0y", "bad_argument")):
+            equal(client.ask(line)["code"], code, f"the answer to {line!r}")
         equal(client.ask("  ping  ")["type"], "pong", "spaces around a verb")
         equal(client.ask("ping\r")["type"], "pong", "a carriage return at the line's end")
 

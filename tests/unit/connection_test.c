@@ -39,25 +39,27 @@ static void put(int peer, const char *text)
 static void lines_in_pieces(void)
 {
 	char line[HAK_PROTOCOL_LINE_MAX];
+	size_t length;
 	bool too_long;
 	int peer = begin();
 	hak_connection_receive(&connection); /* nothing is there: neither an end nor a wait */
 	CU_ASSERT_FALSE(hak_connection_is_over(&connection));
 	put(peer, "pi");
-	CU_ASSERT_FALSE(hak_connection_next_line(&connection, line, &too_long));
+	CU_ASSERT_FALSE(hak_connection_next_line(&connection, line, &length, &too_long));
 	put(peer, "ng\r\n\nlast");
 	CU_ASSERT_TRUE(hak_connection_has_line(&connection));
-	CU_ASSERT_TRUE(hak_connection_next_line(&connection, line, &too_long));
+	CU_ASSERT_TRUE(hak_connection_next_line(&connection, line, &length, &too_long));
 	UNIT_STRING(line, "ping");
-	CU_ASSERT_TRUE(hak_connection_next_line(&connection, line, &too_long));
+	UNIT_EQUAL(length, 4);
+	CU_ASSERT_TRUE(hak_connection_next_line(&connection, line, &length, &too_long));
 	UNIT_STRING(line, "");
-	CU_ASSERT_FALSE(hak_connection_next_line(&connection, line, &too_long));
+	CU_ASSERT_FALSE(hak_connection_next_line(&connection, line, &length, &too_long));
 	put(peer, "\n");
 	shutdown(peer, SHUT_WR);
 	hak_connection_receive(&connection);
 	CU_ASSERT_TRUE(connection.end_of_input);
 	CU_ASSERT_FALSE(hak_connection_is_over(&connection)); /* a request still waits */
-	CU_ASSERT_TRUE(hak_connection_next_line(&connection, line, &too_long));
+	CU_ASSERT_TRUE(hak_connection_next_line(&connection, line, &length, &too_long));
 	UNIT_STRING(line, "last");
 	CU_ASSERT_TRUE(hak_connection_is_over(&connection));
 	end(peer);
@@ -66,19 +68,21 @@ static void lines_in_pieces(void)
 static void longest_line(void)
 {
 	char line[HAK_PROTOCOL_LINE_MAX], text[HAK_PROTOCOL_LINE_MAX + 1];
+	size_t length;
 	bool too_long;
 	int peer = begin();
 	memset(text, 'x', sizeof(text));
 	text[HAK_PROTOCOL_LINE_MAX - 1] = '\n';
 	text[HAK_PROTOCOL_LINE_MAX] = 0;
 	put(peer, text);
-	CU_ASSERT_TRUE(hak_connection_next_line(&connection, line, &too_long));
+	CU_ASSERT_TRUE(hak_connection_next_line(&connection, line, &length, &too_long));
 	UNIT_EQUAL(strlen(line), HAK_PROTOCOL_LINE_MAX - 1);
+	UNIT_EQUAL(length, HAK_PROTOCOL_LINE_MAX - 1);
 	text[HAK_PROTOCOL_LINE_MAX - 1] = 'x';
 	put(peer, text);
-	CU_ASSERT_FALSE(hak_connection_next_line(&connection, line, &too_long));
+	CU_ASSERT_FALSE(hak_connection_next_line(&connection, line, &length, &too_long));
 	CU_ASSERT_TRUE(too_long);
-	CU_ASSERT_FALSE(hak_connection_next_line(&connection, line, &too_long));
+	CU_ASSERT_FALSE(hak_connection_next_line(&connection, line, &length, &too_long));
 	CU_ASSERT_FALSE(too_long);
 	end(peer);
 }

@@ -3,6 +3,11 @@
 
 #include "tests/unit/unit.h"
 
+static bool parse(struct hak_request *request, const char *line)
+{
+	return hak_request_parse(request, line, strlen(line));
+}
+
 static void verbs(void)
 {
 	static const char *const names[] = {
@@ -14,7 +19,7 @@ static void verbs(void)
 	for (size_t i = 0; i < HAK_COUNT_OF(names); i++) {
 		char line[64];
 		snprintf(line, sizeof(line), "  %s ", names[i]);
-		CU_ASSERT_TRUE(hak_request_parse(&request, line));
+		CU_ASSERT_TRUE(parse(&request, line));
 		UNIT_EQUAL(request.verb, i);
 	}
 }
@@ -35,7 +40,7 @@ static void subscriptions(void)
 	};
 	for (size_t i = 0; i < HAK_COUNT_OF(cases); i++) {
 		struct hak_request request;
-		CU_ASSERT_TRUE(hak_request_parse(&request, cases[i].line));
+		CU_ASSERT_TRUE(parse(&request, cases[i].line));
 		UNIT_EQUAL(request.verb, HAK_VERB_subscribe);
 		UNIT_EQUAL(request.snapshots, cases[i].snapshots);
 		UNIT_EQUAL(request.events, cases[i].events);
@@ -46,9 +51,9 @@ static void subscriptions(void)
 static void paths(void)
 {
 	struct hak_request request;
-	CU_ASSERT_TRUE(hak_request_parse(&request, "dump"));
+	CU_ASSERT_TRUE(parse(&request, "dump"));
 	CU_ASSERT_PTR_NULL(request.path);
-	CU_ASSERT_TRUE(hak_request_parse(&request, "dump  path=/a b/c=d e.json"));
+	CU_ASSERT_TRUE(parse(&request, "dump  path=/a b/c=d e.json"));
 	UNIT_STRING(request.path, "/a b/c=d e.json");
 }
 
@@ -77,10 +82,33 @@ static void faults(void)
 	};
 	for (size_t i = 0; i < HAK_COUNT_OF(cases); i++) {
 		struct hak_request request;
-		CU_ASSERT_FALSE(hak_request_parse(&request, cases[i].line));
+		CU_ASSERT_FALSE(parse(&request, cases[i].line));
 		UNIT_EQUAL(request.error, cases[i].error);
 		CU_ASSERT_PTR_NOT_NULL(request.message);
 	}
 }
 
-UNIT_MAIN("request", UNIT(verbs), UNIT(subscriptions), UNIT(paths), UNIT(faults))
+/* The line does not end where C takes it to end. */
+static void zero_bytes(void)
+{
+	static const struct {
+		const char *line;
+		size_t length;
+		enum hak_protocol_error error;
+	} cases[] = {
+#define ROW(line, error) {line, sizeof(line) - 1, error}
+		ROW("ping\0junk", HAK_ERROR_unknown_verb), ROW("ping\0", HAK_ERROR_unknown_verb),
+		ROW("\0ping", HAK_ERROR_unknown_verb), ROW("ping \0", HAK_ERROR_unknown_argument),
+		ROW("subscribe what=events\0", HAK_ERROR_bad_argument),
+		ROW("subscribe interval_ms=10\0", HAK_ERROR_bad_argument),
+		ROW("dump path=/a\0b", HAK_ERROR_bad_argument),
+#undef ROW
+	};
+	for (size_t i = 0; i < HAK_COUNT_OF(cases); i++) {
+		struct hak_request request;
+		CU_ASSERT_FALSE(hak_request_parse(&request, cases[i].line, cases[i].length));
+		UNIT_EQUAL(request.error, cases[i].error);
+	}
+}
+
+UNIT_MAIN("request", UNIT(verbs), UNIT(subscriptions), UNIT(paths), UNIT(faults), UNIT(zero_bytes))
