@@ -117,6 +117,7 @@ bool hak_attach(char *const *environment)
 	hak_config_read(environment);
 	if (!hak_config.introspect && !hak_config.trace && !hak_config.dump_on)
 		return false;
+	hak_quiet_remember_stderr();
 	hak_snapshot_set_start(now_us());
 	attached.owner = getpid();
 	hak_copy_text(attached.xdg_runtime_dir, sizeof(attached.xdg_runtime_dir),

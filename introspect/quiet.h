@@ -29,7 +29,13 @@ void hak_undisturbed_end(const struct hak_undisturbed *undisturbed);
 void hak_quiet_begin(struct hak_quiet *quiet);
 void hak_quiet_end(const struct hak_quiet *quiet);
 
-/* Writes "hakmem: what: detail: reason\n" to stderr with one write; detail may be "". error is a positive errno. */
+/* Remembers what stderr is, for hak_quiet_complain. When the library is loaded, before the program can change it. */
+void hak_quiet_remember_stderr(void);
+
+/* Writes "hakmem: what: detail: reason\n" to stderr with one write; detail may be "". error is a positive errno. Says
+ * nothing where descriptor 2 may be a file of the program's data, because stderr was closed and its number given to the
+ * next file that was opened: that is, if it is a file not opened for appending, and not the one that it was when it was
+ * remembered. */
 void hak_quiet_complain(const char *what, const char *detail, int error);
 
 #endif

@@ -68,4 +68,51 @@ static void complaints(void)
 		"hakmem: no memory: Cannot allocate memory\n");
 }
 
-UNIT_MAIN("quiet", UNIT(broken_pipe), UNIT(what_was_pending_stays), UNIT(complaints))
+/* Makes descriptor 2 a new file, opened with `flags`; its name is gone at once. Nothing here may use stdio's stderr. */
+static void open_as_stderr(int flags)
+{
+	char name[] = "/tmp/hakmem-test-XXXXXX";
+	int made = mkstemp(name), fd = open(name, O_RDWR | flags);
+	unlink(name);
+	dup2(fd, STDERR_FILENO);
+	close(fd);
+	close(made);
+}
+
+static int bytes_in_stderr(void)
+{
+	return (int)lseek(STDERR_FILENO, 0, SEEK_END);
+}
+
+/* In a child, which tells what it saw at the pipe that was its stderr. */
+static void complain_to_files(void *argument)
+{
+	int told = dup(STDERR_FILENO), counts[3];
+	(void)argument;
+	/* A file that was stderr from the start. */
+	open_as_stderr(0);
+	hak_quiet_remember_stderr();
+	hak_quiet_complain("no memory", "", ENOMEM);
+	counts[0] = bytes_in_stderr();
+	/* The program's data, that got the number of a closed stderr. */
+	open_as_stderr(0);
+	hak_quiet_complain("no memory", "", ENOMEM);
+	counts[1] = bytes_in_stderr();
+	/* A log. */
+	open_as_stderr(O_APPEND);
+	hak_quiet_complain("no memory", "", ENOMEM);
+	counts[2] = bytes_in_stderr();
+	dprintf(told, "%d %d %d", counts[0], counts[1], counts[2]);
+}
+
+static void no_complaint_among_data(void)
+{
+	char seen[64], expected[64];
+	int length = (int)strlen("hakmem: no memory: Cannot allocate memory\n");
+	UNIT_EQUAL(unit_in_child(complain_to_files, NULL, seen, sizeof(seen)), 0);
+	snprintf(expected, sizeof(expected), "%d 0 %d", length, length);
+	UNIT_STRING(seen, expected);
+}
+
+UNIT_MAIN("quiet", UNIT(broken_pipe), UNIT(what_was_pending_stays), UNIT(complaints),
+	UNIT(no_complaint_among_data))
