@@ -104,7 +104,7 @@ static enum watch_message take_document(struct watch *watch, const cJSON *docume
 	return WATCH_OTHER;
 }
 
-/* Whether the text ends inside an object, an array or a string: what a file looks like that was not written to its
+/* Whether JSON text ends inside an object, an array or a string: what a file looks like that was not written to its
  * end. */
 static bool is_cut_off(const char *json, size_t length)
 {
@@ -112,8 +112,10 @@ static bool is_cut_off(const char *json, size_t length)
 	bool in_string = false;
 	for (size_t i = 0; i < length; i++) {
 		if (in_string) {
-			i += json[i] == '\\';
-			in_string = i < length && json[i] != '"';
+			if (json[i] == '\\')
+				i++; /* whatever is escaped doesn't end the string */
+			else
+				in_string = json[i] != '"';
 		} else if (json[i] == '"') {
 			in_string = true;
 		} else if (json[i] == '{' || json[i] == '[') {
@@ -137,7 +139,13 @@ enum watch_message watch_take(struct watch *watch, const char *json, size_t leng
 				(size_t)(end - json) : 0);
 		return WATCH_BAD;
 	}
-	enum watch_message what = take_document(watch, document, problem);
+	while (end < json + length && strchr(" \t\r\n", *end) != NULL && *end != '\0')
+		end++;
+	enum watch_message what = WATCH_BAD;
+	if (end < json + length)
+		problem_set(problem, "something follows the JSON, from byte %zu on", (size_t)(end - json));
+	else
+		what = take_document(watch, document, problem);
 	cJSON_Delete(document);
 	return what;
 }

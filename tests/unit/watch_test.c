@@ -49,6 +49,42 @@ static void garbage_is_refused(void)
 	watch_free(&watch);
 }
 
+/* Two dumps in one file, or a shorter one written over a longer one. */
+static void what_follows_the_json_is_refused(void)
+{
+	static const char *const bad[] = {"}", "x", "{}", "\n\n{}", " \x1b"};
+	struct problem problem = {""};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char text[64];
+		snprintf(text, sizeof(text), "{\"type\":\"pong\"}%s", bad[i]);
+		UNIT_EQUAL(take(text, &problem), WATCH_BAD);
+		CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "follows the JSON"));
+	}
+	UNIT_EQUAL(take("{\"type\":\"pong\"} \r\n\t\n", &problem), WATCH_REPLY);
+	UNIT_EQUAL(watch_take(&watch, "{\"type\":\"pong\"}\0", 16, &problem), WATCH_BAD);
+	watch_free(&watch);
+}
+
+/* An escaped quote doesn't end a string, nor do brackets in one count. */
+static void ends_in_the_middle_are_told_from_garbage(void)
+{
+	static const struct {
+		const char *json;
+		bool cut;
+	} cases[] = {
+		{"{\"a\":\"x\\\"]}", true}, {"{\"a\":\"x\\", true}, {"[\"x\\\\\",", true}, {"{\"a\":\"[[\\\"\" ? 1}", false},
+		{"{\"a\" 1}", false}, {"[1,2", true}, {"]", false},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct problem problem = {""};
+		UNIT_EQUAL(take(cases[i].json, &problem), WATCH_BAD);
+		if ((strstr(problem.text, "in the middle") != NULL) != cases[i].cut)
+			fprintf(stderr, "\n    %s: \"%s\"\n", cases[i].json, problem.text);
+		CU_ASSERT_EQUAL(strstr(problem.text, "in the middle") != NULL, cases[i].cut);
+	}
+	watch_free(&watch);
+}
+
 /* Every prefix of a snapshot is a truncated one. */
 static void truncation_is_noticed(void)
 {
@@ -154,5 +190,6 @@ static void dump_files(void)
 	watch_free(&watch);
 }
 
-UNIT_MAIN("watch", UNIT(messages_are_told_apart), UNIT(garbage_is_refused), UNIT(truncation_is_noticed),
+UNIT_MAIN("watch", UNIT(messages_are_told_apart), UNIT(garbage_is_refused),
+	UNIT(what_follows_the_json_is_refused), UNIT(ends_in_the_middle_are_told_from_garbage), UNIT(truncation_is_noticed),
 	UNIT(damaged_bytes_do_no_harm), UNIT(rates_follow), UNIT(a_pause_keeps_what_is_shown), UNIT(dump_files))
