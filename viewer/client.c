@@ -274,7 +274,10 @@ char *client_wait(struct client *client, int64_t deadline_ms, size_t *length, st
 		if (line != NULL)
 			return line;
 		if (!open) {
-			problem_set(problem, "the connection ended");
+			if (client->length - client->taken + READ_BYTES >= CLIENT_LINE_MAX)
+				problem_set(problem, "the message is too long: over %zu MiB", CLIENT_LINE_MAX >> 20);
+			else
+				problem_set(problem, "the connection ended");
 			return NULL;
 		}
 		/* What has come already is read even after the deadline, once: several may share one. */

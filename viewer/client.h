@@ -9,8 +9,9 @@
 
 #include "viewer/problem.h"
 
-/* A longer message ends the connection; 64 GiB of heap are about 40 MB of JSON. */
-#define CLIENT_LINE_MAX ((size_t)1 << 30)
+/* A longer message ends the connection; 64 GiB of heap are about 40 MB of JSON. A power of two, as the buffer grows by
+ * doubling. */
+#define CLIENT_LINE_MAX ((size_t)64 << 20)
 
 struct client {
 	int fd; /* -1: not connected */

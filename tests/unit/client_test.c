@@ -177,6 +177,26 @@ static void lines_of_all_lengths(void)
 	end(pid);
 }
 
+/* A target can't make the viewer take all memory. */
+static void endless_lines_end_the_connection(void)
+{
+	size_t length = CLIENT_LINE_MAX + 1;
+	char *reply = malloc(length);
+	struct client client;
+	struct problem problem = {""};
+	CU_ASSERT_PTR_NOT_NULL_FATAL(reply);
+	memset(reply, 'x', length);
+	pid_t pid = serve(HELLO, reply, length);
+	UNIT_EQUAL(client_connect(&client, path, 5000, &problem), CLIENT_CONNECTED);
+	CU_ASSERT_TRUE(client_send(&client, "snapshot"));
+	CU_ASSERT_PTR_NULL(client_wait(&client, client_now_ms() + 20000, &length, &problem));
+	CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "too long"));
+	CU_ASSERT_TRUE(client.capacity <= CLIENT_LINE_MAX);
+	client_close(&client);
+	free(reply);
+	end(pid);
+}
+
 static void long_requests_are_refused(void)
 {
 	char request[5000];
@@ -210,5 +230,6 @@ static void long_paths(void)
 }
 
 UNIT_MAIN("client", UNIT(greeting), UNIT(wrong_greetings), UNIT(nobody_there), UNIT(lines_of_all_lengths),
+	UNIT(endless_lines_end_the_connection),
 	UNIT(long_requests_are_refused), UNIT(long_paths), UNIT(the_name_and_the_greeting_agree),
 	UNIT(the_peer_is_known))
