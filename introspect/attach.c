@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "introspect/config.h"
@@ -32,11 +31,6 @@ static struct {
 	/* Copies, as programs overwrite their environment's strings; HAKMEM_DIR is absolute here. */
 	char hakmem_dir[HAK_PROTOCOL_PATH_MAX], xdg_runtime_dir[HAK_PROTOCOL_PATH_MAX];
 } attached;
-
-static uint64_t now_us(void)
-{
-	return hak_snapshot_clock_us(CLOCK_MONOTONIC);
-}
 
 static void start_server(void)
 {
@@ -77,7 +71,7 @@ static void fork_child(void)
 	hak_trace_set_groups((uint32_t)hak_config.trace);
 	attached.server = NULL;
 	attached.owner = getpid();
-	attached.fork_us = now_us();
+	attached.fork_us = hak_snapshot_now_us();
 	attached.starting = 0;
 	hak_snapshot_set_start(attached.fork_us);
 	if (hak_config.introspect)
@@ -90,7 +84,7 @@ static void tick(void)
 	uint32_t unclaimed = 0;
 	int kept = errno;
 
-	if (now_us() - attached.fork_us >= CHILD_DELAY_US && attached.owner == getpid()) {
+	if (hak_snapshot_now_us() - attached.fork_us >= CHILD_DELAY_US && attached.owner == getpid()) {
 		/* This is malloc to the program: no point where a thread is cancelled, nor one where a handler that
 		 * forks would find a lock held. */
 		hak_undisturbed_begin(&undisturbed);
@@ -118,7 +112,7 @@ bool hak_attach(char *const *environment)
 	if (!hak_config.introspect && !hak_config.trace && !hak_config.dump_on)
 		return false;
 	hak_quiet_remember_stderr();
-	hak_snapshot_set_start(now_us());
+	hak_snapshot_set_start(hak_snapshot_now_us());
 	attached.owner = getpid();
 	hak_copy_text(attached.xdg_runtime_dir, sizeof(attached.xdg_runtime_dir),
 		hak_config_variable(environment, "XDG_RUNTIME_DIR"));

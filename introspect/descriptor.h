@@ -29,7 +29,7 @@ void hak_fd_close(int fd);
 /* The same for a caller that holds the lock. */
 void hak_fd_release(int fd);
 
-/* The number of adopted descriptors. */
+/* The number of adopted descriptors. For tests. */
 unsigned hak_fd_count(void);
 
 /* In a child of fork, whose parent held the lock around fork: closes every adopted descriptor, and unlocks. */

@@ -1,15 +1,8 @@
 #include "introspect/encode.h"
 
 #include <string.h>
-#include <time.h>
 
 #define REQUEST_SHOWN 200 /* bytes of a request that an error message repeats */
-
-static const char *const verb_names[] = {
-#define X(name, arguments, meaning) #name,
-	HAK_PROTOCOL_VERBS(X)
-#undef X
-};
 
 static const char *const error_codes[] = {
 #define X(code, meaning) #code,
@@ -48,8 +41,8 @@ void hak_encode_hello(struct hak_json *json, int32_t pid, uint64_t start_time, c
 	hak_json_member_u64(json, HAK_HELLO_START_TIME, start_time);
 	hak_json_member_string(json, HAK_HELLO_EXE, exe);
 	list(json, HAK_HELLO_CAPABILITIES);
-	for (size_t i = 0; i < HAK_COUNT_OF(verb_names); i++)
-		hak_json_string(json, verb_names[i]);
+	for (unsigned verb = 0; verb < HAK_VERB_COUNT; verb++)
+		hak_json_string(json, hak_protocol_verb_name((enum hak_protocol_verb)verb));
 	if (HAK_TRACE)
 		hak_json_string(json, "events");
 	hak_json_end(json);
@@ -340,7 +333,7 @@ void hak_encode_stats(struct hak_json *json, const struct hak_endpoint_stats *st
 
 	hak_ring_totals(&totals);
 	type(json, HAK_TYPE_STATS);
-	hak_json_member_u64(json, "time_us", hak_snapshot_clock_us(CLOCK_MONOTONIC));
+	hak_json_member_u64(json, "time_us", hak_snapshot_now_us());
 	section(json, "counters");
 #define HAK_STAT(name, meaning) hak_json_member_u64(json, #name, hak_stat_get(name));
 #include "lib/stats.def"
@@ -374,7 +367,7 @@ void hak_encode_error(struct hak_json *json, const char *request, enum hak_proto
 void hak_encode_ok(struct hak_json *json, enum hak_protocol_verb verb, uint64_t bytes)
 {
 	type(json, HAK_TYPE_OK);
-	hak_json_member_string(json, "request", verb_names[verb]);
+	hak_json_member_string(json, "request", hak_protocol_verb_name(verb));
 	if (verb == HAK_VERB_purge)
 		hak_json_member_u64(json, "bytes", bytes);
 	hak_json_end(json);
@@ -383,7 +376,7 @@ void hak_encode_ok(struct hak_json *json, enum hak_protocol_verb verb, uint64_t 
 void hak_encode_pong(struct hak_json *json)
 {
 	type(json, HAK_TYPE_PONG);
-	hak_json_member_u64(json, "time_us", hak_snapshot_clock_us(CLOCK_MONOTONIC));
+	hak_json_member_u64(json, "time_us", hak_snapshot_now_us());
 	hak_json_end(json);
 }
 

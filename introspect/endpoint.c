@@ -12,6 +12,7 @@
 
 #include "introspect/descriptor.h"
 #include "introspect/encode.h"
+#include "introspect/memory.h"
 #include "introspect/proc.h"
 
 #define BACKLOG 256
@@ -150,28 +151,32 @@ static bool sweep_name(int directory_fd, const char *directory, const char *name
  * pile up. A bounded number of names is looked at, as this may happen inside a call of malloc. */
 static void sweep(const char *directory, const char *own_name)
 {
-	_Alignas(struct dirent64) char entries[SWEEP_BYTES];
+	/* Too big for a stack that may be a small one of the program's. */
+	char *entries = hak_memory_map(SWEEP_BYTES, HAK_MEMORY_PRIVATE);
 	const struct dirent64 *entry;
 	unsigned names = 0;
 	long length = 0;
 	int fd;
 
+	if (!entries)
+		return;
 	hak_fd_lock();
 	fd = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd >= 0)
 		fd = hak_fd_adopt(fd);
 	if (fd >= 0)
-		length = syscall(SYS_getdents64, fd, entries, sizeof(entries));
+		length = syscall(SYS_getdents64, fd, entries, SWEEP_BYTES);
 	hak_fd_unlock();
 	for (long at = 0; at < length && names < SWEEP_NAMES; at += entry->d_reclen) {
 		entry = (const struct dirent64 *)(entries + at);
 		names += strcmp(entry->d_name, own_name) != 0 && sweep_name(fd, directory, entry->d_name);
 	}
 	hak_fd_close(fd);
+	hak_memory_unmap(entries, SWEEP_BYTES);
 }
 
-/* XDG_RUNTIME_DIR if it is this user's, else NULL: su and sudo may keep the variable of another user, in whose directory
- * nothing should be made. */
+/* XDG_RUNTIME_DIR if it is this user's, else NULL: su and sudo may keep the variable of another user, in whose
+ * directory nothing should be made. */
 static const char *own_runtime_dir(const char *directory)
 {
 	struct stat status;

@@ -175,8 +175,8 @@ static size_t utf8_length(const unsigned char *text, size_t left)
 	return length;
 }
 
-/* The control character beyond those below U+0020 that `length` bytes at `text` are, 0 if they are none: U+0080 to U+009F count too, and U+007F,
- * which JSON lets through, but terminals obey. */
+/* The control character from U+007F to U+009F that `length` bytes at `text` are, 0 if they are none. JSON lets these
+ * through, but terminals obey them. */
 static unsigned char control_at(const unsigned char *text, size_t length)
 {
 	if (length == 1)

@@ -65,6 +65,18 @@ enum hak_protocol_error {
 	HAK_ERROR_COUNT
 };
 
+/* The verb as it stands in a request and in the greeting. */
+static inline const char *hak_protocol_verb_name(enum hak_protocol_verb verb)
+{
+	static const char *const names[] = {
+#define X(name, arguments, meaning) #name,
+		HAK_PROTOCOL_VERBS(X)
+#undef X
+	};
+
+	return names[verb];
+}
+
 /* Values of the key "type". A snapshot and a dump have the same keys at the same places; a dump adds "reason", "events"
  * (the last ones, oldest first) and "modules". "dropped" tells a slow client how many snapshots it missed. */
 #define HAK_TYPE_HELLO "hello"

@@ -2,6 +2,11 @@
 
 #include <string.h>
 
+#define TEXT_OF_(macro) #macro
+#define TEXT_OF(macro) TEXT_OF_(macro)
+#define INTERVAL_MESSAGE \
+	"interval_ms is a number from " TEXT_OF(HAK_INTERVAL_MS_MIN) " to " TEXT_OF(HAK_INTERVAL_MS_MAX)
+
 /* A piece of the line. */
 struct word {
 	const char *text;
@@ -61,7 +66,7 @@ static bool parse_interval(struct hak_request *request, struct word value)
 
 	if (end != value.text + value.length || request->interval_ms < HAK_INTERVAL_MS_MIN ||
 	    request->interval_ms > HAK_INTERVAL_MS_MAX)
-		return fail(request, HAK_ERROR_bad_argument, "interval_ms is a number from 10 to 3600000");
+		return fail(request, HAK_ERROR_bad_argument, INTERVAL_MESSAGE);
 	return true;
 }
 
@@ -98,17 +103,12 @@ static bool parse_path(struct hak_request *request, const char *line, const char
 
 bool hak_request_parse(struct hak_request *request, const char *line, size_t length)
 {
-	static const char *const names[] = {
-#define X(name, arguments, meaning) #name,
-		HAK_PROTOCOL_VERBS(X)
-#undef X
-	};
 	const char *end = line + length;
 	struct word word = next_word(&line, end);
 	unsigned verb = 0;
 
 	*request = (struct hak_request){.snapshots = true, .interval_ms = HAK_INTERVAL_MS_DEFAULT};
-	while (verb < HAK_VERB_COUNT && !equals(word, names[verb]))
+	while (verb < HAK_VERB_COUNT && !equals(word, hak_protocol_verb_name((enum hak_protocol_verb)verb)))
 		verb++;
 	if (verb == HAK_VERB_COUNT)
 		return fail(request, HAK_ERROR_unknown_verb, "the verbs are listed in the greeting's capabilities");

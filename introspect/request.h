@@ -19,8 +19,8 @@ struct hak_request {
 	const char *message;
 };
 
-/* Parses `line`: `length` bytes without the newline, and a zero behind them. Returns false with error and message set if
- * it is not a request; a zero byte inside makes it none. The result points into `line`. */
+/* Parses `line`: `length` bytes without the newline, and a zero behind them. Returns false with error and message set
+ * if it is not a request; a zero byte inside makes it none. The result points into `line`. */
 bool hak_request_parse(struct hak_request *request, const char *line, size_t length);
 
 #endif

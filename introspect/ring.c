@@ -54,7 +54,7 @@ static struct {
 	uint64_t size;          /* records a ring, a power of two */
 	uint32_t count;
 	uint32_t lent;       /* the first ones are lent; constant once count is set */
-	uint32_t used;       /* rings that had an owner at any time: the first ones; relaxed, only grows, from `lent` on */
+	uint32_t used;       /* rings that may hold events: the first ones; relaxed, only grows, from `lent` on */
 	uint32_t cursor;     /* where the next search for a dead thread's ring begins; relaxed */
 	uint32_t borrowers;  /* threads that borrowed a ring, which spreads them over the lent ones; relaxed */
 	uint64_t unrecorded; /* relaxed */

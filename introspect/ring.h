@@ -3,9 +3,9 @@
  * Each thread that emits owns a ring: it alone writes there, overwriting the oldest record, and never waits. Any number
  * of readers follow at their own pace; what was overwritten before a reader came by is counted as lost for that reader,
  * exactly. A dead thread's ring goes to the next one that needs a ring, which writes on behind the old events: they
- * stay readable until they are overwritten. Threads that find no ring share some that are kept for them, event by event.
- * All rings lie in one region of HAKMEM_TRACE_BYTES that is mapped once, so
- * that recording an event, which happens under the allocator's locks, makes no system call. */
+ * stay readable until they are overwritten. Threads that find no ring share some that are kept for them, event by
+ * event. All rings lie in one region of HAKMEM_TRACE_BYTES that is mapped once, so that recording an event, which
+ * happens under the allocator's locks, makes no system call. */
 #ifndef HAK_RING_H
 #define HAK_RING_H
 
@@ -16,7 +16,7 @@
  * nothing. From one thread at a time; events may be recorded meanwhile. */
 bool hak_ring_start(uint64_t bytes);
 
-/* The number of rings, 0 before hak_ring_start. */
+/* The number of rings, 0 before hak_ring_start. For tests. */
 unsigned hak_ring_count(void);
 
 /* Records an event in the calling thread's ring. Lock-free, without system calls; any thread, any locks held. Before

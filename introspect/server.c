@@ -42,11 +42,6 @@ struct hak_server {
 	struct hak_connection *polled[HAK_SERVICE_CLIENTS + 1];
 };
 
-static uint64_t now_us(void)
-{
-	return hak_snapshot_clock_us(CLOCK_MONOTONIC);
-}
-
 /* How long to wait, in milliseconds rounded up: till the next thing is due. */
 static int timeout_ms(const struct hak_server *server, uint64_t now)
 {
@@ -182,7 +177,7 @@ static void wait_for_events(struct hak_server *server)
 {
 	static const struct timespec pause = {0, TICK_US * 1000};
 	struct pollfd *polls = server->polls;
-	uint64_t now = now_us();
+	uint64_t now = hak_snapshot_now_us();
 
 	prepare_polls(server, now);
 	if (poll(polls, server->poll_count, timeout_ms(server, now)) >= 0)
@@ -200,7 +195,7 @@ static void run_round(struct hak_server *server)
 	uint64_t now;
 
 	wait_for_events(server);
-	now = now_us();
+	now = hak_snapshot_now_us();
 	check_listener(server, now);
 	if (server->polls[0].fd == server->endpoint.listener && (server->polls[0].revents & POLLIN))
 		accept_clients(server, now);

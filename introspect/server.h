@@ -21,7 +21,8 @@ struct hak_server;
  * at a time in a process. */
 struct hak_server *hak_server_start(const struct hak_server_options *options, int *error, char *path, size_t size);
 
-/* Ends the thread, the connections and the socket, and gives the memory back. Waits for the thread. */
+/* Ends the thread, the connections and the socket, and gives the memory back. Waits for the thread. For tests: a
+ * program's endpoint runs until the program ends. */
 void hak_server_stop(struct hak_server *server);
 
 /* Removes the socket's file if it is this process's, for the process's end; the thread runs on until then. Any thread.

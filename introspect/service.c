@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "introspect/dump.h"
@@ -15,11 +14,6 @@
 #include "lib/trace.h"
 
 #define EVENTS_A_MESSAGE 512
-
-static uint64_t now_us(void)
-{
-	return hak_snapshot_clock_us(CLOCK_MONOTONIC);
-}
 
 /* Takes and encodes this round's snapshot, unless that is done. Returns false if memory is refused. */
 static bool prepare_document(struct hak_service *service)
@@ -47,7 +41,7 @@ static void reply_error(struct hak_service *service, struct hak_connection *clie
 	service->stats.errors++;
 	hak_connection_message(client, &json);
 	hak_encode_error(&json, line, code, message);
-	hak_connection_message_end(client, &json, now_us());
+	hak_connection_message_end(client, &json, hak_snapshot_now_us());
 }
 
 static void reply_ok(struct hak_connection *client, enum hak_protocol_verb verb, uint64_t bytes)
@@ -56,13 +50,13 @@ static void reply_ok(struct hak_connection *client, enum hak_protocol_verb verb,
 
 	hak_connection_message(client, &json);
 	hak_encode_ok(&json, verb, bytes);
-	hak_connection_message_end(client, &json, now_us());
+	hak_connection_message_end(client, &json, hak_snapshot_now_us());
 }
 
 static void reply_snapshot(struct hak_service *service, struct hak_connection *client, const char *line)
 {
 	if (prepare_document(service))
-		hak_connection_queue(client, service->document.data, service->document.length, now_us());
+		hak_connection_queue(client, service->document.data, service->document.length, hak_snapshot_now_us());
 	else
 		reply_error(service, client, line, HAK_ERROR_no_memory, "no memory for the snapshot");
 }
@@ -89,7 +83,7 @@ static void reply_dump(struct hak_service *service, struct hak_connection *clien
 	}
 	hak_connection_message(client, &json);
 	hak_encode_dump_written(&json, path, bytes);
-	hak_connection_message_end(client, &json, now_us());
+	hak_connection_message_end(client, &json, hak_snapshot_now_us());
 }
 
 /* Switches the tracepoints on while anybody listens, and back to the settings' choice afterwards. */
@@ -128,7 +122,7 @@ static void subscribe(struct hak_service *service, struct hak_connection *client
 	}
 	client->snapshots = request->snapshots;
 	client->interval_us = request->interval_ms * 1000;
-	client->due_us = now_us();
+	client->due_us = hak_snapshot_now_us();
 	if (client->events)
 		update_groups(service);
 	reply_ok(client, HAK_VERB_subscribe, 0);
@@ -146,7 +140,7 @@ static void reply_document(struct hak_service *service, struct hak_connection *c
 		hak_encode_schema(&json, hak_schema_text, hak_schema_length());
 	else
 		hak_encode_pong(&json);
-	hak_connection_message_end(client, &json, now_us());
+	hak_connection_message_end(client, &json, hak_snapshot_now_us());
 }
 
 static void handle(struct hak_service *service, struct hak_connection *client, const char *line, size_t length)
@@ -288,7 +282,7 @@ void hak_service_greet(struct hak_service *service, struct hak_connection *clien
 	hak_proc_exe(exe, sizeof(exe));
 	hak_connection_message(client, &json);
 	hak_encode_hello(&json, getpid(), service->start_time, exe);
-	hak_connection_message_end(client, &json, now_us());
+	hak_connection_message_end(client, &json, hak_snapshot_now_us());
 }
 
 void hak_service_close(struct hak_service *service, struct hak_connection *client)

@@ -22,6 +22,11 @@ uint64_t hak_snapshot_clock_us(int clock)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+uint64_t hak_snapshot_now_us(void)
+{
+	return hak_snapshot_clock_us(CLOCK_MONOTONIC);
+}
+
 void hak_snapshot_set_start(uint64_t time_us)
 {
 	start_us = time_us;
@@ -100,7 +105,7 @@ bool hak_snapshot_take(struct hak_snapshot *snapshot)
 	if (!take_heap(snapshot))
 		return false;
 	snapshot->seq = hak_add_relaxed(&last_seq, 1) + 1;
-	snapshot->time_us = hak_snapshot_clock_us(CLOCK_MONOTONIC);
+	snapshot->time_us = hak_snapshot_now_us();
 	snapshot->realtime_us = hak_snapshot_clock_us(CLOCK_REALTIME);
 	snapshot->uptime_us = snapshot->time_us - start_us;
 	snapshot->pid = getpid();

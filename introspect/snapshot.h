@@ -50,4 +50,7 @@ void hak_snapshot_set_start(uint64_t time_us);
 /* The present time of `clock` in microseconds. */
 uint64_t hak_snapshot_clock_us(int clock);
 
+/* The present time of CLOCK_MONOTONIC in microseconds, which is what messages count in. */
+uint64_t hak_snapshot_now_us(void);
+
 #endif
