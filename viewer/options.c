@@ -32,7 +32,7 @@ void options_help(FILE *out)
 	      "       hakmem-top [OPTIONS] -- COMMAND [ARGS]     run COMMAND on HAKMEM and watch it\n"
 	      "\n"
 	      "  -b, --batch         plain text frames instead of the screen\n"
-	      "  -n, --frames=N      end after N frames (with -b)\n"
+	      "  -n, --frames=N      end after N frames (implies -b)\n"
 	      "  -d, --delay=SECONDS time between frames (0.01 to 3600; default 1, on the screen 0.5)\n"
 	      "      --once          one frame: -b -n 1\n"
 	      "      --json          frames are snapshots as JSON, one a line (implies -b)\n"
@@ -73,7 +73,9 @@ static bool take_option(struct options *options, int option, const char *value, 
 {
 	switch (option) {
 	case 'b': options->batch = true; return true;
-	case 'n': return parse_frames(value, &options->frames, problem);
+	case 'n':
+		options->batch = true; /* a screen has no number of frames */
+		return parse_frames(value, &options->frames, problem);
 	case 'd': return parse_delay(value, &options->interval_ms, problem);
 	case 'o': options->output = value; return true;
 	case 'h': options->action = ACTION_HELP; return true;

@@ -44,6 +44,8 @@ static void options_in_any_order(void)
 	CU_ASSERT_TRUE(parse("--once", "file.json", NULL));
 	CU_ASSERT_TRUE(options.batch);
 	UNIT_EQUAL(options.frames, 1);
+	CU_ASSERT_TRUE(parse("-n", "2", NULL));
+	CU_ASSERT_TRUE(options.batch);
 	CU_ASSERT_TRUE(parse("--json", NULL));
 	CU_ASSERT_TRUE(options.batch && options.json);
 	CU_ASSERT_TRUE(parse("--dump=x.json", "7", NULL));
