@@ -139,6 +139,8 @@ static void take_messages(struct screen *screen)
 		enum watch_message what = watch_take(screen->watch, line, length, &problem);
 		if (what == WATCH_BAD || what == WATCH_REFUSED)
 			snprintf(screen->watch->note, sizeof(screen->watch->note), "%s", problem.text);
+		else if (what == WATCH_SNAPSHOT)
+			screen->watch->note[0] = '\0'; /* all is well again */
 		screen->dirty = true;
 	}
 	if (!alive) {

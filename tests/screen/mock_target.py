@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """An endpoint without an allocator: what hakmem-top is shown in screen tests, the same each time.
 
-Usage: mock_target.py DIRECTORY [--slabs N] [--hostile KIND] [--until FILE] [--exit STATUS]
-It serves DIRECTORY/<pid>-<start time>.sock, prints "ready" and runs until stdin ends, or until FILE exists, and ends with STATUS. Its
-heap moves by a fixed rule, so that every state, class and stage occurs. KIND is one of the ways in which a target can be wrong;
-see `hostile`.
+Usage: mock_target.py DIRECTORY [--slabs N] [--hostile KIND] [--until FILE] [--exit STATUS] [--greeted FILE]
+It serves DIRECTORY/<pid>-<start time>.sock, prints "ready" and runs until stdin ends, or until FILE exists, and ends with STATUS; it
+makes the other FILE when it has greeted a client. Its heap moves by a fixed rule, so that every state, class and stage occurs. KIND is
+one of the ways in which a target can be wrong; see `hostile`.
 """
 import json
 import os
@@ -104,6 +104,8 @@ def hostile(kind, document):
     """The message that is sent instead of a good snapshot."""
     if kind == "type":
         document["memory"]["live_bytes"] = "lots"
+    elif kind == "hiccup" and document["seq"] == 3:
+        document["memory"]["live_bytes"] = "lots"
     elif kind == "negative":
         document["stages"]["stage1"] = -1
     elif kind == "slots":
@@ -186,6 +188,8 @@ def main():
                     continue
                 client.sendall(json.dumps(hello).encode() + b"\n" if target.kind != "web" else b"HTTP/1.0 400 Bad\r\n\r\n")
                 selector.register(client, selectors.EVENT_READ, data=bytearray())
+                if "--greeted" in options:
+                    open(options["--greeted"], "w", encoding="ascii").close()
             else:
                 client, pending = key.fileobj, key.data
                 received = client.recv(65536)

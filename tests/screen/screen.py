@@ -195,6 +195,14 @@ def stopped(folder):
         wait(lambda: "no news" not in screen.text(), "the news")
 
 
+def hiccup(folder):
+    """What one bad message was about is forgotten with the next good one."""
+    with Mock(folder / "run", "--hostile", "hiccup") as mock, attached(folder, mock, "-d 1") as screen:
+        screen.sees(r"memory\.live_bytes is missing")
+        wait(lambda: "live_bytes" not in screen.text(), "the note to go")
+        screen.sees("Top classes", " live")
+
+
 def interrupt(folder):
     """Ctrl-C and SIGTERM leave the terminal as it was."""
     with Mock(folder / "run") as mock:
@@ -335,8 +343,8 @@ def dump_file(folder):
 
 
 CASES = {case.__name__: case for case in (
-    panels, moves, pause, sort, slots, events, sizes, terminals, dumb, lost, stopped, interrupt, launch, launch_quit, launch_interrupt, real,
-    chooser, mouse, dump_file)}
+    panels, moves, pause, sort, slots, events, sizes, terminals, dumb, lost, stopped, hiccup, interrupt, launch, launch_quit, launch_interrupt,
+    real, chooser, mouse, dump_file)}
 
 
 def main():
