@@ -11,6 +11,14 @@
 #include <unistd.h>
 
 #define LIBRARY "libhakmem.so"
+#define CORE_LIBRARY "libhakmem-core.so"
+#define SEPARATORS " :\t\n" /* of LD_PRELOAD */
+
+/* What the child reports where it could not become the command. */
+struct failure {
+	int error;    /* errno; 0: none */
+	bool streams; /* before exec: its streams */
+};
 
 static bool is_file(const char *path)
 {
@@ -55,24 +63,60 @@ bool launch_find_library(const char *given, char *out, size_t size, struct probl
 		self);
 }
 
+static bool begins(const char *text, size_t length, const char *with)
+{
+	return length >= strlen(with) && memcmp(text, with, strlen(with)) == 0;
+}
+
+bool launch_without_hakmem(const char *present, char *out)
+{
+	bool found = false;
+	char *end = out;
+	for (const char *p = present; *p != '\0';) {
+		size_t separators = strspn(p, SEPARATORS), length = strcspn(p + separators, SEPARATORS);
+		const char *word = p + separators, *name = word;
+		for (const char *c = word; c < word + length; c++)
+			name = *c == '/' ? c + 1 : name;
+		size_t name_length = length - (size_t)(name - word);
+		/* libhakmem.so.1 is one as well. */
+		if (begins(name, name_length, LIBRARY) || begins(name, name_length, CORE_LIBRARY)) {
+			found = true;
+		} else {
+			memmove(end, p, separators + length);
+			end += separators + length;
+		}
+		p = word + length;
+	}
+	*end = '\0';
+	size_t leading = found ? strspn(out, SEPARATORS) : 0;
+	memmove(out, out + leading, (size_t)(end - out) - leading + 1);
+	return found;
+}
+
 bool launch_preload(const char *library, const char *present, char *out, size_t size, struct problem *problem)
 {
-	if (strpbrk(library, " :\t\n") != NULL)
+	if (strpbrk(library, SEPARATORS) != NULL)
 		return problem_set(problem,
 			"%s: the loader splits LD_PRELOAD at blanks and colons; copy or link the library to a path "
 			"without them and name it with --library FILE", library);
-	bool more = present != NULL && *present != '\0';
-	if ((size_t)snprintf(out, size, "%s%s%s", library, more ? ":" : "", more ? present : "") >= size)
-		return problem_set(problem, "LD_PRELOAD is already too long to add %s", library);
-	return true;
+	char *rest = strdup(present != NULL ? present : "");
+	if (rest == NULL)
+		return problem_set(problem, "out of memory for LD_PRELOAD");
+	launch_without_hakmem(rest, rest);
+	bool fits = (size_t)snprintf(out, size, "%s%s%s", library, *rest != '\0' ? ":" : "", rest) < size;
+	free(rest);
+	return fits || problem_set(problem, "LD_PRELOAD is already too long to add %s", library);
 }
 
-/* In the child: what exec failed with goes to the parent, who tells the user. */
-static _Noreturn void fail(int report)
+/* In the child: what went wrong goes to the parent, who tells the user. */
+static _Noreturn void fail(int report, bool streams)
 {
-	int error = errno;
-	ssize_t written = write(report, &error, sizeof(error));
-	_exit(written == sizeof(error) ? 127 : 126);
+	struct failure failure;
+	memset(&failure, 0, sizeof(failure)); /* the padding goes through the pipe too */
+	failure.error = errno;
+	failure.streams = streams;
+	ssize_t written = write(report, &failure, sizeof(failure));
+	_exit(written == sizeof(failure) ? 127 : 126);
 }
 
 /* In the child: where its streams lead. */
@@ -98,34 +142,39 @@ static bool set_streams(const struct launch_how *how, int captured)
 
 static _Noreturn void run_child(const struct launch_how *how, const char *preload, int captured, int report)
 {
-	if (!set_streams(how, captured) || setenv("LD_PRELOAD", preload, 1) != 0 ||
-		setenv("HAKMEM_INTROSPECT", "1", 1) != 0)
-		fail(report);
+	if (!set_streams(how, captured))
+		fail(report, true);
+	if (setenv("LD_PRELOAD", preload, 1) != 0 || setenv("HAKMEM_INTROSPECT", "1", 1) != 0)
+		fail(report, false);
 	sigprocmask(SIG_SETMASK, how->mask, NULL);
 	execvp(how->command[0], how->command);
-	fail(report);
+	fail(report, false);
 }
 
 /* Reads what the child reports: nothing if exec succeeded, as that closed the pipe. */
-static int read_report(int fd)
+static struct failure read_report(int fd)
 {
-	int error = 0;
+	struct failure failure;
 	ssize_t count;
 	do
-		count = read(fd, &error, sizeof(error));
+		count = read(fd, &failure, sizeof(failure));
 	while (count < 0 && errno == EINTR);
-	return count == sizeof(error) ? error : 0;
+	return count == sizeof(failure) ? failure : (struct failure){.error = 0};
 }
 
-static bool start_failed(const struct launch_how *how, int error, int *status, struct problem *problem)
+static bool start_failed(const struct launch_how *how, struct failure failure, int *status, struct problem *problem)
 {
-	*status = error == ENOENT ? 127 : 126;
-	/* A script whose interpreter is missing is ENOENT too, and an output file that can't be made comes this way. */
-	if (how->output_file != NULL && access(how->output_file, W_OK) != 0) {
-		*status = 1;
-		return problem_set(problem, "%s: %s (given by -o)", how->output_file, strerror(error));
-	}
-	return problem_set(problem, "%s: %s", how->command[0], error == ENOENT ? "command not found" : strerror(error));
+	const char *command = how->command[0], *error = strerror(failure.error);
+	*status = failure.streams ? 1 : failure.error == ENOENT ? 127 : 126;
+	if (failure.streams && how->output_file != NULL)
+		return problem_set(problem, "%s: %s (given by -o)", how->output_file, error);
+	if (failure.streams)
+		return problem_set(problem, "the command's streams: %s", error);
+	/* For a script whose interpreter is missing, or a program whose loader is, exec reports what it does for a missing
+	 * file. */
+	if (failure.error == ENOENT && strchr(command, '/') != NULL && access(command, F_OK) == 0)
+		return problem_set(problem, "%s: its interpreter or loader is missing", command);
+	return problem_set(problem, "%s: %s", command, failure.error == ENOENT ? "command not found" : error);
 }
 
 bool launch_start(struct launch *launch, const struct launch_how *how, int *status, struct problem *problem)
@@ -141,19 +190,19 @@ bool launch_start(struct launch *launch, const struct launch_how *how, int *stat
 	launch->pid = fork();
 	if (launch->pid == 0)
 		run_child(how, preload, captured[1], report[1]);
-	int error = launch->pid < 0 ? errno : 0;
+	struct failure failure = {.error = launch->pid < 0 ? errno : 0};
 	close(report[1]);
 	if (captured[1] >= 0)
 		close(captured[1]);
 	if (launch->pid > 0)
-		error = read_report(report[0]);
+		failure = read_report(report[0]);
 	close(report[0]);
-	if (error != 0) {
+	if (failure.error != 0) {
 		if (launch->pid > 0)
 			launch_wait(launch);
 		if (captured[0] >= 0)
 			close(captured[0]);
-		return start_failed(how, error, status, problem);
+		return start_failed(how, failure, status, problem);
 	}
 	launch->output_fd = captured[0];
 	if (captured[0] >= 0)

@@ -29,8 +29,12 @@ struct launch_how {
 /* Finds libhakmem.so: `given` (--library) if not NULL, else HAKMEM_LIB, else beside this program, in ../lib or a
  * directory below it. Returns false and says where it looked. */
 bool launch_find_library(const char *given, char *out, size_t size, struct problem *problem);
-/* The value for LD_PRELOAD: the library before what is in `present` (may be NULL). Returns false if the path can't
- * stand in LD_PRELOAD, whose separators are blanks and colons. */
+/* Copies the value of LD_PRELOAD without the words that name a library of HAKMEM's, in whatever folder. Returns whether
+ * there were any. Separators stay as they are but for those beside what is left out. `out` has to hold strlen(present) + 1
+ * bytes; it may be `present` itself. */
+bool launch_without_hakmem(const char *present, char *out);
+/* The value for LD_PRELOAD: the library before what is in `present` (may be NULL), in which it doesn't stand a second
+ * time. Returns false if the path can't stand in LD_PRELOAD, whose separators are blanks and colons. */
 bool launch_preload(const char *library, const char *present, char *out, size_t size, struct problem *problem);
 /* Starts the command with LD_PRELOAD and HAKMEM_INTROSPECT=1. On failure returns false, *status being what a shell
  * would exit with: 127 for a command that isn't found, 126 for one that can't be run, 1 for anything else. */

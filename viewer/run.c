@@ -32,6 +32,7 @@ struct batch {
 	bool asked;      /* a snapshot is on its way */
 	int64_t next_at; /* when to ask for the next one */
 	int64_t due_at;  /* when the answer is overdue */
+	bool greeted;    /* an endpoint answered */
 	bool quiet;      /* all frames are printed; only the command's end is waited for */
 	bool failed;
 	struct problem problem;
@@ -80,6 +81,7 @@ static void take_lines(struct batch *batch)
 
 static void connected(struct batch *batch)
 {
+	batch->greeted = true;
 	/* A command that has just begun has nothing to show yet. */
 	batch->next_at = client_now_ms() + (batch->launch != NULL && batch->frames == 0 ? batch->interval_ms : 0);
 	batch->asked = false;
@@ -132,7 +134,10 @@ static void step(struct batch *batch)
 static int finish(struct batch *batch)
 {
 	if (batch->launch != NULL) {
-		if (batch->frames == 0 && !batch->failed)
+		if (!batch->greeted && !batch->failed)
+			run_complain("HAKMEM never answered in the command: it ended at once, or it is statically linked "
+				"or set-user-id, where nothing can be preloaded");
+		else if (batch->frames == 0 && !batch->failed)
 			run_complain("the command ended before its first frame; a shorter -d shows more of it");
 		if (batch->failed)
 			run_complain(batch->problem.text);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 
 #include "tests/unit/unit.h"
 #include "viewer/signals.h"
@@ -59,6 +60,17 @@ static void commands_that_cannot_run(void)
 	UNIT_STRING(problem.text, "launch-test-no-such-command: command not found");
 	CU_ASSERT_FALSE(start(folder, NULL, &status));
 	UNIT_EQUAL(status, 126);
+	char path[] = "./launch_test_XXXXXX", *script[] = {path, NULL};
+	int fd = mkstemp(path);
+	CU_ASSERT_TRUE_FATAL(fd >= 0 && dprintf(fd, "#!/nowhere/at/all\n") > 0 && fchmod(fd, 0700) == 0);
+	close(fd);
+	CU_ASSERT_FALSE(start(script, NULL, &status));
+	UNIT_EQUAL(status, 127);
+	CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "interpreter"));
+	/* A missing command is that, whatever -o names. */
+	CU_ASSERT_FALSE(start(missing, path, &status));
+	UNIT_EQUAL(status, 127);
+	unlink(path);
 	char *command[] = {"true", NULL};
 	CU_ASSERT_FALSE(start(command, "/nowhere/at/all", &status));
 	UNIT_EQUAL(status, 1);
@@ -86,6 +98,13 @@ static void preload_paths(void)
 	UNIT_STRING(out, "/lib/a.so");
 	CU_ASSERT_TRUE(launch_preload("/lib/a.so", "b.so c.so", out, sizeof(out), &problem));
 	UNIT_STRING(out, "/lib/a.so:b.so c.so");
+	CU_ASSERT_TRUE(launch_preload("/lib/a.so", "/x/libhakmem.so:b.so /y/libhakmem-core.so:libhakmem.so.1", out, sizeof(out),
+		&problem));
+	UNIT_STRING(out, "/lib/a.so:b.so");
+	CU_ASSERT_TRUE(launch_preload("/lib/libhakmem.so", "/x/libhakmem.so", out, sizeof(out), &problem));
+	UNIT_STRING(out, "/lib/libhakmem.so");
+	CU_ASSERT_FALSE(launch_without_hakmem(" b.so:/libhakmem.so.d/c.so notlibhakmem.so", out));
+	UNIT_STRING(out, " b.so:/libhakmem.so.d/c.so notlibhakmem.so");
 	CU_ASSERT_FALSE(launch_preload("/my lib/a.so", NULL, out, sizeof(out), &problem));
 	CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "/my lib/a.so"));
 	CU_ASSERT_FALSE(launch_preload("/a:b.so", NULL, out, sizeof(out), &problem));
