@@ -1,12 +1,13 @@
 #!/usr/bin/python3
-"""loads.py CASE: the loads that allocators are compared by. No speed is judged here, only that
+"""loads.py CASE: the loads, and the programs that compare allocators by them. No speed is judged here, only that
 figures come and that they are of what they say."""
+import json
 import pathlib
 import re
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from support import BUILD, LIBRARY, check, equal, run
+from support import BUILD, LIBRARY, SOURCE, check, equal, run, skip
 
 LOADS = BUILD / "bench_loads"
 LINE = r"load=(\S+) operations=(\d+) bytes=(\d+) wall_s=(\d+\.\d{6}) cpu_s=(\d+\.\d{6}) peak_kib=(\d+) end_kib=(\d+)\n"
@@ -29,10 +30,21 @@ def figures(load, operations, seed=7, library=None):
     return made, requested, peak, end
 
 
+def script(name, *arguments, expect=0):
+    """Runs compare or plot; what a tool is missing for is skipped here too."""
+    result = run([sys.executable, SOURCE / "tests/bench" / name, *arguments], expect=None)
+    if result.returncode == 77:
+        skip(re.search(r"SKIP: (.*)", result.stdout)[1])
+    print(result.stdout, result.stderr)
+    equal(result.returncode, expect, f"exit status of {name} {' '.join(map(str, arguments))}")
+    return result
+
+
 def usage():
     """Bad arguments: a usage line and status 2."""
     for words in ("", "unknown", "ping_pong 0", "ping_pong -1", "ping_pong 1x", "ping_pong ", "ping_pong 1 0",
-                  "ping_pong 1 4294967296", "ping_pong 1 1 x", "ping_pong 1 1 1 1", "fixed:0", "fixed:", "fixed", "--list x"):
+                  "ping_pong 1 4294967296", "ping_pong 1 1 x", "ping_pong 1 1 1 1", "fixed:0", "fixed:", "fixed",
+                  "--list x"):
         arguments = words.split(" ") if words else []
         result = run([LOADS, *arguments], expect=2)
         check(result.stderr.startswith("usage: ") and result.stderr.count("\n") == 1, f"usage after {arguments}")
@@ -66,5 +78,39 @@ def held_memory():
     check(end * 1024 > requested, f"threads_hold: {end} KiB resident for {requested} bytes")
 
 
-CASES = {case.__name__: case for case in (usage, every_load, same_work, held_memory)}
+def compare():
+    """Every load is in the tables, each with its ratio and interval; peers that are none are refused."""
+    output = script("compare", "--quick", *PAIR).stdout
+    for load in names():
+        row = rf"^{load} +[0-9.e+]+ ±0% +[0-9.e+]+ ±0% +([0-9.]+) +([0-9.]+)-([0-9.]+) +glibc$"
+        found = re.findall(row, output, re.M)
+        check(found and all(ratio == low == high for ratio, low, high in found), f"rows of {load}")
+    equal(len(re.findall(r"^geometric mean +[0-9.]+ +1\.00 +[0-9.]+ ", output, re.M)), 2, "geometric means")
+    check(re.search(r"^Below 0.95 of the best peer: ", output, re.M), "last line")
+    check("/nonexistent.so is missing" in script("compare", "none=/nonexistent.so", expect=2).stderr, "no such library")
+    empty = BUILD / "tests/libbench_empty.so"
+    check("malloc comes from" in script("compare", f"empty={empty}", expect=2).stderr, "a library without malloc")
+    check("no load matches" in script("compare", "--loads", "none*", expect=2).stderr, "a load that isn't there")
+
+
+def compare_json():
+    """Every run's figures, of peers with variables of their own too, and system calls."""
+    result = json.loads(script("compare", "--quick", "--json", "--syscalls", "--loads", "ping_*", "--loads", "start",
+                               f"other={LIBRARY},HAKMEM_SS_SHARED=0", *PAIR, "--only", "other").stdout)
+    equal(sorted(result["runs"]), ["ping_pong", "start"], "loads")
+    equal(sorted(result["runs"]["ping_pong"]), ["glibc", "hakmem", "other"], "allocators")
+    equal(sorted(result["runs"]["start"]), ["empty", "glibc", "hakmem", "other"], "allocators of the start")
+    check(result["runs"]["ping_pong"]["hakmem"][0]["operations"] == 2000, "operations")
+    for of_all, for_memory in result["system_calls"]["ping_pong"].values():
+        check(of_all > for_memory > 0, f"{of_all} calls, {for_memory} for memory")
+
+
+def instructions():
+    """A malloc and a free take some instructions each; the loop's own are not among them."""
+    output = script("compare", "--instructions", "--quick", "--json", "--loads", "ping_pong", *PAIR).stdout
+    for name, count in json.loads(output)["instructions_per_operation"]["ping_pong"].items():
+        check(4 < count < 200, f"{count} instructions per operation with {name}")
+
+
+CASES = {case.__name__: case for case in (usage, every_load, same_work, held_memory, compare, compare_json, instructions)}
 CASES[sys.argv[1]]()
