@@ -5,9 +5,10 @@ import json
 import pathlib
 import re
 import sys
+import xml.etree.ElementTree as ElementTree
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from support import BUILD, LIBRARY, SOURCE, check, equal, run, skip
+from support import BUILD, LIBRARY, SOURCE, Folder, check, equal, run, skip
 
 LOADS = BUILD / "bench_loads"
 LINE = r"load=(\S+) operations=(\d+) bytes=(\d+) wall_s=(\d+\.\d{6}) cpu_s=(\d+\.\d{6}) peak_kib=(\d+) end_kib=(\d+)\n"
@@ -112,5 +113,19 @@ def instructions():
         check(4 < count < 200, f"{count} instructions per operation with {name}")
 
 
-CASES = {case.__name__: case for case in (usage, every_load, same_work, held_memory, compare, compare_json, instructions)}
+def plot():
+    """A picture that is XML, with a line and a name for each allocator, and a word on cliffs."""
+    with Folder() as folder:
+        output = script("plot", "--quick", folder / "plot.svg", *PAIR).stdout
+        root = ElementTree.parse(folder / "plot.svg").getroot()
+    svg = "{http://www.w3.org/2000/svg}"
+    lines = [line.get("points").split() for line in root.iter(f"{svg}polyline")]
+    equal([len(points) for points in lines], [5, 5], "points of the lines")
+    words = [word.text for word in root.iter(f"{svg}text")]
+    check({"hakmem", "glibc", "16", "1 MiB"} <= set(words), f"words of the picture: {words}")
+    check("cliff" in output or "loses" in output, "a word on cliffs")
+
+
+CASES = {case.__name__: case for case in (
+    usage, every_load, same_work, held_memory, compare, compare_json, instructions, plot)}
 CASES[sys.argv[1]]()
