@@ -295,6 +295,48 @@ static void more_threads_than_rings(void)
 	pthread_barrier_destroy(&all_alive);
 }
 
+#define AT_ONCE 500u
+
+static void *record_at_once(void *argument)
+{
+	pthread_barrier_wait(&all_alive);
+	record((uint32_t)(uintptr_t)argument, 0, AT_ONCE);
+	pthread_barrier_wait(&all_alive);
+	hak_ring_thread_death();
+	return NULL;
+}
+
+/* All of them at the same time: whatever is not held any more is counted, as overwritten or as unrecorded. */
+static void shared_rings_add_up(void)
+{
+	struct hak_ring_reader reader;
+	struct hak_ring_totals before, after;
+	struct hak_event event;
+	pthread_t threads[MANY];
+	uint64_t got = 0;
+	bool good = true;
+	hak_ring_start(BYTES);
+	record(1, 0, 1);
+	hak_ring_totals(&before);
+	CU_ASSERT_TRUE_FATAL(hak_ring_reader_open(&reader, false));
+	pthread_barrier_init(&all_alive, NULL, MANY + 1);
+	for (uintptr_t i = 0; i < MANY; i++)
+		pthread_create(&threads[i], NULL, record_at_once, (void *)(i + 1));
+	pthread_barrier_wait(&all_alive);
+	pthread_barrier_wait(&all_alive);
+	hak_ring_totals(&after);
+	UNIT_EQUAL(after.emitted - before.emitted, (uint64_t)MANY * AT_ONCE);
+	hak_ring_reader_begin(&reader);
+	for (; hak_ring_reader_next(&reader, &event); got++)
+		good = good && is_whole(&event);
+	CU_ASSERT_TRUE(good);
+	UNIT_EQUAL(got + reader.lost + (after.unrecorded - before.unrecorded), (uint64_t)MANY * AT_ONCE);
+	hak_ring_reader_close(&reader);
+	for (int i = 0; i < MANY; i++)
+		pthread_join(threads[i], NULL);
+	pthread_barrier_destroy(&all_alive);
+}
+
 /* In the child: only its own events show. */
 static void child_of_fork(void *argument)
 {
@@ -323,4 +365,4 @@ static void a_child_starts_anew(void)
 
 UNIT_MAIN("ring", UNIT(before_the_start), UNIT(one_writer_one_reader), UNIT(got_and_lost_add_up),
 	UNIT(rings_are_used_again), UNIT(events_after_death_are_recorded), UNIT(more_threads_than_rings),
-	UNIT(a_child_starts_anew))
+	UNIT(shared_rings_add_up), UNIT(a_child_starts_anew))
