@@ -14,7 +14,8 @@
  * columns, and an empty line behind it. It goes out in as few writes as possible, so that a command's own lines don't
  * come between its rows. Returns false when `out` takes no more. */
 bool batch_text(FILE *out, const struct watch *watch);
-/* Writes a snapshot, whose JSON is valid, as one line; control characters that stand raw in it are escaped. Returns false when `out` takes no more. */
+/* Writes a snapshot, whose JSON is valid, as one line; control characters that stand raw in it are escaped. Returns
+ * false when `out` takes no more. */
 bool batch_json(FILE *out, const char *json, size_t length);
 
 #endif

@@ -30,16 +30,17 @@ struct discovery {
 	size_t count, open; /* `open` of them are FOUND_OPEN */
 };
 
-/* Looks at every socket in this user's runtime directories, as far as only they can write there, and at every process of this user that has libhakmem in
- * it. Sockets of dead processes are removed where they are ours. Returns false without memory. discover_free frees
- * the rows. */
+/* Looks at every socket in this user's runtime directories, as far as only they can write there, and at every process of
+ * this user that has libhakmem in it. Sockets of dead processes are removed where they are ours. Silent ones are waited
+ * for together. Returns false without memory. discover_free frees the rows. */
 bool discover_all(struct discovery *discovery, struct problem *problem);
 void discover_free(struct discovery *discovery);
 
 /* Removes the sockets that dead processes left in this user's runtime directories, without waiting for anything. */
 void discover_sweep(void);
 
-/* Whether nobody but `owner` can have put a socket into this directory: it is theirs, no link, and others can't write. */
+/* Whether nobody but `owner` can have put a socket into this directory: it is theirs, no link, and others can't write
+ * to it. */
 bool discover_is_private(const char *directory, uid_t owner);
 /* Whether a socket that user `peer` made may be process `pid`'s: `peer` is one of its user ids, or root. */
 bool discover_speaks_for(uid_t peer, pid_t pid);

@@ -30,8 +30,8 @@ struct launch_how {
  * directory below it. Returns false and says where it looked. */
 bool launch_find_library(const char *given, char *out, size_t size, struct problem *problem);
 /* Copies the value of LD_PRELOAD without the words that name a library of HAKMEM's, in whatever folder. Returns whether
- * there were any. Separators stay as they are but for those beside what is left out. `out` has to hold strlen(present) + 1
- * bytes; it may be `present` itself. */
+ * there were any. Separators stay as they are but for those beside what is left out. `out` has to hold
+ * strlen(present) + 1 bytes; it may be `present` itself. */
 bool launch_without_hakmem(const char *present, char *out);
 /* The value for LD_PRELOAD: the library before what is in `present` (may be NULL), in which it doesn't stand a second
  * time. Returns false if the path can't stand in LD_PRELOAD, whose separators are blanks and colons. */

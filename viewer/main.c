@@ -160,8 +160,8 @@ static void hold_streams(void)
 	}
 }
 
-/* Under an LD_PRELOAD of HAKMEM's the viewer would be among what it shows, and its memory in what it measures. It starts
- * itself again, once: then there is no such word left. If that fails it works as it is. */
+/* Under an LD_PRELOAD of HAKMEM's the viewer would be among what it shows, and its memory in what it measures. It
+ * starts itself again, once: then there is no such word left. If that fails it works as it is. */
 static void leave_hakmem(char **argv)
 {
 	const char *present = getenv("LD_PRELOAD");

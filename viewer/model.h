@@ -121,8 +121,8 @@ struct snapshot *snapshot_parse(const cJSON *document, struct problem *problem);
 void snapshot_free(struct snapshot *snapshot);
 
 struct totals snapshot_totals(const struct snapshot *snapshot);
-/* Rates between `before` (may be NULL) and `after`. Nothing is known where they are of two processes or not in order; the
- * rate of a counter that ran backwards is NaN. */
+/* Rates between `before` (may be NULL) and `after`. Nothing is known where they are of two processes or not in order;
+ * the rate of a counter that ran backwards is NaN. */
 void rates_between(struct rates *rates, const struct snapshot *before, const struct snapshot *after);
 /* The mean since the program's start: what a first frame can show. */
 void rates_since_start(struct rates *rates, const struct snapshot *snapshot);

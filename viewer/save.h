@@ -12,8 +12,8 @@
  * false where something else stands there, a link leads nowhere, or the folder is none. */
 bool save_place(const char *path, char out[PATH_MAX]);
 /* Writes `text` and a newline. A regular file is replaced in one step, so that half a text never stands under its name;
- * into a device, a FIFO or a link that leads nowhere it is written as it goes. Only the user may read a new file. Returns
- * false and says what is wrong; then a regular file is as it was. */
+ * into a device, a FIFO or a link that leads nowhere it is written as it goes. Only the user may read a new file.
+ * Returns false and says what is wrong; then a regular file is as it was. */
 bool save_text(const char *path, const char *text, size_t length, struct problem *problem);
 
 #endif

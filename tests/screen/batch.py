@@ -8,7 +8,7 @@ import sys
 
 from terminal import HERE, LIBRARY, TOP, Mock, wait
 from screen import stand_in
-from support import Folder, check, clean_environment, equal, run
+from support import Folder, check, clean_environment, equal, run, skip, tool
 
 
 def top(folder, *words, expect=0, **variables):
@@ -257,6 +257,26 @@ def unanswered(folder):
     equal(process.returncode, 4, "status")
 
 
+def namespaces(folder):
+    """A target that sees other files under the same path isn't asked to write the dump there."""
+    unshare = [tool("unshare"), *(() if os.geteuid() == 0 else ("-r",)), "-m"]
+    hidden = folder / "hidden"
+    hidden.mkdir()
+    if subprocess.run([*unshare, "mount", "-t", "tmpfs", "none", hidden], check=False, stderr=subprocess.DEVNULL).returncode != 0:
+        skip("no mount namespaces are to be had here")
+    script = ('mount -t tmpfs none "$1" && LD_PRELOAD=$2 HAKMEM_INTROSPECT=1 HAKMEM_DIR=$3 '
+              'exec "$4" -c "import sys; print(flush=True); sys.stdin.read()"')
+    (folder / "run").mkdir(mode=0o700)
+    process = subprocess.Popen([*unshare, "sh", "-c", script, "sh", hidden, LIBRARY, folder / "run", sys.executable],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=clean_environment())
+    process.stdout.readline()
+    wait(lambda: any((folder / "run").iterdir()), "the endpoint")
+    top(folder, "--dump", hidden / "heap.json", str(process.pid))
+    equal(json.loads((hidden / "heap.json").read_text())["type"], "snapshot", "what is written")
+    equal(os.listdir(f"/proc/{process.pid}/root/{hidden}"), [], "files that only the target sees")
+    process.communicate()
+
+
 def real(folder):
     """A real program on the real library: frames in which allocations move, and after exec the new program is watched."""
     check(LIBRARY.exists(), f"{LIBRARY} isn't built")
@@ -288,7 +308,8 @@ def real(folder):
 
 
 CASES = {case.__name__: case for case in (
-    frames, json_frames, dumps, listing, silent, wrong, hostile, launch, streams, signals, preloaded, unanswered, real)}
+    frames, json_frames, dumps, listing, silent, wrong, hostile, launch, streams, signals, preloaded, unanswered, namespaces,
+    real)}
 
 
 def main():

@@ -98,8 +98,8 @@ static void preload_paths(void)
 	UNIT_STRING(out, "/lib/a.so");
 	CU_ASSERT_TRUE(launch_preload("/lib/a.so", "b.so c.so", out, sizeof(out), &problem));
 	UNIT_STRING(out, "/lib/a.so:b.so c.so");
-	CU_ASSERT_TRUE(launch_preload("/lib/a.so", "/x/libhakmem.so:b.so /y/libhakmem-core.so:libhakmem.so.1", out, sizeof(out),
-		&problem));
+	CU_ASSERT_TRUE(launch_preload("/lib/a.so", "/x/libhakmem.so:b.so /y/libhakmem-core.so:libhakmem.so.1", out,
+		sizeof(out), &problem));
 	UNIT_STRING(out, "/lib/a.so:b.so");
 	CU_ASSERT_TRUE(launch_preload("/lib/libhakmem.so", "/x/libhakmem.so", out, sizeof(out), &problem));
 	UNIT_STRING(out, "/lib/libhakmem.so");
