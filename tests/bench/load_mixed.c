@@ -72,8 +72,8 @@ MIXED(load_large, xorshift32, 1 << 20, (7 << 20) + 1, false)
 MIXED(load_calloc_small, xorshift32, 16, 1024, true)
 MIXED(load_calloc_big, xorshift32, 32768, 491521, true)
 
-/* One size, in as many places as 16 MiB hold, but 16 at least and 1,021 at most. Only a block's first byte is
- * touched: the plot asks what malloc costs, not what the pages do. */
+/* One size, in as many places as 16 MiB hold, but 16 at least and 1,021 at most; each step frees a random block and
+ * allocates another. Only a block's first byte is touched: the plot asks what malloc costs, not what the pages do. */
 static void fixed_lane(struct lane *lane)
 {
 	uint32_t size = lane->run->load->block_bytes, count = (16u << 20) / size;
@@ -81,12 +81,8 @@ static void fixed_lane(struct lane *lane)
 	char **places = map_memory(count * sizeof(*places));
 	while (lane->done < lane->operations) {
 		char **place = &places[xorshift32(&lane->state) % count];
-		lane->done++;
-		if (*place) {
-			free(*place);
-			*place = NULL;
-			continue;
-		}
+		lane->done += 1 + (*place != NULL);
+		free(*place);
 		*place = checked(malloc(size));
 		**place = 1;
 		lane->bytes += size;
