@@ -186,13 +186,21 @@ def main():
                 if target.kind == "silent":
                     target.streams[client] = [3600.0, time.monotonic() + 3600, False]
                     continue
-                client.sendall(json.dumps(hello).encode() + b"\n" if target.kind != "web" else b"HTTP/1.0 400 Bad\r\n\r\n")
+                try:
+                    client.sendall(json.dumps(hello).encode() + b"\n" if target.kind != "web" else b"HTTP/1.0 400 Bad\r\n\r\n")
+                except ConnectionError:
+                    client.close()
+                    continue
                 selector.register(client, selectors.EVENT_READ, data=bytearray())
                 if "--greeted" in options:
                     open(options["--greeted"], "w", encoding="ascii").close()
             else:
                 client, pending = key.fileobj, key.data
-                received = client.recv(65536)
+                # A viewer that ends with something unread resets the connection.
+                try:
+                    received = client.recv(65536)
+                except ConnectionError:
+                    received = b""
                 pending += received
                 while b"\n" in pending:
                     line, _, rest = bytes(pending).partition(b"\n")
