@@ -12,7 +12,8 @@
 #include "thread.h"
 #include "trace.h"
 
-#define PURGE_CALLS 4 /* purging system calls that one slow path may make for the others */
+#define PURGE_CALLS 4    /* purging system calls that one slow path may make for the others */
+#define PURGE_INTERVAL 4 /* slow paths of a thread between two looks at the clock */
 
 /* Of a block that realloc makes smaller, this much must stay in use, or it moves. */
 #define SHRINK_LIMIT(bytes) ((bytes) / 2)
@@ -33,6 +34,16 @@ static void rest_none(void)
 	hak_store_relaxed(&hak_bins[HAK_BIN_NONE].free_left, 0);
 }
 
+/* Idle memory goes back to the system from slow paths: of either kind, for a program that allocates and frees in turn
+ * may come by one kind only. */
+static void purge_now_and_then(void)
+{
+	static HAK_TLS uint8_t slow_paths;
+
+	if (++slow_paths % PURGE_INTERVAL == 0)
+		hak_purge_due(PURGE_CALLS);
+}
+
 static void *alloc_small(unsigned bin)
 {
 	struct hak_cache *cache = hak_thread_enter(false);
@@ -41,6 +52,7 @@ static void *alloc_small(unsigned bin)
 	/* An orphan's own bins are not the orphans' cache's: they must go on leading here. */
 	if (HAK_UNLIKELY(cache->bins != hak_bins))
 		hak_store_relaxed(&hak_bins[bin].alloc_left, 0);
+	purge_now_and_then();
 	hak_thread_leave(cache);
 	return block;
 }
@@ -112,7 +124,7 @@ void hak_free_slow(void *block)
 		if (HAK_UNLIKELY(cache->bins != hak_bins))
 			hak_store_relaxed(&hak_bins[bin].free_left, 0);
 	}
-	hak_purge_due(PURGE_CALLS);
+	purge_now_and_then();
 	if (!ok)
 		hak_report(HAK_REPORT_INVALID_FREE, block);
 	hak_thread_leave(cache);

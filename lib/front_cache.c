@@ -147,6 +147,10 @@ static void refill(struct hak_cache *cache, unsigned bin)
 		append(cache, bin, batch);
 }
 
+/* Both slow paths ask, because a program that allocates and frees in turn may only ever come by one of them: each sets
+ * both countdowns anew. */
+static void drain_if_due(struct hak_cache *cache, unsigned bin);
+
 void *hak_cache_alloc(struct hak_cache *cache, unsigned bin)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
@@ -161,6 +165,7 @@ void *hak_cache_alloc(struct hak_cache *cache, unsigned bin)
 		set_head(cache, bin, block->next, class->length - 1);
 		hak_store_relaxed(&class->allocs, class->allocs + 1);
 	}
+	drain_if_due(cache, bin);
 	arm(cache, bin);
 	return block;
 }
@@ -251,6 +256,12 @@ static void drain(struct hak_cache *cache, unsigned bin)
 	hak_depot_tick(HAK_CLASS_OF_BIN(bin));
 }
 
+static void drain_if_due(struct hak_cache *cache, unsigned bin)
+{
+	if (cache->classes[bin].frees >= cache->classes[bin].drain_at)
+		drain(cache, bin);
+}
+
 void hak_cache_free(struct hak_cache *cache, unsigned bin, void *p)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
@@ -264,8 +275,7 @@ void hak_cache_free(struct hak_cache *cache, unsigned bin, void *p)
 	block->next = hot->head;
 	set_head(cache, bin, block, class->length + 1);
 	hak_store_relaxed(&class->frees, class->frees + 1);
-	if (class->frees >= class->drain_at)
-		drain(cache, bin);
+	drain_if_due(cache, bin);
 	arm(cache, bin);
 }
 

@@ -8,8 +8,9 @@
 #include "stats.h"
 #include "trace.h"
 
-/* EMPTY large runs are kept for reuse up to this many slots (16 MiB); beyond it a freed run's pages go back at once. */
-#define LARGE_EMPTY_MAX 256
+/* EMPTY large runs are kept for reuse up to this many slots (64 MiB) until the purge delay is over; beyond it a freed
+ * run's pages go back at once. README.md has the figures. */
+#define LARGE_EMPTY_MAX 1024
 
 /* Idle SuperSlabs that a search for neighbours visits; a visit takes some 5 ns. */
 #define IDLE_LOOKS 2048

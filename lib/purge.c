@@ -72,13 +72,14 @@ void hak_purge_due(unsigned calls)
 		return;
 	hak_lock_acquire(&hak_pool.lock);
 	now = hak_os_clock_ms(); /* what entered the pool while we waited must not seem to come from the future */
-	hak_store_relaxed(&hak_pool.next_purge_ms, now + period);
 	while (hak_pool.lru_oldest != HAK_NO_SUPERSLAB && calls &&
 		now - hak_ss(hak_pool.lru_oldest)->since_ms >= hak_settings.ss_lru_age_ms) {
 		calls -= hak_ss(hak_pool.lru_oldest)->zero != ~0u;
 		hak_lru_evict(hak_pool.lru_oldest, now);
 	}
 	purge_idle(now, (uint32_t)hak_settings.purge_delay_ms, &calls);
+	/* Out of calls there is more to do, and the next slow path goes on with it. */
+	hak_store_relaxed(&hak_pool.next_purge_ms, calls ? now + period : now);
 	hak_lock_release(&hak_pool.lock);
 }
 

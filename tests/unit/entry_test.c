@@ -4,6 +4,9 @@
 #include <errno.h>
 
 #include "lib/hakmem.h"
+#include "lib/os.h"
+#include "lib/settings.h"
+#include "lib/shared_pool.h"
 #include "lib/stats.h"
 #include "tests/unit/unit.h"
 
@@ -130,17 +133,41 @@ static void misuse(void *ignored)
 static void misuse_is_reported(void)
 {
 	static const char *const expected[] = {"free of an address that is not", "free of an address that is not",
-		"free of an address that is not", "malloc_usable_size of an address that is not", "realloc of an address that is not",
-		"realloc of an address that is not", "malloc_usable_size of an address that is not"};
+		"free of an address that is not", "malloc_usable_size of an address that is not",
+		"realloc of an address that is not", "realloc of an address that is not",
+		"malloc_usable_size of an address that is not"};
 	char said[4096];
 	UNIT_EQUAL(unit_in_child(misuse, NULL, said, sizeof(said)), 0);
 	char *line = strtok(said, "\n");
 	for (size_t i = 0; i < HAK_COUNT_OF(expected); i++, line = strtok(NULL, "\n")) {
 		CU_ASSERT_PTR_NOT_NULL_FATAL(line);
-		CU_ASSERT_TRUE(strncmp(line, "hakmem: ", 8) == 0 && strncmp(line + 8, expected[i], strlen(expected[i])) == 0);
+		CU_ASSERT_TRUE(
+			strncmp(line, "hakmem: ", 8) == 0 && strncmp(line + 8, expected[i], strlen(expected[i])) == 0);
 	}
 	CU_ASSERT_PTR_NULL(line);
 }
 
-UNIT_MAIN("entry", UNIT(realloc_stays_where_it_may), UNIT(failed_realloc_keeps_the_block), UNIT(alignments_of_small_blocks),
-	UNIT(calloc_zeroes_used_blocks), UNIT(errno_is_kept), UNIT(misuse_is_reported))
+/* A program that ticks over, allocating and freeing in turn, gives back what it freed before: all of it is due at once
+ * here, and each of the two slow paths alone may have to do it. */
+static void ticking_over_returns_idle_memory(void)
+{
+	static void *blocks[64];
+	hak_settings.purge_delay_ms = 86400000;
+	for (int i = 0; i < 64; i++) {
+		blocks[i] = hak_malloc(1 << 20);
+		memset(blocks[i], 1, 1 << 20);
+	}
+	for (int i = 0; i < 64; i++)
+		hak_free(blocks[i]);
+	uint64_t before = hak_stat_get(purged_bytes);
+	hak_settings.purge_delay_ms = 0;
+	hak_pool.next_purge_ms = hak_os_clock_ms();
+	for (int i = 0; i < 4000; i++)
+		hak_free(hak_malloc(3000)); /* a class that nothing here used before */
+	CU_ASSERT_TRUE(hak_stat_get(purged_bytes) - before >= 32u << 20);
+	hak_settings.purge_delay_ms = 1000;
+}
+
+UNIT_MAIN("entry", UNIT(ticking_over_returns_idle_memory), UNIT(realloc_stays_where_it_may),
+	UNIT(failed_realloc_keeps_the_block), UNIT(alignments_of_small_blocks), UNIT(calloc_zeroes_used_blocks),
+	UNIT(errno_is_kept), UNIT(misuse_is_reported))
