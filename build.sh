@@ -64,6 +64,7 @@ have socat            | socat
 have sqlite3          | sqlite3
 have strace           | strace
 have tmux             | tmux
+have valgrind         | valgrind
 have node             | nodejs
 '
 
