@@ -186,32 +186,32 @@ void hak_slots_activate(uint32_t index, unsigned first, unsigned count, unsigned
 	refresh(index, 1ull << bin);
 }
 
-void hak_slots_empty(uint32_t index, unsigned first, unsigned count)
+/* Moves slots that keep their slab from one state's bits to another's. `bin` is what free finds in the class map. */
+static void change_state(uint32_t index, unsigned first, unsigned count, uint32_t *from, uint32_t *to, unsigned bin)
 {
-	struct hak_superslab *ss = hak_ss(index);
 	uint32_t mask = hak_slot_mask(first, count);
 	uint32_t now = hak_os_clock_ms();
 
-	HAK_ASSERT((ss->active & mask) == mask);
-	ss->active &= ~mask;
-	ss->empty |= mask;
+	HAK_ASSERT((*from & mask) == mask);
+	*from &= ~mask;
+	*to |= mask;
 	for (unsigned i = 0; i < count; i++)
-		ss->slots[first + i].since_ms = now;
-	write_map(index, first, count, HAK_BIN_NONE);
+		hak_ss(index)->slots[first + i].since_ms = now;
+	write_map(index, first, count, bin);
+}
+
+void hak_slots_empty(uint32_t index, unsigned first, unsigned count)
+{
+	struct hak_superslab *ss = hak_ss(index);
+
+	change_state(index, first, count, &ss->active, &ss->empty, HAK_BIN_NONE);
 }
 
 void hak_slots_reactivate(uint32_t index, unsigned first, unsigned count)
 {
 	struct hak_superslab *ss = hak_ss(index);
-	uint32_t mask = hak_slot_mask(first, count);
-	uint32_t now = hak_os_clock_ms();
 
-	HAK_ASSERT((ss->empty & mask) == mask);
-	ss->empty &= ~mask;
-	ss->active |= mask;
-	for (unsigned i = 0; i < count; i++)
-		ss->slots[first + i].since_ms = now;
-	write_map(index, first, count, ss->slots[first].bin);
+	change_state(index, first, count, &ss->empty, &ss->active, ss->slots[first].bin);
 }
 
 void hak_slots_reset(uint32_t index, unsigned first, unsigned count)
