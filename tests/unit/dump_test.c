@@ -13,22 +13,8 @@
 #include "introspect/descriptor.h"
 #include "introspect/memory.h"
 #include "introspect/ring.h"
+#include "tests/unit/folder.h"
 #include "tests/unit/unit.h"
-
-static char folder[64];
-
-static const char *below(const char *name)
-{
-	static char path[256];
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	return path;
-}
-
-static void make_folder(void)
-{
-	strcpy(folder, "/tmp/hakmem-test-XXXXXX");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
-}
 
 /* The file as a string, which the caller frees. */
 static char *contents(const char *path)

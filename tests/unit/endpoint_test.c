@@ -7,22 +7,8 @@
 #include <sys/stat.h>
 
 #include "introspect/descriptor.h"
+#include "tests/unit/folder.h"
 #include "tests/unit/unit.h"
-
-static char folder[64];
-
-static const char *below(const char *name)
-{
-	static char path[256];
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	return path;
-}
-
-static void make_folder(void)
-{
-	strcpy(folder, "/tmp/hakmem-test-XXXXXX");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
-}
 
 static int connect_to(const char *path)
 {
