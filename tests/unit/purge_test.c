@@ -131,5 +131,24 @@ static void rest_of_a_cut_run_is_purged(void)
 	hak_large_free(keep);
 }
 
+/* Idle memory is looked for within the shorter of the two delays: a long one must not put the other off. */
+static void the_shorter_delay_counts(void)
+{
+	static const struct {
+		uint64_t purge_ms, age_ms;
+		uint32_t most_ms;
+	} cases[] = {{86400000, 400, 100}, {400, 86400000, 100}, {2000, 1000, 250}};
+	pool_start();
+	for (size_t i = 0; i < HAK_COUNT_OF(cases); i++) {
+		hak_settings.purge_delay_ms = cases[i].purge_ms;
+		hak_settings.ss_lru_age_ms = cases[i].age_ms;
+		hak_pool.next_purge_ms = hak_os_clock_ms();
+		hak_purge_due(16);
+		uint32_t ahead_ms = hak_pool.next_purge_ms - hak_os_clock_ms();
+		CU_ASSERT_TRUE((int32_t)ahead_ms <= (int32_t)cases[i].most_ms);
+	}
+}
+
 UNIT_MAIN("purge", UNIT(age_evicts), UNIT(due_memory_is_purged_and_zero), UNIT(trim_gives_everything_back),
-	UNIT(calls_are_bounded_and_nothing_is_forgotten), UNIT(too_early_is_nothing), UNIT(rest_of_a_cut_run_is_purged))
+	UNIT(calls_are_bounded_and_nothing_is_forgotten), UNIT(too_early_is_nothing), UNIT(rest_of_a_cut_run_is_purged),
+	UNIT(the_shorter_delay_counts))
