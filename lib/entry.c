@@ -12,7 +12,7 @@
 #include "thread.h"
 #include "trace.h"
 
-#define PURGE_CALLS 4    /* purging system calls that one slow path may make for the others */
+#define PURGE_SLOTS 128  /* slots that one slow path may purge for the others: about a millisecond */
 #define PURGE_INTERVAL 4 /* slow paths of a thread between two looks at the clock */
 
 /* Of a block that realloc makes smaller, this much must stay in use, or it moves. */
@@ -35,13 +35,20 @@ static void rest_none(void)
 }
 
 /* Idle memory goes back to the system from slow paths: of either kind, for a program that allocates and frees in turn
- * may come by one kind only. */
+ * may come by one kind only. A busy thread finds that the clock hasn't moved on since it looked. */
 static void purge_now_and_then(void)
 {
 	static HAK_TLS uint8_t slow_paths;
+	static HAK_TLS uint32_t looked_ms;
+	uint32_t now;
 
-	if (++slow_paths % PURGE_INTERVAL == 0)
-		hak_purge_due(PURGE_CALLS);
+	if (++slow_paths % PURGE_INTERVAL != 0)
+		return;
+	now = hak_os_clock_ms();
+	if (HAK_LIKELY(now == looked_ms))
+		return;
+	looked_ms = now;
+	hak_purge_due(now, PURGE_SLOTS);
 }
 
 static void *alloc_small(unsigned bin)

@@ -236,6 +236,6 @@ size_t hak_inspect_purge(void)
 
 void hak_inspect_purge_due(void)
 {
-	hak_purge_due(UINT32_MAX);
+	hak_purge_due(hak_os_clock_ms(), UINT32_MAX);
 	hak_trace_flush();
 }

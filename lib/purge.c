@@ -10,42 +10,42 @@
 #define EVICTIONS 64 /* SuperSlabs retired by a trim before it lets others at the lock, and writes its debug lines */
 
 /* Purges the slots of SuperSlab `index` that nobody uses, have pages, and have been idle for `idle_ms`; neighbours in
- * one call each. Returns whether any went, lowers *calls. */
-static bool purge_superslab(uint32_t index, uint32_t now, uint32_t idle_ms, unsigned *calls)
+ * one call each. Returns whether any went, lowers *slots by their number. */
+static bool purge_superslab(uint32_t index, uint32_t now, uint32_t idle_ms, unsigned *slots)
 {
 	uint32_t mask = hak_pool_convertible(index, now, idle_ms) & ~hak_ss(index)->zero;
 	bool any = false;
 
-	while (mask && *calls) {
+	while (mask && *slots) {
 		unsigned first = (unsigned)__builtin_ctz(mask);
 		uint64_t rest = ~((uint64_t)mask >> first);
 		unsigned count = (unsigned)__builtin_ctzll(rest);
 
-		--*calls;
+		*slots -= count < *slots ? count : *slots;
 		any |= hak_ss_purge(index, first, count);
 		mask &= ~hak_slot_mask(first, count);
 	}
 	return any;
 }
 
-static void purge_idle(uint32_t now, uint32_t idle_ms, unsigned *calls)
+static void purge_idle(uint32_t now, uint32_t idle_ms, unsigned *slots)
 {
 	/* Whole SuperSlabs first, the oldest first: they cost one call for 2 MiB, and no huge page is broken up. */
-	for (uint32_t index = hak_pool.lru_oldest; index != HAK_NO_SUPERSLAB && *calls;
+	for (uint32_t index = hak_pool.lru_oldest; index != HAK_NO_SUPERSLAB && *slots;
 		index = hak_ss(index)->lru_previous) {
 		if (now - hak_ss(index)->since_ms < idle_ms)
 			break;
 		if (hak_ss(index)->zero != ~0u)
-			purge_superslab(index, now, idle_ms, calls);
+			purge_superslab(index, now, idle_ms, slots);
 	}
-	while (hak_pool.purge_next != HAK_NO_SLOT && *calls) {
+	while (hak_pool.purge_next != HAK_NO_SLOT && *slots) {
 		uint32_t slab = hak_pool.purge_next;
 
 		if (now - hak_slot(slab)->since_ms < idle_ms)
 			break;
-		/* Out of calls, perhaps in the middle of a SuperSlab, it is looked at again, unless its pages are
-		 * locked and don't go. */
-		if (purge_superslab(hak_slot_ss(slab), now, idle_ms, calls) && !*calls)
+		/* Stopped perhaps in the middle of a SuperSlab, it is looked at again, unless its pages are locked and
+		 * don't go. */
+		if (purge_superslab(hak_slot_ss(slab), now, idle_ms, slots) && !*slots)
 			break;
 		hak_pool.purge_next = hak_slot(slab)->age_next;
 	}
@@ -61,10 +61,9 @@ static uint32_t period_ms(void)
 	return (uint32_t)(delay / 4);
 }
 
-void hak_purge_due(unsigned calls)
+void hak_purge_due(uint32_t now, unsigned slots)
 {
 	uint32_t period = period_ms();
-	uint32_t now = hak_os_clock_ms();
 
 	/* The time to wait is between 1 ms and a period, or it is over: the clock may have gone any distance since,
 	 * even once round. */
@@ -72,14 +71,15 @@ void hak_purge_due(unsigned calls)
 		return;
 	hak_lock_acquire(&hak_pool.lock);
 	now = hak_os_clock_ms(); /* what entered the pool while we waited must not seem to come from the future */
-	while (hak_pool.lru_oldest != HAK_NO_SUPERSLAB && calls &&
+	while (hak_pool.lru_oldest != HAK_NO_SUPERSLAB && slots &&
 		now - hak_ss(hak_pool.lru_oldest)->since_ms >= hak_settings.ss_lru_age_ms) {
-		calls -= hak_ss(hak_pool.lru_oldest)->zero != ~0u;
+		if (hak_ss(hak_pool.lru_oldest)->zero != ~0u)
+			slots -= slots < HAK_SLOTS_PER_SS ? slots : HAK_SLOTS_PER_SS;
 		hak_lru_evict(hak_pool.lru_oldest, now);
 	}
-	purge_idle(now, (uint32_t)hak_settings.purge_delay_ms, &calls);
-	/* Out of calls there is more to do, and the next slow path goes on with it. */
-	hak_store_relaxed(&hak_pool.next_purge_ms, calls ? now + period : now);
+	purge_idle(now, (uint32_t)hak_settings.purge_delay_ms, &slots);
+	/* Else there may be more to do, and the next slow path goes on with it. */
+	hak_store_relaxed(&hak_pool.next_purge_ms, slots ? now + period : now);
 	hak_lock_release(&hak_pool.lock);
 }
 
@@ -100,18 +100,18 @@ static void empty_lru(void)
 size_t hak_purge_all(void)
 {
 	uint64_t before = hak_stat_get(purged_bytes);
-	unsigned calls = UINT32_MAX;
+	unsigned slots = UINT32_MAX;
 	uint32_t index, now;
 
 	empty_lru();
 	hak_lock_acquire(&hak_pool.lock);
 	now = hak_os_clock_ms();
-	purge_idle(now, 0, &calls);
+	purge_idle(now, 0, &slots);
 	/* UNUSED slots may have pages too, where purging them before was refused. */
 	for (unsigned n = 0; n < HAK_LARGE_RUN_MAX; n++) {
 		for (index = hak_set_next(HAK_SET_RUN + n, 0); index != HAK_NO_SUPERSLAB;
 			index = hak_set_next(HAK_SET_RUN + n, index + 1))
-			purge_superslab(index, now, 0, &calls);
+			purge_superslab(index, now, 0, &slots);
 	}
 	hak_lock_release(&hak_pool.lock);
 	return (size_t)(hak_stat_get(purged_bytes) - before);

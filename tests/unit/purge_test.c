@@ -14,12 +14,12 @@ static void age_evicts(void)
 	RELEASE(slab);
 	hak_settings.purge_delay_ms = 0;
 	hak_pool.next_purge_ms = 0;
-	hak_purge_due(16);
+	hak_purge_due(hak_os_clock_ms(), 16);
 	UNIT_EQUAL(hak_pool.lru_length, 1);
 	hak_settings.ss_lru_age_ms = 0;
 	hak_pool.next_purge_ms = 0;
 	uint64_t evictions = hak_stat_get(lru_evictions);
-	hak_purge_due(16);
+	hak_purge_due(hak_os_clock_ms(), 16);
 	UNIT_EQUAL(hak_pool.lru_length, 0);
 	UNIT_EQUAL(hak_stat_get(lru_evictions) - evictions, 1);
 }
@@ -33,15 +33,15 @@ static void due_memory_is_purged_and_zero(void)
 	RELEASE(idle);
 	uint64_t purged = hak_stat_get(purged_bytes);
 	hak_pool.next_purge_ms = 0;
-	hak_purge_due(16); /* the delay is a day here */
+	hak_purge_due(hak_os_clock_ms(), 16); /* the delay is a day here */
 	UNIT_EQUAL(hak_stat_get(purged_bytes), purged);
 	UNIT_EQUAL(memory[5], 'x');
 	hak_settings.purge_delay_ms = 0;
 	hak_pool.next_purge_ms = 0;
-	hak_purge_due(0); /* no calls allowed */
+	hak_purge_due(hak_os_clock_ms(), 0); /* no calls allowed */
 	UNIT_EQUAL(memory[5], 'x');
 	hak_pool.next_purge_ms = 0;
-	hak_purge_due(16);
+	hak_purge_due(hak_os_clock_ms(), 16);
 	CU_ASSERT_TRUE(hak_stat_get(purged_bytes) - purged >= HAK_SLOT_BYTES);
 	UNIT_EQUAL(memory[5], 0);
 	CU_ASSERT_TRUE(pool_ss(idle)->zero >> pool_place(idle) & 1);
@@ -79,7 +79,7 @@ static void calls_are_bounded_and_nothing_is_forgotten(void)
 	uint64_t calls = hak_stat_get(madvise);
 	for (int pass = 0; pass < 4; pass++) {
 		hak_pool.next_purge_ms = 0;
-		hak_purge_due(3);
+		hak_purge_due(hak_os_clock_ms(), 3);
 		CU_ASSERT_TRUE(hak_stat_get(madvise) - calls <= 3u * (unsigned)(pass + 1));
 	}
 	UNIT_EQUAL(hak_stat_get(madvise) - calls, 10);
@@ -89,6 +89,26 @@ static void calls_are_bounded_and_nothing_is_forgotten(void)
 		UNIT_EQUAL(*(char *)hak_slot_address(slabs[i]), 'x');
 		RELEASE(slabs[i]);
 	}
+}
+
+/* What a call may purge is counted in slots, for a call's time goes with its length. */
+static void runs_count_by_their_slots(void)
+{
+	bool zero;
+	char *runs[4];
+	pool_start();
+	for (int i = 0; i < 4; i++)
+		runs[i] = memset(hak_large_alloc(3 * HAK_SLOT_BYTES, 16, &zero), 'x', 3 * HAK_SLOT_BYTES);
+	hak_large_free(runs[0]);
+	hak_large_free(runs[2]);
+	hak_settings.purge_delay_ms = 0;
+	hak_pool.next_purge_ms = 0;
+	hak_purge_due(hak_os_clock_ms(), 3);
+	UNIT_EQUAL((runs[0][0] == 0) + (runs[2][0] == 0), 1);
+	hak_purge_due(hak_os_clock_ms(), 3); /* there was more to do */
+	UNIT_EQUAL((runs[0][0] == 0) + (runs[2][0] == 0), 2);
+	hak_large_free(runs[1]);
+	hak_large_free(runs[3]);
 }
 
 /* The clock is asked first: until the next look is due a call does nothing, whatever there is to purge. */
@@ -101,10 +121,10 @@ static void too_early_is_nothing(void)
 	hak_slot(idle)->since_ms = hak_os_clock_ms() - 50000;
 	hak_pool.next_purge_ms = hak_os_clock_ms() + 5000;
 	uint64_t calls = hak_stat_get(madvise);
-	hak_purge_due(16);
+	hak_purge_due(hak_os_clock_ms(), 16);
 	UNIT_EQUAL(hak_stat_get(madvise), calls);
 	hak_pool.next_purge_ms = hak_os_clock_ms() - 1;
-	hak_purge_due(16);
+	hak_purge_due(hak_os_clock_ms(), 16);
 	UNIT_EQUAL(hak_stat_get(madvise), calls + 1);
 	RELEASE(keep);
 }
@@ -123,7 +143,7 @@ static void rest_of_a_cut_run_is_purged(void)
 	UNIT_EQUAL(run[2 * HAK_SLOT_BYTES], 'x');
 	hak_settings.purge_delay_ms = 0;
 	hak_pool.next_purge_ms = 0;
-	hak_purge_due(16);
+	hak_purge_due(hak_os_clock_ms(), 16);
 	UNIT_EQUAL(run[2 * HAK_SLOT_BYTES - 1], 'x');
 	UNIT_EQUAL(run[2 * HAK_SLOT_BYTES], 0);
 	UNIT_EQUAL(run[6 * HAK_SLOT_BYTES - 1], 0);
@@ -143,12 +163,12 @@ static void the_shorter_delay_counts(void)
 		hak_settings.purge_delay_ms = cases[i].purge_ms;
 		hak_settings.ss_lru_age_ms = cases[i].age_ms;
 		hak_pool.next_purge_ms = hak_os_clock_ms();
-		hak_purge_due(16);
+		hak_purge_due(hak_os_clock_ms(), 16);
 		uint32_t ahead_ms = hak_pool.next_purge_ms - hak_os_clock_ms();
 		CU_ASSERT_TRUE((int32_t)ahead_ms <= (int32_t)cases[i].most_ms);
 	}
 }
 
 UNIT_MAIN("purge", UNIT(age_evicts), UNIT(due_memory_is_purged_and_zero), UNIT(trim_gives_everything_back),
-	UNIT(calls_are_bounded_and_nothing_is_forgotten), UNIT(too_early_is_nothing), UNIT(rest_of_a_cut_run_is_purged),
-	UNIT(the_shorter_delay_counts))
+	UNIT(calls_are_bounded_and_nothing_is_forgotten), UNIT(runs_count_by_their_slots), UNIT(too_early_is_nothing),
+	UNIT(rest_of_a_cut_run_is_purged), UNIT(the_shorter_delay_counts))
