@@ -40,6 +40,7 @@ static void bucket_update(struct hak_depot *depot, uint32_t slab)
 	unsigned bucket = slot->used * HAK_DEPOT_BUCKETS / slot->capacity;
 	bool full = slot->used == slot->capacity;
 
+	slot->idle = 0;
 	if (!full && slot->listed == bucket + 1)
 		return;
 	bucket_remove(depot, slab);

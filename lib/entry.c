@@ -9,10 +9,12 @@
 #include "purge.h"
 #include "report.h"
 #include "stats.h"
+#include "sweep.h"
 #include "thread.h"
 #include "trace.h"
 
 #define PURGE_SLOTS 128  /* slots that one slow path may purge for the others: about a millisecond */
+#define SWEEP_WORK 2000  /* the same for free pages inside slabs, in half microseconds */
 #define PURGE_INTERVAL 4 /* slow paths of a thread between two looks at the clock */
 
 /* Of a block that realloc makes smaller, this much must stay in use, or it moves. */
@@ -49,6 +51,7 @@ static void purge_now_and_then(void)
 		return;
 	looked_ms = now;
 	hak_purge_due(now, PURGE_SLOTS);
+	hak_sweep_due(now, SWEEP_WORK);
 }
 
 static void *alloc_small(unsigned bin)

@@ -7,6 +7,7 @@
 #include "purge.h"
 #include "settings.h"
 #include "shared_pool.h"
+#include "sweep.h"
 #include "thread.h"
 #include "trace.h"
 
@@ -229,13 +230,17 @@ size_t hak_inspect_purge(void)
 	size_t bytes;
 
 	hak_depot_trim();
-	bytes = hak_purge_all();
+	bytes = hak_sweep_all();
+	bytes += hak_purge_all();
 	hak_trace_flush();
 	return bytes;
 }
 
 void hak_inspect_purge_due(void)
 {
-	hak_purge_due(hak_os_clock_ms(), UINT32_MAX);
+	uint32_t now = hak_os_clock_ms();
+
+	hak_purge_due(now, UINT32_MAX);
+	hak_sweep_due(now, UINT32_MAX);
 	hak_trace_flush();
 }

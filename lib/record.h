@@ -10,7 +10,7 @@
  *   used + free + (capacity - carved) = capacity, for each ACTIVE slab of a size class
  *
  * Who may touch what: the pool's lock guards states, bits, places, links of EMPTY slabs and all the sets. used, carved,
- * free, hint and the links of an ACTIVE slab belong to its class's depot lock, its block bits likewise. */
+ * free, hint, idle and the links of an ACTIVE slab belong to its class's depot lock, its block bits likewise. */
 #ifndef HAK_RECORD_H
 #define HAK_RECORD_H
 
@@ -48,6 +48,7 @@ struct hak_slot {
 	uint16_t used;           /* blocks handed out, those in caches included; snapshots read it with relaxed loads */
 	uint16_t free;           /* blocks that came back: bits set in its block bits */
 	uint16_t hint;           /* no bit is set in the words of block bits below this */
+	uint8_t idle;            /* ACTIVE: times that the sweep came by since a block went or came; sweep.c */
 	uint32_t since_ms;       /* when its state last changed */
 	uint32_t next, previous; /* on the list that `listed` names */
 	uint32_t age_next, age_previous; /* EMPTY: on the list of EMPTY slabs by age */

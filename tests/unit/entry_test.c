@@ -8,6 +8,7 @@
 #include "lib/settings.h"
 #include "lib/shared_pool.h"
 #include "lib/stats.h"
+#include "lib/thread.h"
 #include "tests/unit/unit.h"
 
 static void realloc_stays_where_it_may(void)
@@ -169,6 +170,32 @@ static void ticking_over_returns_idle_memory(void)
 	hak_settings.purge_delay_ms = 1000;
 }
 
-UNIT_MAIN("entry", UNIT(ticking_over_returns_idle_memory), UNIT(realloc_stays_where_it_may),
-	UNIT(failed_realloc_keeps_the_block), UNIT(alignments_of_small_blocks), UNIT(calloc_zeroes_used_blocks),
-	UNIT(errno_is_kept), UNIT(misuse_is_reported))
+/* The same for free pages between blocks that are in use. The sweep that finds them moves on with the clock. */
+static void ticking_over_returns_free_pages(void)
+{
+	static char *blocks[160]; /* three slabs at least */
+	const unsigned count = HAK_COUNT_OF(blocks);
+	hak_settings.purge_delay_ms = 0;
+	for (unsigned i = 0; i < count; i++)
+		blocks[i] = memset(hak_malloc(1280), 'x', 1280);
+	for (unsigned i = 0; i < count; i++) {
+		if (i % 40 != 0)
+			hak_free(blocks[i]);
+	}
+	hak_thread_drain();
+	hak_depot_trim();
+	const volatile char *page = (char *)hak_align_up((uintptr_t)blocks[1], hak_os_page_size());
+	uint64_t deadline = hak_os_clock_ns() + 60000000000u;
+	while (*page == 'x' && hak_os_clock_ns() < deadline)
+		hak_free(hak_malloc(3000));
+	UNIT_EQUAL(*page, 0);
+	for (unsigned i = 0; i < count; i += 40) {
+		UNIT_EQUAL(blocks[i][1279], 'x');
+		hak_free(blocks[i]);
+	}
+	hak_settings.purge_delay_ms = 1000;
+}
+
+UNIT_MAIN("entry", UNIT(ticking_over_returns_idle_memory), UNIT(ticking_over_returns_free_pages),
+	UNIT(realloc_stays_where_it_may), UNIT(failed_realloc_keeps_the_block), UNIT(alignments_of_small_blocks),
+	UNIT(calloc_zeroes_used_blocks), UNIT(errno_is_kept), UNIT(misuse_is_reported))

@@ -3,7 +3,8 @@
 
 #include <errno.h>
 
-#include "lib/base.h"
+#include "lib/os.h"
+#include "lib/stats.h"
 #include "tests/unit/unit.h"
 
 static void blocks(void)
@@ -52,9 +53,34 @@ static void trim(void)
 	CU_ASSERT_FALSE(hak_trim());
 }
 
+/* A block in use keeps its own pages, not those of the free blocks beside it. */
+static void trim_inside_slabs(void)
+{
+	static char *kept[1000];
+	const unsigned count = HAK_COUNT_OF(kept);
+	for (unsigned i = 0; i < count; i++)
+		kept[i] = memset(hak_malloc(1024), 'x', 1024);
+	for (unsigned i = 0; i < count; i++) {
+		if (i % 50 != 0) {
+			hak_free(kept[i]);
+			kept[i] = NULL;
+		}
+	}
+	uint64_t purged = hak_stat_get(purged_bytes);
+	CU_ASSERT_TRUE(hak_trim());
+	CU_ASSERT_TRUE(hak_stat_get(purged_bytes) - purged >= count * 1024 - count / 50 * 2 * hak_os_page_size());
+	for (unsigned i = 0; i < count; i += 50) {
+		for (unsigned byte = 0; byte < 1024; byte++)
+			CU_ASSERT_EQUAL_FATAL(kept[i][byte], 'x');
+	}
+	CU_ASSERT_FALSE(hak_trim());
+	for (unsigned i = 0; i < count; i += 50)
+		hak_free(kept[i]);
+}
+
 static void version(void)
 {
 	UNIT_STRING(hak_version(), HAKMEM_VERSION);
 }
 
-UNIT_MAIN("hakmem", UNIT(blocks), UNIT(stages), UNIT(trim), UNIT(version))
+UNIT_MAIN("hakmem", UNIT(blocks), UNIT(stages), UNIT(trim), UNIT(trim_inside_slabs), UNIT(version))
