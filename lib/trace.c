@@ -127,7 +127,7 @@ size_t hak_trace_format_line(char *out, size_t size, const struct hak_event *eve
 	struct hak_fmt fmt;
 
 	hak_fmt_begin(&fmt, out, size);
-	for (const char *p = type->line ? type->line : ""; *p;) {
+	for (const char *p = type->line; *p;) {
 		if (*p == '{')
 			p = format_place(&fmt, type, event, p);
 		else
@@ -186,7 +186,7 @@ void hak_trace_emit(enum hak_event_id id, uint64_t a, uint64_t b, uint64_t c, ui
 
 	if (to && (hak_load_relaxed(&sink_groups) & type->group))
 		to->event(&event);
-	if (type->line && (hak_load_relaxed(&line_groups) & type->group)) {
+	if (type->line[0] && (hak_load_relaxed(&line_groups) & type->group)) {
 		char line[160];
 
 		hak_trace_format_line(line, sizeof(line), &event);

@@ -15,8 +15,8 @@
 /* The groups; HAKMEM_TRACE (introspect) names them in lower case. */
 #define HAK_TRACE_GROUPS(X) \
 	X(ACQUIRE, "acquire") \
-	X(RELEASE, "release") X(LRU, "lru") X(DRAIN, "drain") X(MEMORY, "memory") X(LARGE, "large") \
-		X(THREAD, "thread") X(ERROR, "error")
+	X(RELEASE, "release") \
+	X(LRU, "lru") X(DRAIN, "drain") X(MEMORY, "memory") X(LARGE, "large") X(THREAD, "thread") X(ERROR, "error")
 
 enum hak_trace_group_index {
 #define X(name, text) HAK_GROUP_INDEX_##name,
@@ -58,12 +58,12 @@ struct hak_event {
 
 /* What is known of an event's type: the table behind JSON and debug lines, in the order of enum hak_event_id. */
 struct hak_event_type {
-	const char *name;
-	const char *line; /* NULL: no debug line */
-	uint32_t group;   /* enum hak_trace_group */
+	char name[20];
+	char line[100]; /* empty: no debug line */
+	uint32_t group; /* enum hak_trace_group */
 	uint8_t args;
-	char kind[HAK_EVENT_ARGS];       /* 'U' or 'P' */
-	const char *arg[HAK_EVENT_ARGS]; /* names */
+	char kind[HAK_EVENT_ARGS];    /* 'U' or 'P' */
+	char arg[HAK_EVENT_ARGS][12]; /* names */
 };
 extern const struct hak_event_type hak_event_types[HAK_EVENT_ID_COUNT];
 

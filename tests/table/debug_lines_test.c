@@ -69,7 +69,7 @@ static void rows_describe_their_arguments(void)
 		CU_ASSERT_TRUE(type->args >= 2 && type->args <= HAK_EVENT_ARGS);
 		for (unsigned a = 0; a < type->args; a++) {
 			CU_ASSERT_TRUE(type->kind[a] == 'U' || type->kind[a] == 'P');
-			CU_ASSERT_TRUE(type->arg[a] != NULL && type->arg[a][0] != '\0');
+			CU_ASSERT_TRUE(type->arg[a][0] != '\0');
 		}
 	}
 	UNIT_STRING(hak_event_types[HAK_EVENT_ID_lru_evict].name, "lru_evict");

@@ -77,7 +77,7 @@ static void events(void)
 		event.id = (uint16_t)id;
 		begin();
 		hak_encode_event(&json, &event);
-		snprintf(expected, sizeof(expected), "\"name\":\"%s\",\"group\":\"", hak_event_types[id].name);
+		snprintf(expected, sizeof(expected), "\"name\":\"%.20s\",\"group\":\"", hak_event_types[id].name);
 		CU_ASSERT_PTR_NOT_NULL(strstr(finish(), expected));
 		CU_ASSERT_PTR_NULL(strstr(text, "\"group\":\"\""));
 	}
