@@ -152,7 +152,7 @@ void hak_detach(void)
 {
 	const struct hak_server *server;
 
-	if (attached.owner != getpid())
+	if ((!hak_config.introspect && !hak_config.dump_on) || attached.owner != getpid())
 		return;
 	if (hak_config.dump_on & HAK_DUMP_ON_EXIT)
 		exit_dump();

@@ -5,16 +5,10 @@
 
 #define PICK_LOOKS 8 /* slabs of the fullest bucket among which the lowest address is chosen */
 
-struct hak_depot hak_depots[HAK_CLASS_COUNT];
-
-void hak_depot_init(void)
-{
-	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++) {
-		hak_depots[class].lock.rank = HAK_RANK_DEPOT;
-		for (unsigned b = 0; b < HAK_DEPOT_BUCKETS; b++)
-			hak_depots[class].buckets[b] = HAK_NO_SLOT;
-	}
-}
+struct hak_depot hak_depots[HAK_CLASS_COUNT] = {
+	[0 ... HAK_CLASS_COUNT - 1] = {.lock = HAK_LOCK_INIT(HAK_RANK_DEPOT),
+		.buckets = {[0 ... HAK_DEPOT_BUCKETS - 1] = HAK_NO_SLOT}},
+};
 
 /* ---- Partly used slabs, in buckets by how full they are ---- */
 
@@ -137,7 +131,9 @@ static void take_blocks(struct hak_depot *depot, unsigned class, uint32_t slab, 
 /* Neighbours in a batch often lie in the same slab: its look-up and its counts are done once for all of them. */
 struct returning {
 	uint32_t slab;
-	uint32_t count;  /* bits set so far that the slab's counts don't show yet */
+	uint32_t count; /* bits set so far that the slab's counts don't show yet */
+	struct hak_slot *slot;
+	uint64_t *bits;
 	uintptr_t start; /* of the slab */
 	size_t bytes;    /* of it; 0 before the first */
 };
@@ -149,7 +145,7 @@ static void finish_returning(struct hak_depot *depot, struct returning *run, enu
 
 	if (!run->count)
 		return;
-	slot = hak_slot(run->slab);
+	slot = run->slot;
 	slot->free = (uint16_t)(slot->free + run->count);
 	hak_single_writer_add(&slot->used, -(int)run->count);
 	depot->handed_out -= run->count;
@@ -169,8 +165,10 @@ static void begin_returning(struct returning *run, const struct hak_block *block
 	uint32_t number = (uint32_t)hak_slot_of_address(block);
 
 	run->slab = number - hak_slot(number)->distance;
+	run->slot = hak_slot(run->slab);
+	run->bits = hak_block_bits(run->slab);
 	run->start = hak_slot_address(run->slab);
-	run->bytes = hak_slot(run->slab)->span * HAK_SLOT_BYTES;
+	run->bytes = run->slot->span * HAK_SLOT_BYTES;
 }
 
 /* Sets one block's bit. A block that isn't one, or is there already, is the program's error: it is reported, and stays
@@ -179,8 +177,8 @@ static void return_block(const struct hak_size_class *size, struct returning *ru
 {
 	uint32_t offset = (uint32_t)((uintptr_t)block - run->start);
 	uint32_t index = hak_block_of_offset(size, offset);
-	struct hak_slot *slot = hak_slot(run->slab);
-	uint64_t *word = &hak_block_bits(run->slab)[index / 64];
+	struct hak_slot *slot = run->slot;
+	uint64_t *word = &run->bits[index / 64];
 	uint64_t bit = 1ull << (index % 64);
 
 	if (HAK_UNLIKELY(index * size->block_bytes != offset || index >= slot->carved)) {

@@ -35,9 +35,6 @@ struct hak_depot {
 } __attribute__((aligned(64)));
 extern struct hak_depot hak_depots[HAK_CLASS_COUNT];
 
-/* Readies the lists; once, at initialisation. */
-void hak_depot_init(void);
-
 /* Fetches blocks for a thread's cache: a batch in transit; if there is none or it is short, up to `want` from partly
  * used slabs, the fullest first; if that gave none, from a new slab. Returns an empty batch if memory is out. */
 struct hak_batch hak_depot_fetch(unsigned class, uint32_t want);

@@ -33,6 +33,15 @@ static uint32_t steps_taken(int32_t armed, int32_t left)
 	return (uint32_t)(armed - (left < 0 ? 0 : left));
 }
 
+/* A class's record is written to from the class's first slow path on: most threads use few classes, and the pages of
+ * the others' records stay untouched. */
+static bool in_use(const struct hak_cache_class *class)
+{
+	return class->limit != 0;
+}
+
+static HAK_COLD void begin_class(struct hak_cache_class *class, unsigned bin);
+
 /* Brings the counts and the length up to date with what the fast paths did. */
 static void settle(struct hak_cache *cache, unsigned bin)
 {
@@ -48,6 +57,8 @@ static void settle(struct hak_cache *cache, unsigned bin)
 	hak_store_relaxed(&class->free_armed, 0);
 	hak_store_relaxed(&hot->alloc_left, 0);
 	hak_store_relaxed(&hot->free_left, 0);
+	if (HAK_UNLIKELY(!in_use(class)))
+		begin_class(class, bin);
 }
 
 /* Sets the countdowns for what the list holds now. As many mallocs as it is long can't run it dry. The frees are
@@ -296,6 +307,8 @@ static void flush_bin(struct hak_cache *cache, unsigned bin, enum hak_release_ca
 	struct hak_cache_class *class = &cache->classes[bin];
 	uint32_t blocks;
 
+	if (!in_use(class))
+		return;
 	settle(cache, bin);
 	if (class->length) {
 		struct hak_batch batch = {cache->bins[bin].head, class->length};
@@ -327,6 +340,8 @@ void hak_cache_recount(struct hak_cache *cache)
 		struct hak_block *block = cache->bins[bin].head;
 		uint32_t length = 0;
 
+		if (!in_use(&cache->classes[bin]))
+			continue;
 		settle(cache, bin);
 		/* At most one more or less than the countdowns say; a link that leads out of the class's slots ends the
 		 * list. */
@@ -338,16 +353,17 @@ void hak_cache_recount(struct hak_cache *cache)
 	}
 }
 
+static HAK_COLD void begin_class(struct hak_cache_class *class, unsigned bin)
+{
+	class->limit = LIMIT_AT_START < limit_max(bin) ? LIMIT_AT_START : (uint8_t)limit_max(bin);
+	class->fetch = first_fetch(bin);
+	class->drain_at = drain_interval(bin);
+}
+
 void hak_cache_init(struct hak_cache *cache, struct hak_bin *bins)
 {
 	cache->bins = bins;
 	cache->drain_epoch = hak_load_relaxed(&drain_epoch);
-	for (unsigned bin = HAK_BIN_OF_CLASS(0); bin < HAK_BIN_LARGE; bin++) {
-		cache->classes[bin].limit = LIMIT_AT_START < limit_max(bin) ? LIMIT_AT_START : (uint8_t)limit_max(bin);
-		cache->classes[bin].fetch = first_fetch(bin);
-		cache->classes[bin].drain_at = drain_interval(bin);
-		arm(cache, bin);
-	}
 }
 
 void hak_cache_request_drain(void)

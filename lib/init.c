@@ -2,7 +2,6 @@
 
 #include "arena.h"
 #include "atomic.h"
-#include "depot.h"
 #include "lock.h"
 #include "log.h"
 #include "settings.h"
@@ -32,8 +31,6 @@ static bool init_locked(void)
 	}
 	if (!hak_arena_init(hak_settings.reserve))
 		return false;
-	hak_size_class_init();
-	hak_depot_init();
 	hak_pool_init();
 	hak_thread_init();
 	/* Pairs with the acquire in hak_is_ready: who sees it sees the tables. */

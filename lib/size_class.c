@@ -1,7 +1,5 @@
 #include "size_class.h"
 
-#include "atomic.h"
-
 /* Blocks that travel between caches together: 64, or what fits a slot of the bigger classes, at least two so that a
  * cache can give and keep. README.md has the figures for 32, 64 and 128. */
 #define BATCH_MAX 64
@@ -14,15 +12,14 @@ const struct hak_size_class hak_size_classes[HAK_CLASS_COUNT] = {
 #undef HAK_CLASS
 };
 
-uint8_t hak_bin_of_step[HAK_SIZE_STEPS];
+/* The steps that a class serves: one up to 128 bytes, then a quarter of the doubling that it lies in. */
+#define STEPS(bytes) ((bytes) <= 128 ? 1 : (1u << (31 - __builtin_clz((bytes)-1))) / 4 / HAK_ALIGNMENT)
 
-void hak_size_class_init(void)
-{
-	unsigned class = 0;
-
-	for (unsigned step = 0; step < HAK_SIZE_STEPS; step++) {
-		if ((size_t)step << HAK_SIZE_STEP_SHIFT > hak_size_classes[class].block_bytes)
-			class ++;
-		hak_bin_of_step[step] = (uint8_t)HAK_BIN_OF_CLASS(class);
-	}
-}
+const uint8_t hak_bin_of_step[HAK_SIZE_STEPS] = {
+	[0] = HAK_BIN_OF_CLASS(0),
+#define HAK_CLASS(bytes, slots) \
+	[(bytes) / HAK_ALIGNMENT - STEPS(bytes) + 1 ...(bytes) / HAK_ALIGNMENT] = HAK_BIN_OF_CLASS( \
+		HAK_CLASS_OF_##bytes),
+#include "size_class.def"
+#undef HAK_CLASS
+};

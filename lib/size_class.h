@@ -32,12 +32,8 @@ extern const struct hak_size_class hak_size_classes[HAK_CLASS_COUNT];
 #define HAK_BIN_LARGE (HAK_CLASS_COUNT + 1u)
 #define HAK_BIN_COUNT (HAK_CLASS_COUNT + 2u)
 
-/* Request, rounded up to 16-byte steps, to bin. Zero until hak_size_class_init: a request then goes to HAK_BIN_NONE,
- * whose countdown always fires, and so to the slow path, which initialises. */
-extern uint8_t hak_bin_of_step[HAK_SIZE_STEPS];
-
-/* Fills the table; idempotent; before any second thread allocates. */
-void hak_size_class_init(void);
+/* Request, rounded up to 16-byte steps, to bin. */
+extern const uint8_t hak_bin_of_step[HAK_SIZE_STEPS];
 
 /* The bin for a request of `bytes` <= HAK_MAX_SMALL. */
 HAK_INLINE unsigned hak_bin_of_size(size_t bytes)

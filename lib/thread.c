@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,13 +28,18 @@ static HAK_TLS struct hak_thread *thread_mine;
 static HAK_TLS uint8_t thread_state;
 static HAK_TLS uint8_t early_frees; /* served by the orphans' cache before this thread got its own */
 
+/* The cache of threads whose own is gone. Readied by the first of them: most programs have none. */
+static struct hak_lock orphan_lock = HAK_LOCK_INIT(HAK_RANK_ORPHANS);
+static bool orphan_ready;
+static struct hak_bin orphan_bins[HAK_BIN_COUNT];
+static struct hak_cache orphan_cache; /* orphan_lock */
+
+/* The first thread's record lies among the library's own data, so that a program with one thread maps no memory for it.
+ */
+static struct hak_thread first_record;
+
 static pthread_key_t exit_key;
 static bool exit_key_made;
-
-/* The cache of threads whose own is gone. */
-static struct hak_lock orphan_lock = HAK_LOCK_INIT(HAK_RANK_ORPHANS);
-static struct hak_bin orphan_bins[HAK_BIN_COUNT];
-static struct hak_cache orphan_cache = {.bins = orphan_bins}; /* orphan_lock */
 
 /* ---- The registry ---- */
 
@@ -42,6 +48,8 @@ static struct hak_thread *record_get(void)
 {
 	struct hak_thread *record = hak_threads.spare;
 
+	if (!record && !first_record.tid)
+		return &first_record;
 	if (!record) {
 		record = hak_arena_metadata(RECORD_CHUNK * sizeof(*record));
 		if (!record)
@@ -50,7 +58,8 @@ static struct hak_thread *record_get(void)
 			record[i].next = &record[i + 1];
 	}
 	hak_threads.spare = record->next;
-	*record = (struct hak_thread){0};
+	if (record->tid) /* a dead thread's; new ones are zero, and their pages untouched */
+		*record = (struct hak_thread){0};
 	return record;
 }
 
@@ -116,6 +125,10 @@ static struct hak_thread *thread_birth(void)
 static struct hak_cache *orphan_enter(void)
 {
 	hak_lock_acquire(&orphan_lock);
+	if (!orphan_ready) {
+		hak_cache_init(&orphan_cache, orphan_bins);
+		hak_store_release(&orphan_ready, true); /* pairs with the acquire in hak_thread_read_orphans */
+	}
 	hak_cache_begin(&orphan_cache);
 	if (hak_cache_drain_wanted(&orphan_cache))
 		hak_cache_flush(&orphan_cache, HAK_RELEASE_TRIM);
@@ -220,7 +233,10 @@ void hak_thread_reap(void)
 
 void hak_thread_read_orphans(struct hak_cache_counts counts[HAK_BIN_COUNT])
 {
-	hak_cache_read(&orphan_cache, counts);
+	if (hak_load_acquire(&orphan_ready))
+		hak_cache_read(&orphan_cache, counts);
+	else
+		memset(counts, 0, HAK_BIN_COUNT * sizeof(*counts));
 }
 
 /* ---- Fork ---- */
@@ -310,7 +326,6 @@ static void fork_child(void)
 void hak_thread_init(void)
 {
 	hak_threads.process = getpid();
-	hak_cache_init(&orphan_cache, orphan_bins);
 }
 
 void hak_thread_init_hooks(void)

@@ -10,9 +10,9 @@
 #include "lock.h"
 
 struct hak_thread {
-	struct hak_cache cache;
 	struct hak_thread *next, *previous; /* in the registry, or next in the list of records to use again */
 	int32_t tid;
+	struct hak_cache cache; /* last: it is large, and little of it is in use */
 };
 
 /* The registry: lock order and fields for those who read all threads (inspect.c). */

@@ -8,10 +8,6 @@
 
 static void start(void)
 {
-	static bool started;
-	if (!started)
-		hak_depot_init();
-	started = true;
 	pool_start();
 	hak_depot_trim();
 }
@@ -175,7 +171,6 @@ struct damage {
 static void do_damage(void *argument)
 {
 	unsigned kind = ((struct damage *)argument)->kind;
-	hak_depot_init();
 	pool_start();
 	struct hak_batch batch = fetch(CLASS, 32);
 	struct hak_block *block = batch.head;

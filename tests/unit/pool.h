@@ -13,7 +13,6 @@
 /* Readies the layers up to the pool, once, and sets its settings back to calm defaults: nothing is purged or converted by age. */
 static inline void pool_start(void)
 {
-	hak_size_class_init();
 	if (!hak_arena_init((size_t)2 << 30))
 		abort();
 	hak_settings.ss_shared = 1;

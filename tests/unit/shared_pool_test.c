@@ -253,7 +253,6 @@ static void no_lru_at_all(void)
 static void prewarm_in_child(void *ignored)
 {
 	(void)ignored;
-	hak_size_class_init();
 	hak_settings.ss_prewarm = 5;
 	hak_settings.ss_lru = 3;
 	if (!hak_arena_init((size_t)1 << 30))
@@ -276,7 +275,6 @@ static void exhaust_in_child(void *ignored)
 {
 	uint32_t slab, last = HAK_NO_SLOT;
 	(void)ignored;
-	hak_size_class_init();
 	if (!hak_arena_init(HAK_SS_BYTES * 4))
 		_exit(2);
 	hak_settings.purge_delay_ms = 86400000;

@@ -16,7 +16,6 @@ static uint32_t next_random(void)
 static void start(void)
 {
 	uint32_t skipped, skipped_count;
-	hak_size_class_init();
 	CU_ASSERT_TRUE_FATAL(hak_arena_init((size_t)2 << 30));
 	if (hak_arena_taken() < SUPERSLABS)
 		CU_ASSERT_TRUE_FATAL(hak_arena_take(SUPERSLABS, HAK_SS_BYTES, &skipped, &skipped_count) != HAK_NO_SUPERSLAB);

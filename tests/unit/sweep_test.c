@@ -26,10 +26,6 @@ static void pass(void)
 
 static void start(void)
 {
-	static bool started;
-	if (!started)
-		hak_depot_init();
-	started = true;
 	pool_start();
 	hak_settings.purge_delay_ms = DELAY;
 	hak_depot_trim();
