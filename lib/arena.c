@@ -5,9 +5,7 @@
 #include "trace.h"
 
 struct hak_heap hak_heap;
-struct hak_superslab *hak_superslabs;
-uint64_t (*hak_slot_bits)[HAK_BLOCK_WORDS];
-uint64_t (*hak_set_words[3])[HAK_SET_COUNT];
+struct hak_group *hak_groups;
 
 /* Steps in which the heap becomes accessible. Growing steps keep the number of system calls logarithmic; the largest
  * bounds what a strict overcommit policy charges for memory that is not in use yet. */
@@ -16,26 +14,12 @@ uint64_t (*hak_set_words[3])[HAK_SET_COUNT];
 
 #define RESERVE_MIN (HAK_SS_BYTES * 4)
 
-/* An array in the metadata reservation: items for SuperSlab numbers up to the extent, of which a prefix is accessible.
- */
-struct section {
-	uintptr_t address;
-	size_t item_bytes; /* for each `superslabs_per_item` SuperSlabs */
-	uint32_t superslabs_per_item;
-	size_t committed; /* bytes */
-};
+/* Below the heap in its reservation lie the groups, growing downwards, and right above them the class map, growing
+ * upwards; so one part of all that, around the place where they meet, is accessible. Gaps keep it apart from the heap
+ * and from what lies below. */
+#define GAP HAK_SLOT_BYTES
 
-enum { SECTION_MAP, SECTION_RECORDS, SECTION_BITS, SECTION_SETS_0, SECTION_SETS_1, SECTION_SETS_2, SECTION_COUNT };
-
-static struct section sections[SECTION_COUNT] = {
-	[SECTION_MAP] = {.item_bytes = HAK_SLOTS_PER_SS, .superslabs_per_item = 1},
-	[SECTION_RECORDS] = {.item_bytes = sizeof(struct hak_superslab), .superslabs_per_item = 1},
-	[SECTION_BITS] = {.item_bytes = sizeof(uint64_t) * HAK_BLOCK_WORDS * HAK_SLOTS_PER_SS,
-		.superslabs_per_item = 1},
-	[SECTION_SETS_0] = {.item_bytes = sizeof(uint64_t) * HAK_SET_COUNT, .superslabs_per_item = 64},
-	[SECTION_SETS_1] = {.item_bytes = sizeof(uint64_t) * HAK_SET_COUNT, .superslabs_per_item = 64 * 64},
-	[SECTION_SETS_2] = {.item_bytes = sizeof(uint64_t) * HAK_SET_COUNT, .superslabs_per_item = 64 * 64 * 64},
-};
+static uintptr_t metadata_from, metadata_to; /* the accessible part */
 
 static uint32_t extent;    /* SuperSlabs that the metadata arrays have room for */
 static uint32_t reserved;  /* SuperSlabs of address space that are ours */
@@ -44,60 +28,56 @@ static uint32_t taken;     /* SuperSlabs that were given out */
 static uint32_t step = STEP_MIN;
 static uint64_t metadata_extra;
 
-static size_t section_bytes(const struct section *section, uint32_t superslabs)
+/* In steps that cover 4 GiB of heap each, to save calls. */
+static size_t map_bytes(uint32_t superslabs)
 {
-	size_t items = (superslabs + section->superslabs_per_item - 1) / section->superslabs_per_item;
-
-	return hak_align_up(items * section->item_bytes, hak_os_page_size());
+	return hak_align_up((size_t)superslabs * HAK_SLOTS_PER_SS, HAK_SLOT_BYTES);
 }
 
-/* Sections with several commits to come are kept two pages apart at least, so that none runs into the next unnoticed.
- */
-static bool metadata_reserve(uint32_t superslabs)
+static size_t metadata_bytes(uint32_t superslabs)
 {
-	size_t gap = 2 * hak_os_page_size();
-	size_t total = gap;
-	uintptr_t address;
+	size_t groups = (superslabs + HAK_GROUP_SUPERSLABS - 1) / HAK_GROUP_SUPERSLABS;
 
-	for (unsigned i = 0; i < SECTION_COUNT; i++)
-		total += section_bytes(&sections[i], superslabs) + gap;
-	address = hak_os_reserve(0, total, false);
-	if (!address)
-		return false;
-	hak_os_no_huge_pages(address, total);
-	for (unsigned i = 0; i < SECTION_COUNT; i++) {
-		sections[i].address = address + gap;
-		sections[i].committed = 0;
-		address += gap + section_bytes(&sections[i], superslabs);
-	}
+	return hak_align_up(GAP + groups * sizeof(struct hak_group) + map_bytes(superslabs) + GAP, HAK_SS_BYTES);
+}
+
+/* Lays the metadata out below the heap. */
+static void metadata_place(uintptr_t heap, uint32_t superslabs)
+{
+	uintptr_t map = heap - GAP - map_bytes(superslabs);
+
+	metadata_from = metadata_to = map;
 	extent = superslabs;
-	hak_heap.class_map = (uint8_t *)sections[SECTION_MAP].address;
-	hak_superslabs = (struct hak_superslab *)sections[SECTION_RECORDS].address;
-	hak_slot_bits = (uint64_t(*)[HAK_BLOCK_WORDS])sections[SECTION_BITS].address;
-	for (unsigned level = 0; level < 3; level++)
-		hak_set_words[level] = (uint64_t(*)[HAK_SET_COUNT])sections[SECTION_SETS_0 + level].address;
-	return true;
+	hak_groups = (struct hak_group *)map - 1;
+	hak_heap.base = heap;
+	hak_heap.class_map = (uint8_t *)map;
 }
 
-/* Makes the arrays accessible for SuperSlab numbers below `superslabs`. The small arrays grow by 64 KiB at least, to
- * save calls. */
+/* Makes the metadata accessible for SuperSlab numbers below `superslabs`. */
 static bool metadata_commit(uint32_t superslabs)
 {
-	for (unsigned i = 0; i < SECTION_COUNT; i++) {
-		struct section *section = &sections[i];
-		size_t whole = section_bytes(section, extent);
-		size_t want = section_bytes(section, superslabs);
+	uintptr_t lowest = (uintptr_t)hak_block_bits(superslabs * HAK_SLOTS_PER_SS - 1);
+	uintptr_t from = hak_align_down(lowest, hak_os_page_size());
+	uintptr_t to = (uintptr_t)hak_heap.class_map + map_bytes(superslabs);
 
-		if (want <= section->committed)
-			continue;
-		if (i != SECTION_BITS)
-			want = hak_align_up(want, HAK_SLOT_BYTES);
-		if (want > whole)
-			want = whole;
-		if (!hak_os_commit(section->address + section->committed, want - section->committed))
+	/* It may have grown further before, where the heap then couldn't. */
+	from = from < metadata_from ? from : metadata_from;
+	to = to > metadata_to ? to : metadata_to;
+	if (metadata_from == metadata_to) {
+		if (!hak_os_commit(from, to - from))
 			return false;
-		section->committed = want;
+	} else {
+		if (from < metadata_from && !hak_os_commit(from, metadata_from - from))
+			return false;
+		metadata_from = from;
+		if (to > metadata_to && !hak_os_commit(metadata_to, to - metadata_to))
+			return false;
 	}
+	metadata_from = from;
+	metadata_to = to;
+	/* It is sparse. While it is smaller, no huge page fits. */
+	if (to - from >= HAK_SS_BYTES)
+		hak_os_no_huge_pages(from, to - from);
 	return true;
 }
 
@@ -113,6 +93,24 @@ static uintptr_t heap_hint(void)
 #endif
 }
 
+/* Reserves `bytes` that start at a multiple of a SuperSlab's size. That is so where the hint is taken; elsewhere a
+ * SuperSlab more is asked for, and what alignment leaves over at the top given back: the next reservation goes there.
+ */
+static uintptr_t reserve_aligned(size_t bytes)
+{
+	uintptr_t address = hak_os_reserve(heap_hint(), bytes, false);
+	size_t off;
+
+	if (address % HAK_SS_BYTES == 0)
+		return address;
+	hak_os_unmap((void *)address, bytes);
+	address = hak_os_reserve(0, bytes + HAK_SS_BYTES, false);
+	off = hak_align_up(address, HAK_SS_BYTES) - address;
+	if (address)
+		hak_os_unmap((void *)(address + off + bytes), HAK_SS_BYTES - off);
+	return hak_align_up(address, HAK_SS_BYTES);
+}
+
 bool hak_arena_init(size_t reserve)
 {
 	size_t limit = hak_os_address_space_limit();
@@ -125,25 +123,17 @@ bool hak_arena_init(size_t reserve)
 		most = limit;
 	/* Of a limited address space a quarter is taken at once: the program needs the rest for its stacks, libraries
 	 * and mappings. */
-	bytes = most < reserve ? most / 4 : most;
-	for (;; bytes /= 2, most /= 2) {
-		uintptr_t address;
+	for (bytes = most < reserve ? most / 4 : most; bytes >= RESERVE_MIN; bytes /= 2, most /= 2) {
+		size_t metadata = metadata_bytes((uint32_t)(most >> HAK_SS_SHIFT));
+		uintptr_t address = reserve_aligned(metadata + hak_align_down(bytes, HAK_SS_BYTES));
 
-		if (bytes < RESERVE_MIN)
-			return false;
-		address = hak_os_reserve(heap_hint(), hak_align_down(bytes, HAK_SS_BYTES) + HAK_SS_BYTES, false);
-		if (!address)
-			continue;
-		if (metadata_reserve((uint32_t)(most >> HAK_SS_SHIFT))) {
-			hak_heap.base = hak_align_up(address, HAK_SS_BYTES);
+		if (address) {
+			metadata_place(address + metadata, (uint32_t)(most >> HAK_SS_SHIFT));
 			reserved = (uint32_t)(bytes >> HAK_SS_SHIFT);
-			/* What alignment left over at the top belongs to the next reservation, should there be one. */
-			hak_os_unmap((void *)(hak_heap.base + ((uintptr_t)reserved << HAK_SS_SHIFT)),
-				HAK_SS_BYTES - (hak_heap.base - address));
 			return true;
 		}
-		hak_os_unmap((void *)address, hak_align_down(bytes, HAK_SS_BYTES) + HAK_SS_BYTES);
 	}
+	return false;
 }
 
 /* Reserves more address space right above ours, as much again as there is, or what can be had, at least `need`
@@ -205,7 +195,7 @@ static bool commit_step(uint32_t end)
 /* The record of a SuperSlab that is taken for the first time: all slots UNUSED, and zero as the system gave them. */
 static void create_record(uint32_t index)
 {
-	struct hak_superslab *ss = &hak_superslabs[index];
+	struct hak_superslab *ss = hak_ss(index);
 
 	ss->unused = ~0u;
 	ss->zero = ~0u;
@@ -250,11 +240,7 @@ uint64_t hak_arena_committed_bytes(void)
 
 uint64_t hak_arena_metadata_bytes(void)
 {
-	uint64_t bytes = hak_load_relaxed(&metadata_extra);
-
-	for (unsigned i = 0; i < SECTION_COUNT; i++)
-		bytes += sections[i].committed;
-	return bytes;
+	return hak_load_relaxed(&metadata_extra) + (metadata_to - metadata_from);
 }
 
 void *hak_arena_metadata(size_t bytes)

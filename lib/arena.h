@@ -2,8 +2,8 @@
  *
  * One range of address space holds the heap, reserved without access. SuperSlabs are made accessible from its bottom
  * upwards, in growing steps, so that "is this pointer ours" is one comparison with the end of the accessible part. The
- * metadata lies in a reservation of its own, out of reach of heap overflows: arrays indexed by SuperSlab or slot
- * number, that grow in step with the heap and never move.
+ * metadata lies below it, out of reach of heap overflows: arrays indexed by SuperSlab or slot number, that grow in step
+ * with the heap and never move.
  *
  * Everything here is called under the pool's lock, except the reads of hak_heap. */
 #ifndef HAK_ARENA_H
@@ -34,7 +34,7 @@ bool hak_arena_init(size_t reserve);
  * is out. */
 uint32_t hak_arena_take(uint32_t count, size_t alignment, uint32_t *skipped_first, uint32_t *skipped_count);
 
-/* SuperSlabs that hak_arena_take has given out: every SuperSlab number below this has a record in hak_superslabs. */
+/* SuperSlabs that hak_arena_take has given out: every SuperSlab number below this has a record. */
 uint32_t hak_arena_taken(void);
 
 /* Bytes reserved for the heap, made accessible in it, and accessible for metadata. */

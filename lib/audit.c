@@ -161,7 +161,7 @@ static const char *audit_kind(unsigned kind, const struct pool_sums *sums)
 	for (uint32_t slab = record->head; slab != HAK_NO_SLOT; slab = hak_slot(slab)->next) {
 		CHECK(hak_slot(slab)->listed == 1 && hak_slot(slab)->kind == kind,
 			"a free list holds a slab of another kind");
-		CHECK(hak_superslabs[slab / HAK_SLOTS_PER_SS].empty >> (slab % HAK_SLOTS_PER_SS) & 1,
+		CHECK(hak_ss(slab / HAK_SLOTS_PER_SS)->empty >> (slab % HAK_SLOTS_PER_SS) & 1,
 			"a free list holds a slab in use");
 		CHECK(hak_slot(slab)->previous == previous, "a free list's links disagree");
 		CHECK(++length <= record->count, "a free list is longer than its count");

@@ -70,12 +70,6 @@ struct hak_superslab {
 };
 _Static_assert(HAK_BIN_COUNT <= 64, "a bin has a bit in a word");
 
-/* The arrays in the metadata reservation: the records by SuperSlab number, and by slot number a bit for each block of a
- * slab that was handed out and came back. The words of a slab are those of its first slot: slabs of several slots have
- * few blocks. They stand apart from the records because large allocations have no use for them. */
-extern struct hak_superslab *hak_superslabs;
-extern uint64_t (*hak_slot_bits)[HAK_BLOCK_WORDS];
-
 /* Sets of SuperSlabs, so that no search walks the heap. Each is a bitmap over all SuperSlabs with two levels of
  * summaries above it; the words of all sets for the same 64 SuperSlabs lie side by side, so that a small heap touches
  * few pages. */
@@ -91,7 +85,40 @@ enum hak_set {
 	HAK_SET_COUNT
 };
 
-/* The sets, by level: words of 64 SuperSlabs, summaries of those, summaries of the summaries. */
-extern uint64_t (*hak_set_words[3])[HAK_SET_COUNT];
+#define HAK_GROUP_SUPERSLABS 64u
+#define HAK_GROUP_SLOTS (HAK_GROUP_SUPERSLABS * HAK_SLOTS_PER_SS)
+
+/* What is known of 64 SuperSlabs. Groups lie side by side downwards from the class map, and the block bits of later
+ * slots below those of earlier ones: the metadata of the heap's first part is one piece of memory, and what the
+ * smallest heap needs of it a page or two. */
+struct hak_group {
+	/* For each slot, the last one first, a bit for each block of a slab that was handed out and came back. The
+	 * words of a slab are those of its first slot: slabs of several slots have few blocks. They stand apart from
+	 * the records because large allocations have no use for them. */
+	uint64_t bits[HAK_GROUP_SLOTS][HAK_BLOCK_WORDS];
+	/* The words of the sets for these SuperSlabs (0), the summaries of 64 groups in the first of them (1), those of
+	 * 64 * 64 likewise (2). */
+	uint64_t sets[3][HAK_SET_COUNT];
+	struct hak_superslab superslabs[HAK_GROUP_SUPERSLABS];
+} __attribute__((aligned(64)));
+
+/* Group 0; number n stands n places below it. */
+extern struct hak_group *hak_groups;
+
+HAK_INLINE struct hak_group *hak_group(uint32_t number)
+{
+	return hak_groups - number;
+}
+
+HAK_INLINE struct hak_superslab *hak_ss(uint32_t index)
+{
+	return &hak_group(index / HAK_GROUP_SUPERSLABS)->superslabs[index % HAK_GROUP_SUPERSLABS];
+}
+
+/* The block bits of the slab whose first slot is `slot`. */
+HAK_INLINE uint64_t *hak_block_bits(uint32_t slot)
+{
+	return hak_group(slot / HAK_GROUP_SLOTS)->bits[~slot % HAK_GROUP_SLOTS];
+}
 
 #endif

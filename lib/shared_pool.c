@@ -270,14 +270,11 @@ uint32_t hak_pool_acquire_slab(unsigned class)
 	slab = hak_pool_acquire(class, size->slots_per_slab, 1);
 	if (slab != HAK_NO_SLOT) {
 		struct hak_slot *slot = hak_slot(slab);
-		uint64_t *bits = hak_block_bits(slab);
 
 		hak_pool_take_zero(slab, slot->span);
 		slot->capacity = (uint16_t)size->capacity;
 		slot->carved = slot->used = slot->free = slot->hint = 0;
 		slot->listed = 0;
-		for (unsigned i = 0; i < (size->capacity + 63) / 64; i++)
-			bits[i] = 0;
 	}
 	hak_lock_release(&hak_pool.lock);
 	return slab;
@@ -286,8 +283,12 @@ uint32_t hak_pool_acquire_slab(unsigned class)
 void hak_pool_release_slab(uint32_t slab, enum hak_release_cause cause)
 {
 	struct hak_slot *slot = hak_slot(slab);
+	uint64_t *bits = hak_block_bits(slab);
 	uint32_t index = hak_slot_ss(slab);
 
+	/* Only an ACTIVE slab has block bits: so a new one finds none, without touching the page they are on. */
+	for (unsigned i = 0; i < (slot->carved + 63u) / 64; i++)
+		bits[i] = 0;
 	hak_lock_acquire(&hak_pool.lock);
 	hak_stat_add(releases, 1);
 	hak_trace_release(hak_ss_address(index), hak_slot_place(slab), slot->kind, slot->used, cause);

@@ -4,15 +4,21 @@
 
 /* Sets. A bit in level 1 says that the word below it in level 0 is not zero, likewise level 2. */
 
+/* The set's word number `word` of a level. */
+static uint64_t *set_word(unsigned set, unsigned level, uint32_t word)
+{
+	return &hak_group(word << (6 * level))->sets[level][set];
+}
+
 bool hak_set_has(unsigned set, uint32_t index)
 {
-	return hak_set_words[0][index / 64][set] >> (index % 64) & 1;
+	return *set_word(set, 0, index / 64) >> (index % 64) & 1;
 }
 
 void hak_set_add(unsigned set, uint32_t index)
 {
 	for (unsigned level = 0; level < 3; level++) {
-		uint64_t *word = &hak_set_words[level][index / 64][set];
+		uint64_t *word = set_word(set, level, index / 64);
 		uint64_t before = *word;
 
 		*word |= 1ull << (index % 64);
@@ -25,7 +31,7 @@ void hak_set_add(unsigned set, uint32_t index)
 void hak_set_remove(unsigned set, uint32_t index)
 {
 	for (unsigned level = 0; level < 3; level++) {
-		uint64_t *word = &hak_set_words[level][index / 64][set];
+		uint64_t *word = set_word(set, level, index / 64);
 
 		*word &= ~(1ull << (index % 64));
 		if (*word)
@@ -34,10 +40,10 @@ void hak_set_remove(unsigned set, uint32_t index)
 	}
 }
 
-/* Words of `level` that can hold anything: no more are accessible. */
+/* Words of `level` that can hold anything, no more being accessible. A SuperSlab has been taken. */
 static uint32_t words_at(unsigned level)
 {
-	return (hak_arena_taken() >> (6 * (level + 1))) + 1;
+	return ((hak_arena_taken() - 1) >> (6 * (level + 1))) + 1;
 }
 
 /* The first word index at or above `from` that is not zero at `level`, searched through the summary above; UINT32_MAX
@@ -49,19 +55,19 @@ static uint32_t next_word(unsigned set, unsigned level, uint32_t from)
 
 	if (level == 2) {
 		for (; from < words_at(2); from++) {
-			if (hak_set_words[2][from][set])
+			if (*set_word(set, 2, from))
 				return from;
 		}
 		return UINT32_MAX;
 	}
 	if (from >= words_at(level))
 		return UINT32_MAX;
-	bits = hak_set_words[level + 1][word][set] & (~0ull << (from % 64));
+	bits = *set_word(set, level + 1, word) & (~0ull << (from % 64));
 	if (!bits) {
 		word = next_word(set, level + 1, word + 1);
 		if (word == UINT32_MAX)
 			return UINT32_MAX;
-		bits = hak_set_words[level + 1][word][set];
+		bits = *set_word(set, level + 1, word);
 	}
 	return word * 64 + (uint32_t)__builtin_ctzll(bits);
 }
@@ -74,12 +80,12 @@ uint32_t hak_set_next(unsigned set, uint32_t from)
 
 	if (from >= taken)
 		return HAK_NO_SUPERSLAB;
-	bits = hak_set_words[0][word][set] & (~0ull << (from % 64));
+	bits = *set_word(set, 0, word) & (~0ull << (from % 64));
 	if (!bits) {
 		word = next_word(set, 0, word + 1);
 		if (word == UINT32_MAX)
 			return HAK_NO_SUPERSLAB;
-		bits = hak_set_words[0][word][set];
+		bits = *set_word(set, 0, word);
 	}
 	return word * 64 + (uint32_t)__builtin_ctzll(bits);
 }

@@ -14,15 +14,10 @@ bool hak_set_has(unsigned set, uint32_t index);
 /* The lowest member at or above `from`, HAK_NO_SUPERSLAB if there is none. */
 uint32_t hak_set_next(unsigned set, uint32_t from);
 
-HAK_INLINE struct hak_superslab *hak_ss(uint32_t index)
-{
-	return &hak_superslabs[index];
-}
-
 /* The record of slot number `slot`, counted over the whole heap. */
 HAK_INLINE struct hak_slot *hak_slot(uint32_t slot)
 {
-	return &hak_superslabs[slot / HAK_SLOTS_PER_SS].slots[slot % HAK_SLOTS_PER_SS];
+	return &hak_ss(slot / HAK_SLOTS_PER_SS)->slots[slot % HAK_SLOTS_PER_SS];
 }
 
 /* A slot number's SuperSlab, and its place in that. */
@@ -34,12 +29,6 @@ HAK_INLINE uint32_t hak_slot_ss(uint32_t slot)
 HAK_INLINE unsigned hak_slot_place(uint32_t slot)
 {
 	return slot % HAK_SLOTS_PER_SS;
-}
-
-/* The block bits of the slab whose first slot is `slot`. */
-HAK_INLINE uint64_t *hak_block_bits(uint32_t slot)
-{
-	return hak_slot_bits[slot];
 }
 
 /* `count` bits from `first`, for count up to 32. */

@@ -37,6 +37,17 @@ static void takes_rise_and_are_writable(void)
 	CU_ASSERT_TRUE(hak_arena_metadata_bytes() >= 100 * sizeof(struct hak_superslab));
 }
 
+/* The first step is one piece of the heap and one of metadata: what the start of every program pays. */
+static void the_first_step_is_two_pieces(void)
+{
+	CU_ASSERT_TRUE_FATAL(hak_arena_init(RESERVE));
+	uint64_t maps = hak_stat_get(mmap), protects = hak_stat_get(mprotect), advice = hak_stat_get(madvise);
+	UNIT_EQUAL(take(1, HAK_SS_BYTES), 0);
+	UNIT_EQUAL(hak_stat_get(mmap) - maps, 0);
+	UNIT_EQUAL(hak_stat_get(mprotect) - protects, 2);
+	UNIT_EQUAL(hak_stat_get(madvise) - advice, 2);
+}
+
 /* 256 SuperSlabs in steps of 4, 8, 16, 32, 64, 64…: that is what keeps a run at a handful of calls. */
 static void commits_come_in_growing_steps(void)
 {
@@ -133,5 +144,6 @@ static void grows_under_a_limit(void)
 }
 
 /* grows_under_a_limit stands first: its children must start without a reservation. */
-UNIT_MAIN("arena", UNIT(grows_under_a_limit), UNIT(takes_rise_and_are_writable), UNIT(commits_come_in_growing_steps),
-	UNIT(alignment_skips), UNIT(addresses), UNIT(refuses_what_it_has_not), UNIT(metadata_is_zero))
+UNIT_MAIN("arena", UNIT(grows_under_a_limit), UNIT(the_first_step_is_two_pieces), UNIT(takes_rise_and_are_writable),
+	UNIT(commits_come_in_growing_steps), UNIT(alignment_skips), UNIT(addresses), UNIT(refuses_what_it_has_not),
+	UNIT(metadata_is_zero))

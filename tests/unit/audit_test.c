@@ -129,7 +129,7 @@ static void sets(void)
 	struct hak_superslab *ss = hak_ss(in_use);
 	unsigned longest = ss->longest_unused;
 	DAMAGE(hak_audit_sets, ss->longest_unused, longest + 1, "a SuperSlab's longest UNUSED run is wrong");
-	uint64_t *words = hak_set_words[0][in_use / 64];
+	uint64_t *words = hak_group(in_use / 64)->sets[0];
 	uint64_t bit = 1ull << in_use % 64;
 	DAMAGE(hak_audit_sets, words[HAK_SET_LRU], words[HAK_SET_LRU] ^ bit, "the LRU set is wrong");
 	DAMAGE(hak_audit_sets, words[HAK_SET_RETIRED], words[HAK_SET_RETIRED] ^ bit, "the retired set is wrong");

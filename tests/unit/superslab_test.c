@@ -88,6 +88,28 @@ static void sets_against_a_model(void)
 	UNIT_EQUAL(hak_set_next(set, 0), HAK_NO_SUPERSLAB);
 }
 
+/* Metadata ends with the last group. Where that is the last of 64, the search for the next member must not look for a
+ * summary behind it. */
+static void search_to_the_very_end(void *unused)
+{
+	const uint32_t count = 64 * HAK_GROUP_SUPERSLABS;
+	uint32_t skipped, skipped_count;
+	(void)unused;
+	if (!hak_arena_init(count * HAK_SS_BYTES) || hak_arena_take(count, HAK_SS_BYTES, &skipped, &skipped_count) != 0)
+		_exit(2);
+	hak_set_add(HAK_SET_RETIRED, count - 1);
+	if (hak_set_next(HAK_SET_RETIRED, 0) != count - 1)
+		_exit(3);
+	hak_set_remove(HAK_SET_RETIRED, count - 1);
+	_exit(hak_set_next(HAK_SET_RETIRED, count - 1) == HAK_NO_SUPERSLAB ? 0 : 4);
+}
+
+static void search_ends_with_the_metadata(void)
+{
+	char said[256];
+	UNIT_EQUAL(unit_in_child(search_to_the_very_end, NULL, said, sizeof(said)), 0);
+}
+
 static bool states_add_up(const struct hak_superslab *ss)
 {
 	return (ss->unused | ss->active | ss->empty) == ~0u && !(ss->unused & ss->active) && !(ss->unused & ss->empty) &&
@@ -210,5 +232,7 @@ static void places_and_their_sets(void)
 	CU_ASSERT_FALSE(hak_set_has(HAK_SET_RETIRED, index));
 }
 
-UNIT_MAIN("superslab", UNIT(runs), UNIT(sets_against_a_model), UNIT(a_slab_goes_through_its_states),
-	UNIT(run_sets_follow_the_longest_run), UNIT(affinity_needs_slots_of_the_class_and_room), UNIT(places_and_their_sets))
+/* search_ends_with_the_metadata stands first: its child must start without a reservation. */
+UNIT_MAIN("superslab", UNIT(search_ends_with_the_metadata), UNIT(runs), UNIT(sets_against_a_model),
+	UNIT(a_slab_goes_through_its_states), UNIT(run_sets_follow_the_longest_run),
+	UNIT(affinity_needs_slots_of_the_class_and_room), UNIT(places_and_their_sets))
