@@ -30,18 +30,35 @@ HAK_INLINE bool hak_cas_acquire_u32(uint32_t *p, uint32_t *expected, uint32_t de
 	return __atomic_compare_exchange_n(p, expected, desired, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
-/* A counter with a single writer, read by others. The writer's plain read-modify-write compiles to one instruction on
- * memory, which an atomic load and store pair would not; TSan builds use that pair, because the tool can't know that
- * the hardware's aligned word store is whole. Readers use hak_load_relaxed. */
+/* Lowers a 32-bit counter with a single writer, read by others, and tells whether it is below 0 then. The writer's
+ * plain read-modify-write compiles to one instruction on memory, which an atomic load and store pair would not; TSan
+ * builds use that pair, because the tool can't know that the hardware's aligned word store is whole. Readers use
+ * hak_load_relaxed. */
 #if HAK_TSAN
-#define hak_single_writer_dec(p) \
+#define hak_countdown_ends(p) \
 	__extension__({ \
 		__typeof__(*(p)) value_ = hak_load_relaxed(p) - 1; \
 		hak_store_relaxed((p), value_); \
-		value_; \
+		value_ < 0; \
+	})
+#elif defined(__x86_64__)
+/* In assembly because both compilers make more of it than the two instructions that it takes, with the branch. */
+#define hak_countdown_ends(p) \
+	__extension__({ \
+		bool negative_; \
+		__asm__("subl $1, %0" : "+m"(*(p)), "=@ccs"(negative_)); \
+		negative_; \
 	})
 #else
-#define hak_single_writer_dec(p) (--*(p))
+#define hak_countdown_ends(p) (--*(p) < 0)
+#endif
+
+/* Reads a word that the fast path needs and that another thread may be writing, where any value it ever had will do.
+ * Plain for the same reason: compilers don't fold an atomic load into the instruction that uses it. */
+#if HAK_TSAN
+#define hak_load_word(p) hak_load_relaxed(p)
+#else
+#define hak_load_word(p) (*(p))
 #endif
 
 /* Adds to a counter that is written under a lock (or by one thread) and read without: no locked instruction needed. */

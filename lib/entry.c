@@ -32,19 +32,30 @@ static void *out_of_memory(size_t bytes)
 /* The bins of no class are at their countdowns' end for ever; the fast path has moved the word below it. */
 static void rest_none(void)
 {
-	hak_store_relaxed(&hak_bins[HAK_BIN_NONE].alloc_left, 0);
-	hak_store_relaxed(&hak_bins[HAK_BIN_NONE].free_left, 0);
+	hak_store_relaxed(&hak_bins.left[HAK_BIN_NONE].alloc_left, 0);
+	hak_store_relaxed(&hak_bins.left[HAK_BIN_NONE].free_left, 0);
 }
 
-/* Idle memory goes back to the system from slow paths: of either kind, for a program that allocates and frees in turn
- * may come by one kind only. A busy thread finds that the clock hasn't moved on since it looked. */
+/* Counts this thread's slow paths, the short ones too: every PURGE_INTERVAL-th goes the long way and looks after what
+ * is due. They are of either kind, for a program that allocates and frees in turn may come by one kind only. */
+static HAK_TLS uint8_t slow_paths;
+
+/* The cache for a short slow path, NULL where the long one is to be taken. */
+HAK_INLINE struct hak_cache *short_path(void)
+{
+	struct hak_thread *thread = hak_thread_mine;
+
+	return HAK_LIKELY(thread && ++slow_paths % PURGE_INTERVAL != 0) ? &thread->cache : NULL;
+}
+
+/* Idle memory goes back to the system from slow paths. A busy thread finds that the clock hasn't moved on since it
+ * looked. */
 static void purge_now_and_then(void)
 {
-	static HAK_TLS uint8_t slow_paths;
 	static HAK_TLS uint32_t looked_ms;
 	uint32_t now;
 
-	if (++slow_paths % PURGE_INTERVAL != 0)
+	if (slow_paths % PURGE_INTERVAL != 0)
 		return;
 	now = hak_os_clock_ms();
 	if (HAK_LIKELY(now == looked_ms))
@@ -60,8 +71,8 @@ static void *alloc_small(unsigned bin)
 	void *block = hak_cache_alloc(cache, bin);
 
 	/* An orphan's own bins are not the orphans' cache's: they must go on leading here. */
-	if (HAK_UNLIKELY(cache->bins != hak_bins))
-		hak_store_relaxed(&hak_bins[bin].alloc_left, 0);
+	if (HAK_UNLIKELY(cache->bins != &hak_bins))
+		hak_store_relaxed(&hak_bins.left[bin].alloc_left, 0);
 	purge_now_and_then();
 	hak_thread_leave(cache);
 	return block;
@@ -88,7 +99,7 @@ static HAK_COLD bool give_caches_back(size_t bytes)
 	return true;
 }
 
-void *hak_malloc_slow(size_t bytes)
+static HAK_NOINLINE void *malloc_long(size_t bytes)
 {
 	void *block;
 	bool zero;
@@ -107,7 +118,15 @@ void *hak_malloc_slow(size_t bytes)
 	return HAK_LIKELY(block != NULL) ? block : out_of_memory(bytes);
 }
 
-void hak_free_slow(void *block)
+void *hak_malloc_slow(size_t bytes)
+{
+	struct hak_cache *cache = bytes <= HAK_MAX_SMALL ? short_path() : NULL;
+	void *block = cache ? hak_cache_alloc_short(cache, hak_bin_of_size(bytes)) : NULL;
+
+	return HAK_LIKELY(block != NULL) ? block : malloc_long(bytes);
+}
+
+static HAK_NOINLINE void free_long(void *block)
 {
 	unsigned bin = hak_bin_of_address(block);
 	struct hak_cache *cache;
@@ -128,17 +147,26 @@ void hak_free_slow(void *block)
 		ok = hak_large_free(block);
 		if (ok)
 			hak_cache_count_large(cache, false);
-		hak_store_relaxed(&hak_bins[bin].free_left, 0);
+		hak_store_relaxed(&hak_bins.left[bin].free_left, 0);
 	} else {
 		hak_cache_free(cache, bin, block);
-		if (HAK_UNLIKELY(cache->bins != hak_bins))
-			hak_store_relaxed(&hak_bins[bin].free_left, 0);
+		if (HAK_UNLIKELY(cache->bins != &hak_bins))
+			hak_store_relaxed(&hak_bins.left[bin].free_left, 0);
 	}
 	purge_now_and_then();
 	if (!ok)
 		hak_report(HAK_REPORT_INVALID_FREE, block);
 	hak_thread_leave(cache);
 	errno = saved;
+}
+
+void hak_free_slow(void *block)
+{
+	unsigned bin = hak_bin_of_address(block);
+	struct hak_cache *cache = bin != HAK_BIN_NONE && bin != HAK_BIN_LARGE ? short_path() : NULL;
+
+	if (HAK_UNLIKELY(!cache || !hak_cache_free_short(cache, bin, block)))
+		free_long(block);
 }
 
 void *hak_entry_calloc(size_t count, size_t bytes)

@@ -18,7 +18,7 @@
 #define FIRST_FETCH_BYTES 4096u
 #define READ_TRIES 1000
 
-HAK_TLS struct hak_bin hak_bins[HAK_BIN_COUNT];
+HAK_TLS struct hak_bins hak_bins;
 static uint32_t drain_epoch;
 
 static const struct hak_size_class *class_of(unsigned bin)
@@ -37,26 +37,26 @@ static uint32_t steps_taken(int32_t armed, int32_t left)
  * the others' records stay untouched. */
 static bool in_use(const struct hak_cache_class *class)
 {
-	return class->limit != 0;
+	return class->fetch != 0;
 }
 
 static HAK_COLD void begin_class(struct hak_cache_class *class, unsigned bin);
 
 /* Brings the counts and the length up to date with what the fast paths did. */
-static void settle(struct hak_cache *cache, unsigned bin)
+HAK_INLINE void settle(struct hak_cache *cache, unsigned bin)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
-	struct hak_bin *hot = &cache->bins[bin];
-	uint32_t allocs = steps_taken(class->alloc_armed, hot->alloc_left);
-	uint32_t frees = steps_taken(class->free_armed, hot->free_left);
+	struct hak_countdowns *left = &cache->bins->left[bin];
+	uint32_t allocs = steps_taken(class->alloc_armed, left->alloc_left);
+	uint32_t frees = steps_taken(class->free_armed, left->free_left);
 
 	hak_store_relaxed(&class->allocs, class->allocs + allocs);
 	hak_store_relaxed(&class->frees, class->frees + frees);
 	hak_store_relaxed(&class->length, class->length + frees - allocs);
 	hak_store_relaxed(&class->alloc_armed, 0);
 	hak_store_relaxed(&class->free_armed, 0);
-	hak_store_relaxed(&hot->alloc_left, 0);
-	hak_store_relaxed(&hot->free_left, 0);
+	hak_store_relaxed(&left->alloc_left, 0);
+	hak_store_relaxed(&left->free_left, 0);
 	if (HAK_UNLIKELY(!in_use(class)))
 		begin_class(class, bin);
 }
@@ -64,23 +64,23 @@ static void settle(struct hak_cache *cache, unsigned bin)
 /* Sets the countdowns for what the list holds now. As many mallocs as it is long can't run it dry. The frees are
  * bounded so that it grows to two batches, and always with some to spare, or a program that frees and allocates in turn
  * would be here at every call. */
-static void arm(struct hak_cache *cache, unsigned bin)
+HAK_INLINE void arm(struct hak_cache *cache, unsigned bin)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
-	struct hak_bin *hot = &cache->bins[bin];
+	struct hak_countdowns *left = &cache->bins->left[bin];
 	uint32_t batch = class_of(bin)->batch;
 	uint32_t slack = batch / 2;
 	uint32_t room = class->length + slack < HOT_BATCHES * batch ? HOT_BATCHES * batch - class->length : slack;
 
 	hak_store_relaxed(&class->alloc_armed, (int32_t) class->length);
 	hak_store_relaxed(&class->free_armed, (int32_t)room);
-	hak_store_relaxed(&hot->alloc_left, (int32_t) class->length);
-	hak_store_relaxed(&hot->free_left, (int32_t)room);
+	hak_store_relaxed(&left->alloc_left, (int32_t) class->length);
+	hak_store_relaxed(&left->free_left, (int32_t)room);
 }
 
 static void set_head(struct hak_cache *cache, unsigned bin, struct hak_block *head, uint32_t length)
 {
-	cache->bins[bin].head = head;
+	cache->bins->head[bin] = head;
 	hak_store_relaxed(&cache->classes[bin].length, length);
 }
 
@@ -124,9 +124,9 @@ static struct hak_batch take_batch(struct hak_cache *cache, unsigned bin)
  * walking to its end costs little. */
 static void append(struct hak_cache *cache, unsigned bin, struct hak_batch batch)
 {
-	struct hak_bin *hot = &cache->bins[bin];
+	struct hak_block **head = &cache->bins->head[bin];
 	uint32_t length = cache->classes[bin].length;
-	struct hak_block *last = hot->head;
+	struct hak_block *last = *head;
 
 	if (length == 0) {
 		set_head(cache, bin, batch.head, batch.length);
@@ -135,7 +135,7 @@ static void append(struct hak_cache *cache, unsigned bin, struct hak_batch batch
 	for (uint32_t i = 1; i < length; i++)
 		last = last->next;
 	last->next = batch.head;
-	set_head(cache, bin, hot->head, length + batch.length);
+	set_head(cache, bin, *head, length + batch.length);
 }
 
 static void refill(struct hak_cache *cache, unsigned bin)
@@ -165,13 +165,13 @@ static void drain_if_due(struct hak_cache *cache, unsigned bin);
 void *hak_cache_alloc(struct hak_cache *cache, unsigned bin)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
-	struct hak_bin *hot = &cache->bins[bin];
+	struct hak_block **head = &cache->bins->head[bin];
 	struct hak_block *block;
 
 	settle(cache, bin);
 	if (class->length <= class_of(bin)->batch / 4)
 		refill(cache, bin);
-	block = class->length ? hot->head : NULL;
+	block = class->length ? *head : NULL;
 	if (block) {
 		set_head(cache, bin, block->next, class->length - 1);
 		hak_store_relaxed(&class->allocs, class->allocs + 1);
@@ -179,6 +179,56 @@ void *hak_cache_alloc(struct hak_cache *cache, unsigned bin)
 	drain_if_due(cache, bin);
 	arm(cache, bin);
 	return block;
+}
+
+/* ---- The short slow paths ---- */
+
+/* How long the list is, as settle will find. */
+static uint32_t length_now(const struct hak_cache *cache, unsigned bin)
+{
+	const struct hak_cache_class *class = &cache->classes[bin];
+	const struct hak_countdowns *left = &cache->bins->left[bin];
+
+	return class->length + steps_taken(class->free_armed, left->free_left) -
+		steps_taken(class->alloc_armed, left->alloc_left);
+}
+
+static bool drain_is_due(const struct hak_cache_class *class)
+{
+	return class->frees >= class->drain_at;
+}
+
+void *hak_cache_alloc_short(struct hak_cache *cache, unsigned bin)
+{
+	struct hak_cache_class *class = &cache->classes[bin];
+	struct hak_block *block = cache->bins->head[bin];
+
+	if (length_now(cache, bin) <= class_of(bin)->batch / 4 || drain_is_due(class))
+		return NULL;
+	hak_cache_begin(cache);
+	settle(cache, bin);
+	set_head(cache, bin, block->next, class->length - 1);
+	hak_store_relaxed(&class->allocs, class->allocs + 1);
+	arm(cache, bin);
+	hak_cache_end(cache);
+	return block;
+}
+
+bool hak_cache_free_short(struct hak_cache *cache, unsigned bin, void *p)
+{
+	struct hak_cache_class *class = &cache->classes[bin];
+	struct hak_block *block = p;
+
+	if (length_now(cache, bin) >= HOT_BATCHES * class_of(bin)->batch || drain_is_due(class))
+		return false;
+	hak_cache_begin(cache);
+	settle(cache, bin);
+	block->next = cache->bins->head[bin];
+	set_head(cache, bin, block, class->length + 1);
+	hak_store_relaxed(&class->frees, class->frees + 1);
+	arm(cache, bin);
+	hak_cache_end(cache);
+	return true;
 }
 
 /* ---- Overflowing and draining ---- */
@@ -207,16 +257,16 @@ static uint32_t give_coldest(struct hak_cache *cache, unsigned bin, unsigned cou
  * little, because they were used a moment ago. */
 static struct hak_batch cut_batch(struct hak_cache *cache, unsigned bin)
 {
-	struct hak_bin *hot = &cache->bins[bin];
+	struct hak_block **head = &cache->bins->head[bin];
 	uint32_t keep = cache->classes[bin].length - class_of(bin)->batch;
-	struct hak_block *last = hot->head;
+	struct hak_block *last = *head;
 	struct hak_batch batch;
 
 	for (uint32_t i = 1; i < keep; i++)
 		last = last->next;
 	batch = (struct hak_batch){last->next, class_of(bin)->batch};
 	last->next = NULL;
-	set_head(cache, bin, hot->head, keep);
+	set_head(cache, bin, *head, keep);
 	return batch;
 }
 
@@ -269,21 +319,21 @@ static void drain(struct hak_cache *cache, unsigned bin)
 
 static void drain_if_due(struct hak_cache *cache, unsigned bin)
 {
-	if (cache->classes[bin].frees >= cache->classes[bin].drain_at)
+	if (drain_is_due(&cache->classes[bin]))
 		drain(cache, bin);
 }
 
 void hak_cache_free(struct hak_cache *cache, unsigned bin, void *p)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
-	struct hak_bin *hot = &cache->bins[bin];
+	struct hak_block **head = &cache->bins->head[bin];
 	uint32_t batch = class_of(bin)->batch;
 	struct hak_block *block = p;
 
 	settle(cache, bin);
 	if (class->length >= HOT_BATCHES * batch)
 		stash(cache, bin);
-	block->next = hot->head;
+	block->next = *head;
 	set_head(cache, bin, block, class->length + 1);
 	hak_store_relaxed(&class->frees, class->frees + 1);
 	drain_if_due(cache, bin);
@@ -295,7 +345,7 @@ void hak_cache_count_large(struct hak_cache *cache, bool alloc)
 	struct hak_cache_class *class = &cache->classes[HAK_BIN_LARGE];
 
 	/* This bin's countdowns stay at their end; the fast path that found it so has moved the word to -1. */
-	hak_store_relaxed(&cache->bins[HAK_BIN_LARGE].free_left, 0);
+	hak_store_relaxed(&cache->bins->left[HAK_BIN_LARGE].free_left, 0);
 	if (alloc)
 		hak_store_relaxed(&class->allocs, class->allocs + 1);
 	else
@@ -311,7 +361,7 @@ static void flush_bin(struct hak_cache *cache, unsigned bin, enum hak_release_ca
 		return;
 	settle(cache, bin);
 	if (class->length) {
-		struct hak_batch batch = {cache->bins[bin].head, class->length};
+		struct hak_batch batch = {cache->bins->head[bin], class->length};
 
 		blocks = class->length;
 		hak_depot_put(HAK_CLASS_OF_BIN(bin), &batch, 1, cause);
@@ -337,7 +387,7 @@ void hak_cache_flush(struct hak_cache *cache, enum hak_release_cause cause)
 void hak_cache_recount(struct hak_cache *cache)
 {
 	for (unsigned bin = HAK_BIN_OF_CLASS(0); bin < HAK_BIN_LARGE; bin++) {
-		struct hak_block *block = cache->bins[bin].head;
+		struct hak_block *block = cache->bins->head[bin];
 		uint32_t length = 0;
 
 		if (!in_use(&cache->classes[bin]))
@@ -360,7 +410,7 @@ static HAK_COLD void begin_class(struct hak_cache_class *class, unsigned bin)
 	class->drain_at = drain_interval(bin);
 }
 
-void hak_cache_init(struct hak_cache *cache, struct hak_bin *bins)
+void hak_cache_init(struct hak_cache *cache, struct hak_bins *bins)
 {
 	cache->bins = bins;
 	cache->drain_epoch = hak_load_relaxed(&drain_epoch);
@@ -387,9 +437,9 @@ static void read_bin(const struct hak_cache *cache, unsigned bin, struct hak_cac
 {
 	const struct hak_cache_class *class = &cache->classes[bin];
 	uint32_t allocs = steps_taken(
-		hak_load_relaxed(&class->alloc_armed), hak_load_relaxed(&cache->bins[bin].alloc_left));
+		hak_load_relaxed(&class->alloc_armed), hak_load_relaxed(&cache->bins->left[bin].alloc_left));
 	uint32_t frees = steps_taken(
-		hak_load_relaxed(&class->free_armed), hak_load_relaxed(&cache->bins[bin].free_left));
+		hak_load_relaxed(&class->free_armed), hak_load_relaxed(&cache->bins->left[bin].free_left));
 	int64_t length = (int64_t)hak_load_relaxed(&class->length) + frees - allocs;
 
 	counts->allocs = hak_load_relaxed(&class->allocs) + allocs;

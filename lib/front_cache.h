@@ -17,29 +17,34 @@
 #include "depot.h"
 #include "size_class.h"
 
-/* The hot part of a class's cache: 16 bytes, so that a bin is found by one shift. All zero it sends both fast paths to
- * the slow one. */
-struct hak_bin {
-	struct hak_block *head;
+struct hak_countdowns {
 	int32_t alloc_left; /* mallocs until the slow path; never more than the list is long */
 	int32_t free_left;  /* frees until the slow path */
 };
 
-extern HAK_TLS struct hak_bin hak_bins[HAK_BIN_COUNT];
+/* The hot parts of a thread's caches, by bin. Two arrays of 8 bytes an element, because the hardware's addressing
+ * scales an index by that: the fast paths reach both without computing an address. All zero it sends both to the slow
+ * one. */
+struct hak_bins {
+	struct hak_block *head[HAK_BIN_COUNT];
+	struct hak_countdowns left[HAK_BIN_COUNT];
+};
+
+extern HAK_TLS struct hak_bins hak_bins;
 
 /* Pops a block for a request of `bytes`, or returns NULL when the slow path must serve it. */
 HAK_INLINE void *hak_cache_pop(size_t bytes)
 {
-	struct hak_bin *bin;
 	struct hak_block *block;
+	size_t bin;
 
 	if (HAK_UNLIKELY(bytes > HAK_MAX_SMALL))
 		return NULL;
-	bin = &hak_bins[hak_bin_of_size(bytes)];
-	if (HAK_UNLIKELY(hak_single_writer_dec(&bin->alloc_left) < 0))
+	bin = hak_bin_of_size(bytes);
+	if (HAK_UNLIKELY(hak_countdown_ends(&hak_bins.left[bin].alloc_left)))
 		return NULL;
-	block = bin->head;
-	bin->head = block->next;
+	block = hak_bins.head[bin];
+	hak_bins.head[bin] = block->next;
 	return block;
 }
 
@@ -50,15 +55,15 @@ HAK_INLINE bool hak_cache_push(void *p)
 {
 	size_t slot = hak_slot_of_address(p);
 	struct hak_block *block = p;
-	struct hak_bin *bin;
+	size_t bin;
 
-	if (HAK_UNLIKELY(slot >= hak_load_relaxed(&hak_heap.slots)))
+	if (HAK_UNLIKELY(slot >= hak_load_word(&hak_heap.slots)))
 		return false;
-	bin = &hak_bins[hak_load_relaxed(&hak_heap.class_map[slot])];
-	if (HAK_UNLIKELY(hak_single_writer_dec(&bin->free_left) < 0))
+	bin = hak_load_word(&hak_heap.class_map[slot]);
+	if (HAK_UNLIKELY(hak_countdown_ends(&hak_bins.left[bin].free_left)))
 		return false;
-	block->next = bin->head;
-	bin->head = block;
+	block->next = hak_bins.head[bin];
+	hak_bins.head[bin] = block;
 	return true;
 }
 
@@ -84,7 +89,7 @@ struct hak_cache {
 	uint32_t version;
 	uint32_t drain_epoch; /* the last request for a drain of all threads that this one has met */
 	uint64_t stashed_bytes;
-	struct hak_bin *bins; /* the owner's hot parts */
+	struct hak_bins *bins; /* the owner's hot parts */
 	struct hak_cache_class classes[HAK_BIN_COUNT];
 };
 
@@ -101,6 +106,12 @@ HAK_INLINE void hak_cache_end(struct hak_cache *cache)
 	hak_store_release(&cache->version, cache->version + 1);
 }
 
+/* The short slow paths, for the owner, not between begin and end: a countdown ended although the list is neither short
+ * nor long, because it can't see what the other one's fast path did. They count, set the countdowns anew and serve the
+ * call. Where there is more to do they change nothing and return NULL or false. */
+void *hak_cache_alloc_short(struct hak_cache *cache, unsigned bin);
+bool hak_cache_free_short(struct hak_cache *cache, unsigned bin, void *block);
+
 /* The slow paths of the owner. All are called between begin and end. */
 
 /* A block of bin's class: refills the list when it is short. NULL if memory is out. */
@@ -115,7 +126,7 @@ void hak_cache_flush(struct hak_cache *cache, enum hak_release_cause cause);
  * it, so that their lengths can be relied on again. */
 void hak_cache_recount(struct hak_cache *cache);
 /* Readies an all-zero cache whose hot parts are `bins`. */
-void hak_cache_init(struct hak_cache *cache, struct hak_bin *bins);
+void hak_cache_init(struct hak_cache *cache, struct hak_bins *bins);
 
 /* Asks all threads to flush their caches at their next slow path. */
 void hak_cache_request_drain(void);

@@ -24,14 +24,14 @@ enum thread_state {
 	STATE_DEAD, /* torn down: for good */
 };
 
-static HAK_TLS struct hak_thread *thread_mine;
+HAK_TLS struct hak_thread *hak_thread_mine;
 static HAK_TLS uint8_t thread_state;
 static HAK_TLS uint8_t early_frees; /* served by the orphans' cache before this thread got its own */
 
 /* The cache of threads whose own is gone. Readied by the first of them: most programs have none. */
 static struct hak_lock orphan_lock = HAK_LOCK_INIT(HAK_RANK_ORPHANS);
 static bool orphan_ready;
-static struct hak_bin orphan_bins[HAK_BIN_COUNT];
+static struct hak_bins orphan_bins;
 static struct hak_cache orphan_cache; /* orphan_lock */
 
 /* The first thread's record lies among the library's own data, so that a program with one thread maps no memory for it.
@@ -106,7 +106,7 @@ static struct hak_thread *thread_birth(void)
 	hak_lock_acquire(&hak_threads.lock);
 	thread = record_get();
 	if (thread) {
-		hak_cache_init(&thread->cache, hak_bins);
+		hak_cache_init(&thread->cache, &hak_bins);
 		thread->tid = hak_os_tid();
 		registry_insert(thread);
 		hak_trace_thread_birth((uint64_t)thread->tid, hak_threads.count);
@@ -114,7 +114,7 @@ static struct hak_thread *thread_birth(void)
 	hak_lock_release(&hak_threads.lock);
 	if (!thread)
 		return NULL;
-	thread_mine = thread;
+	hak_thread_mine = thread;
 	thread_state = STATE_LIVE;
 	/* May allocate, if the program has many keys; the cache above is ready for that. */
 	if (hak_load_acquire(&exit_key_made))
@@ -126,7 +126,7 @@ static struct hak_cache *orphan_enter(void)
 {
 	hak_lock_acquire(&orphan_lock);
 	if (!orphan_ready) {
-		hak_cache_init(&orphan_cache, orphan_bins);
+		hak_cache_init(&orphan_cache, &orphan_bins);
 		hak_store_release(&orphan_ready, true); /* pairs with the acquire in hak_thread_read_orphans */
 	}
 	hak_cache_begin(&orphan_cache);
@@ -137,7 +137,7 @@ static struct hak_cache *orphan_enter(void)
 
 struct hak_cache *hak_thread_enter(bool freeing)
 {
-	struct hak_thread *thread = thread_mine;
+	struct hak_thread *thread = hak_thread_mine;
 
 	if (HAK_UNLIKELY(!thread)) {
 		if (thread_state == STATE_DEAD || (freeing && ++early_frees < EARLY_FREES))
@@ -170,12 +170,12 @@ void hak_thread_drain(void)
 /* ---- Death ---- */
 
 /* Makes every countdown end at once again, so that whatever this thread still does comes to the slow path. */
-static void disarm(struct hak_bin *bins)
+static void disarm(struct hak_bins *bins)
 {
 	for (unsigned bin = 0; bin < HAK_BIN_COUNT; bin++) {
-		bins[bin].head = NULL;
-		hak_store_relaxed(&bins[bin].alloc_left, 0);
-		hak_store_relaxed(&bins[bin].free_left, 0);
+		bins->head[bin] = NULL;
+		hak_store_relaxed(&bins->left[bin].alloc_left, 0);
+		hak_store_relaxed(&bins->left[bin].free_left, 0);
 	}
 }
 
@@ -190,11 +190,11 @@ static void thread_death(struct hak_thread *thread)
 	registry_fold(thread);
 	registry_remove(thread);
 	hak_trace_thread_death((uint64_t)thread->tid, hak_threads.count);
-	disarm(hak_bins);
+	disarm(&hak_bins);
 	thread->next = hak_threads.spare;
 	hak_threads.spare = thread;
 	hak_lock_release(&hak_threads.lock);
-	thread_mine = NULL;
+	hak_thread_mine = NULL;
 	thread_state = STATE_DEAD;
 	if (sink && sink->thread_death)
 		sink->thread_death();
@@ -204,8 +204,8 @@ static void thread_death(struct hak_thread *thread)
 static void thread_exit(void *value)
 {
 	(void)value;
-	if (thread_mine)
-		thread_death(thread_mine);
+	if (hak_thread_mine)
+		thread_death(hak_thread_mine);
 }
 
 /* A thread whose first malloc came in the last round of exit hooks is gone without a word, and its hot parts with it:
@@ -219,7 +219,7 @@ void hak_thread_reap(void)
 		return;
 	for (struct hak_thread *thread = hak_threads.first; thread; thread = next) {
 		next = thread->next;
-		if (thread == thread_mine || syscall(SYS_tgkill, getpid(), thread->tid, 0) == 0 || errno != ESRCH)
+		if (thread == hak_thread_mine || syscall(SYS_tgkill, getpid(), thread->tid, 0) == 0 || errno != ESRCH)
 			continue;
 		for (unsigned bin = 0; bin < HAK_BIN_COUNT; bin++) {
 			hak_threads.dead[bin].allocs += thread->cache.classes[bin].allocs;
@@ -309,11 +309,11 @@ static void fork_child(void)
 	fork_unlock();
 	hak_os_fork_child();
 	hak_threads.process = getpid();
-	if (thread_mine)
-		thread_mine->tid = hak_os_tid();
+	if (hak_thread_mine)
+		hak_thread_mine->tid = hak_os_tid();
 	for (thread = hak_threads.first; thread; thread = next) {
 		next = thread->next;
-		if (thread != thread_mine)
+		if (thread != hak_thread_mine)
 			adopt_vanished(thread);
 	}
 	/* The registry is right again, should the sink look at it. */
@@ -334,6 +334,6 @@ void hak_thread_init_hooks(void)
 		hak_store_release(&exit_key_made, true); /* pairs with the acquire in thread_birth */
 	pthread_atfork(fork_prepare, fork_parent, fork_child);
 	/* The initialising thread was born before the key was there. */
-	if (exit_key_made && thread_mine)
-		pthread_setspecific(exit_key, thread_mine);
+	if (exit_key_made && hak_thread_mine)
+		pthread_setspecific(exit_key, hak_thread_mine);
 }

@@ -26,6 +26,9 @@ struct hak_threads {
 };
 extern struct hak_threads hak_threads;
 
+/* The calling thread's record, NULL before its first slow path and after its end. */
+extern HAK_TLS struct hak_thread *hak_thread_mine;
+
 /* The cache to use for a slow path, already begun (hak_cache_begin): the thread's own, made on its first call, or the
  * orphans' for a thread that has ended, or has only begun to free (`freeing`), or for whose record there is no memory.
  */

@@ -17,6 +17,8 @@ static void *blocks[MANY];
 static void *allocate(size_t bytes)
 {
 	void *block = hak_cache_pop(bytes);
+	if (block == NULL)
+		block = hak_cache_alloc_short(&cache, hak_bin_of_size(bytes));
 	if (block == NULL) {
 		hak_cache_begin(&cache);
 		block = hak_cache_alloc(&cache, hak_bin_of_size(bytes));
@@ -27,7 +29,7 @@ static void *allocate(size_t bytes)
 
 static void release(void *block)
 {
-	if (!hak_cache_push(block)) {
+	if (!hak_cache_push(block) && !hak_cache_free_short(&cache, hak_bin_of_address(block), block)) {
 		hak_cache_begin(&cache);
 		hak_cache_free(&cache, hak_bin_of_address(block), block);
 		hak_cache_end(&cache);
@@ -59,8 +61,8 @@ static void start(void)
 		/* All words zero: both fast paths must lead to the slow one. */
 		CU_ASSERT_PTR_NULL(hak_cache_pop(BYTES));
 		CU_ASSERT_FALSE(hak_cache_push(blocks));
-		memset(hak_bins, 0, sizeof(hak_bins));
-		hak_cache_init(&cache, hak_bins);
+		memset(&hak_bins, 0, sizeof(hak_bins));
+		hak_cache_init(&cache, &hak_bins);
 	}
 	started = true;
 	flush();
@@ -244,7 +246,7 @@ static void flush_leaves_nothing(void)
 	UNIT_EQUAL(counts_of(BIN).cached_blocks, 0);
 	UNIT_EQUAL(hak_depots[3].handed_out, 0);
 	UNIT_EQUAL(hak_pool.kinds[3].active_slabs, 0);
-	CU_ASSERT_PTR_NULL(hak_bins[BIN].head);
+	CU_ASSERT_PTR_NULL(hak_bins.head[BIN]);
 	release(allocate(BYTES)); /* and goes on working */
 }
 
