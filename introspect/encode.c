@@ -132,6 +132,7 @@ static void encode_pool(struct hak_json *json, const struct hak_inspect *heap)
 	hak_json_end(json);
 	section(json, "large");
 	hak_json_member_u64(json, "slots", heap->large_slots);
+	hak_json_member_u64(json, "cached_slots", heap->large_cached_slots);
 	hak_json_member_u64(json, "bytes", heap->large_bytes);
 	hak_json_member_u64(json, "allocs", heap->large_allocs);
 	hak_json_member_u64(json, "frees", heap->large_frees);

@@ -126,7 +126,7 @@ const char *hak_audit_sets(void)
 
 struct pool_sums {
 	uint32_t empty_slots[HAK_KIND_COUNT], active_slabs[HAK_KIND_COUNT], listed[HAK_KIND_COUNT];
-	uint32_t empty_slabs, in_use, in_lru, large_slots, large_empty;
+	uint32_t empty_slabs, in_use, in_lru, large_runs, large_slots, large_empty;
 };
 
 static void sum_superslab(struct pool_sums *sums, const struct hak_superslab *ss)
@@ -146,6 +146,7 @@ static void sum_superslab(struct pool_sums *sums, const struct hak_superslab *ss
 		} else {
 			if (slot->bin != HAK_BIN_LARGE || slot->span <= HAK_LARGE_RUN_MAX)
 				sums->active_slabs[slot->kind]++;
+			sums->large_runs += slot->bin == HAK_BIN_LARGE;
 			sums->large_slots += slot->bin == HAK_BIN_LARGE ? slot->span : 0;
 		}
 	}
@@ -193,6 +194,7 @@ static const char *audit_pool_locked(void)
 		CHECK(++length <= sums.in_lru, "the LRU cache is longer than it has SuperSlabs");
 	CHECK(length == sums.in_lru && length == hak_pool.lru_length, "the LRU cache's length is wrong");
 	CHECK(sums.in_use == hak_pool.superslabs_in_use, "the count of SuperSlabs in use is wrong");
+	CHECK(sums.large_runs == hak_pool.large_allocs - hak_pool.large_frees, "the count of large runs is wrong");
 	CHECK(sums.large_slots == hak_pool.large_slots, "the count of large slots is wrong");
 	CHECK(sums.large_empty == hak_pool.large_empty_slots, "the count of EMPTY large slots is wrong");
 	return NULL;

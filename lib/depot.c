@@ -235,11 +235,11 @@ static struct hak_batch remove_coldest(struct hak_depot *depot)
 	return coldest;
 }
 
-/* Batches that the depot keeps of a class: half a MiB of blocks, but a few of the bigger ones in any case. */
+/* Batches that the depot keeps of a class: a quarter of a MiB of blocks, but a few of the bigger ones in any case. */
 static unsigned depot_capacity(unsigned class)
 {
 	size_t bytes = (size_t)hak_size_classes[class].batch * hak_size_classes[class].block_bytes;
-	size_t fit = (512u << 10) / bytes;
+	size_t fit = (256u << 10) / bytes;
 
 	return fit < 4 ? 4 : fit > HAK_DEPOT_BATCHES ? HAK_DEPOT_BATCHES : (unsigned)fit;
 }

@@ -15,7 +15,10 @@
 
 #define PURGE_SLOTS 128  /* slots that one slow path may purge for the others: about a millisecond */
 #define SWEEP_WORK 2000  /* the same for free pages inside slabs, in half microseconds */
-#define PURGE_INTERVAL 4 /* slow paths of a thread between two looks at the clock */
+#define PURGE_INTERVAL 8 /* slow paths of a thread between two looks at the clock */
+
+/* Blocks longer than this get no room to grow when realloc moves them: they can often grow in place. */
+#define ROOM_MAX ((size_t)512 << 10)
 
 /* Of a block that realloc makes smaller, this much must stay in use, or it moves. */
 #define SHRINK_LIMIT(bytes) ((bytes) / 2)
@@ -81,10 +84,9 @@ static void *alloc_small(unsigned bin)
 static void *alloc_large(size_t bytes, size_t alignment, bool *zero)
 {
 	struct hak_cache *cache = hak_thread_enter(false);
-	void *block = hak_large_alloc(bytes, alignment, zero);
+	void *block = hak_cache_alloc_large(cache, bytes, alignment, zero);
 
-	if (block)
-		hak_cache_count_large(cache, true);
+	purge_now_and_then();
 	hak_thread_leave(cache);
 	return block;
 }
@@ -120,9 +122,12 @@ static HAK_NOINLINE void *malloc_long(size_t bytes)
 
 void *hak_malloc_slow(size_t bytes)
 {
-	struct hak_cache *cache = bytes <= HAK_MAX_SMALL ? short_path() : NULL;
-	void *block = cache ? hak_cache_alloc_short(cache, hak_bin_of_size(bytes)) : NULL;
+	struct hak_cache *cache = bytes <= HAK_LARGE_RUN_MAX * HAK_SLOT_BYTES ? short_path() : NULL;
+	void *block = NULL;
 
+	if (HAK_LIKELY(cache != NULL))
+		block = bytes <= HAK_MAX_SMALL ? hak_cache_alloc_short(cache, hak_bin_of_size(bytes))
+					       : hak_cache_alloc_large_short(cache, bytes);
 	return HAK_LIKELY(block != NULL) ? block : malloc_long(bytes);
 }
 
@@ -144,9 +149,7 @@ static HAK_NOINLINE void free_long(void *block)
 	}
 	cache = hak_thread_enter(true);
 	if (bin == HAK_BIN_LARGE) {
-		ok = hak_large_free(block);
-		if (ok)
-			hak_cache_count_large(cache, false);
+		ok = hak_cache_free_large(cache, block);
 		hak_store_relaxed(&hak_bins.left[bin].free_left, 0);
 	} else {
 		hak_cache_free(cache, bin, block);
@@ -163,9 +166,11 @@ static HAK_NOINLINE void free_long(void *block)
 void hak_free_slow(void *block)
 {
 	unsigned bin = hak_bin_of_address(block);
-	struct hak_cache *cache = bin != HAK_BIN_NONE && bin != HAK_BIN_LARGE ? short_path() : NULL;
+	struct hak_cache *cache = bin != HAK_BIN_NONE ? short_path() : NULL;
 
-	if (HAK_UNLIKELY(!cache || !hak_cache_free_short(cache, bin, block)))
+	if (HAK_UNLIKELY(!cache ||
+		    !(bin == HAK_BIN_LARGE ? hak_cache_free_large_short(cache, block)
+					   : hak_cache_free_short(cache, bin, block))))
 		free_long(block);
 }
 
@@ -225,20 +230,21 @@ void *hak_entry_memalign(size_t alignment, size_t bytes)
 
 /* Bytes of the live block at `block`, 0 if none starts there. That a small block is live, only its slab could say; that
  * it begins where one can, its slot's record does. */
-static size_t usable(const void *block)
+HAK_INLINE size_t usable(const void *block)
 {
 	unsigned bin = hak_bin_of_address(block);
-	uint32_t slot, slab, offset, size;
+	const struct hak_size_class *class;
+	uint32_t slot, slab, offset;
 
 	if (bin == HAK_BIN_NONE)
 		return 0;
 	if (bin == HAK_BIN_LARGE)
 		return hak_large_usable(block);
+	class = &hak_size_classes[HAK_CLASS_OF_BIN(bin)];
 	slot = (uint32_t)hak_slot_of_address(block);
-	slab = slot - hak_slot(slot)->distance;
+	slab = class->slots_per_slab == 1 ? slot : slot - hak_slot(slot)->distance;
 	offset = (uint32_t)((uintptr_t)block - hak_slot_address(slab));
-	size = hak_size_classes[HAK_CLASS_OF_BIN(bin)].block_bytes;
-	return offset % size == 0 ? size : 0;
+	return hak_block_of_offset(class, offset) * class->block_bytes == offset ? class->block_bytes : 0;
 }
 
 size_t hak_entry_usable_size(const void *block)
@@ -255,11 +261,22 @@ size_t hak_entry_usable_size(const void *block)
 	return bytes;
 }
 
+/* What to ask for when a block of `old` bytes must move to grow to `bytes`. One that grows by small steps is appended
+ * to, and gets room for more of that: half as much again, or it would move at every size class. */
+static size_t with_room(size_t old, size_t bytes)
+{
+	bool small_step = bytes > old && bytes - old < old / 8;
+
+	return small_step && bytes <= ROOM_MAX ? bytes + bytes / 2 : bytes;
+}
+
 static void *move(void *block, size_t old, size_t bytes)
 {
 	int saved = errno;
-	void *moved = hak_entry_malloc(bytes);
+	void *moved = hak_entry_malloc(with_room(old, bytes));
 
+	if (!moved && with_room(old, bytes) != bytes)
+		moved = hak_entry_malloc(bytes);
 	if (!moved && bytes <= old) {
 		/* Where there is no smaller block to be had, the big one does. */
 		errno = saved;
@@ -272,7 +289,7 @@ static void *move(void *block, size_t old, size_t bytes)
 	return moved;
 }
 
-void *hak_entry_realloc(void *block, size_t bytes)
+static HAK_NOINLINE void *realloc_slow(void *block, size_t bytes)
 {
 	size_t old;
 
@@ -292,8 +309,7 @@ void *hak_entry_realloc(void *block, size_t bytes)
 	if (bytes > HAK_MAX_REQUEST)
 		return out_of_memory(bytes);
 	if (old <= HAK_MAX_SMALL) {
-		if (bytes <= old && bytes >= SHRINK_LIMIT(old))
-			return block;
+		/* Small blocks for which half is in use already. */
 		if (bytes <= HAK_MAX_SMALL &&
 			hak_size_classes[HAK_CLASS_OF_BIN(hak_bin_of_size(bytes))].block_bytes == old)
 			return block;
@@ -301,4 +317,19 @@ void *hak_entry_realloc(void *block, size_t bytes)
 		return block;
 	}
 	return move(block, old, bytes);
+}
+
+/* Whether a live block has room for `bytes` where it is, and not too much. */
+HAK_INLINE bool fits(const void *block, size_t bytes)
+{
+	size_t old = usable(block); /* 0 for NULL, and then nothing fits */
+	size_t least = old > HAK_MAX_SMALL ? old - HAK_SLOT_BYTES + 1 : SHRINK_LIMIT(old);
+
+	return bytes <= old && bytes >= least && bytes > 0;
+}
+
+/* Most calls of programs that append leave the block where it is: those take the short way, without a frame. */
+void *hak_entry_realloc(void *block, size_t bytes)
+{
+	return HAK_LIKELY(fits(block, bytes)) ? block : realloc_slow(block, bytes);
 }

@@ -2,6 +2,7 @@
 
 #include <sched.h>
 
+#include "large.h"
 #include "os.h"
 #include "settings.h"
 #include "stats.h"
@@ -9,8 +10,8 @@
 
 /* The batches behind a hot list hold about this at most; the hot list itself two or three batches' worth at its
  * longest. */
-#define CLASS_BYTES (256u << 10)
-#define LIMIT_AT_START 2
+#define CLASS_BYTES (64u << 10)
+#define LIMIT_AT_START 1
 
 /* A hot list that is this many batches long gives one away: what stays spares a program that frees and allocates in
  * turn the slow path. README.md has the figures. */
@@ -96,7 +97,7 @@ static uint32_t limit_max(unsigned bin)
 {
 	uint32_t fit = CLASS_BYTES / (class_of(bin)->batch * class_of(bin)->block_bytes);
 
-	return fit > HAK_CACHE_BATCHES ? HAK_CACHE_BATCHES : fit < 1 ? 1 : fit;
+	return fit > HAK_CACHE_BATCHES ? HAK_CACHE_BATCHES : fit;
 }
 
 /* A thread's first refill of a class: a page's worth. */
@@ -270,21 +271,26 @@ static struct hak_batch cut_batch(struct hak_cache *cache, unsigned bin)
 	return batch;
 }
 
-/* A part of the hot list becomes a batch. If this class or this thread has enough of them, the coldest go. */
+/* A part of the hot list becomes a batch. If this class or this thread has enough of them, the coldest go. A thread
+ * that has not allocated since the last time only frees: it has no use for batches at all. */
 static void stash(struct hak_cache *cache, unsigned bin)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
 	struct hak_batch batch = cut_batch(cache, bin);
 	uint64_t bytes = (uint64_t)batch.length * class_of(bin)->block_bytes;
+	unsigned limit = class->allocs == class->allocs_at_stash ? 0 : class->limit;
 
-	if (class->batches >= class->limit)
-		give_coldest(cache, bin, class->batches - class->limit + 1u, HAK_RELEASE_OVERFLOW);
+	class->allocs_at_stash = class->allocs;
 	if (cache->stashed_bytes + bytes > hak_settings.cache_bytes)
-		give_coldest(cache, bin, class->batches, HAK_RELEASE_OVERFLOW);
+		limit = 0;
+	if (class->batches + 1u > limit)
+		give_coldest(cache, bin, limit ? class->batches + 1u - limit : class->batches, HAK_RELEASE_OVERFLOW);
+	if (!limit) {
+		hak_depot_put(HAK_CLASS_OF_BIN(bin), &batch, 1, HAK_RELEASE_OVERFLOW);
+		return;
+	}
 	class->batch[class->batches++] = batch;
 	count_stashed(cache, bin, batch.length, 0);
-	if (cache->stashed_bytes > hak_settings.cache_bytes)
-		give_coldest(cache, bin, class->batches, HAK_RELEASE_OVERFLOW);
 }
 
 /* Frees between drains: as set, fewer where a block is above 1 KiB, so that the memory that waits is about the same. */
@@ -340,16 +346,96 @@ void hak_cache_free(struct hak_cache *cache, unsigned bin, void *p)
 	arm(cache, bin);
 }
 
-void hak_cache_count_large(struct hak_cache *cache, bool alloc)
+/* ---- Large blocks ---- */
+
+/* Large frees between drains: the interval's blocks of 1 KiB, in slots. */
+#define LARGE_DRAIN_INTERVAL 16
+
+/* Slots of freed runs that a thread may keep: of its share of memory half at most. */
+static uint32_t run_limit(void)
+{
+	size_t slots = hak_settings.cache_bytes / 2 >> HAK_SLOT_SHIFT;
+
+	return slots < HAK_RUN_CACHE_SLOTS ? (uint32_t)slots : HAK_RUN_CACHE_SLOTS;
+}
+
+/* A run that this thread freed lately. */
+static void *alloc_cached_run(struct hak_cache *cache, size_t bytes)
+{
+	uint32_t run = hak_run_cache_take(&cache->runs, (uint32_t)((bytes + HAK_SLOT_BYTES - 1) >> HAK_SLOT_SHIFT));
+
+	return run == HAK_NO_SLOT ? NULL : (void *)hak_slot_address(run);
+}
+
+static void count_large_alloc(struct hak_cache *cache)
+{
+	struct hak_cache_class *class = &cache->classes[HAK_BIN_LARGE];
+
+	hak_store_relaxed(&class->allocs, class->allocs + 1);
+}
+
+static void count_large_free(struct hak_cache *cache)
 {
 	struct hak_cache_class *class = &cache->classes[HAK_BIN_LARGE];
 
 	/* This bin's countdowns stay at their end; the fast path that found it so has moved the word to -1. */
 	hak_store_relaxed(&cache->bins->left[HAK_BIN_LARGE].free_left, 0);
-	if (alloc)
-		hak_store_relaxed(&class->allocs, class->allocs + 1);
-	else
-		hak_store_relaxed(&class->frees, class->frees + 1);
+	hak_store_relaxed(&class->frees, class->frees + 1);
+	if (drain_is_due(class)) {
+		class->drain_at = class->frees + LARGE_DRAIN_INTERVAL;
+		hak_run_cache_drain(&cache->runs);
+	}
+}
+
+void *hak_cache_alloc_large(struct hak_cache *cache, size_t bytes, size_t alignment, bool *zero)
+{
+	void *block = NULL;
+
+	*zero = false;
+	if (bytes <= HAK_LARGE_RUN_MAX * HAK_SLOT_BYTES && alignment <= HAK_SLOT_BYTES)
+		block = alloc_cached_run(cache, bytes);
+	if (!block)
+		block = hak_large_alloc(bytes, alignment, zero);
+	if (block)
+		count_large_alloc(cache);
+	return block;
+}
+
+bool hak_cache_free_large(struct hak_cache *cache, void *block)
+{
+	uint32_t run = hak_large_find(block);
+
+	if (run == HAK_NO_SLOT || (!hak_run_cache_put(&cache->runs, run, run_limit()) && !hak_large_free(block)))
+		return false;
+	count_large_free(cache);
+	return true;
+}
+
+void *hak_cache_alloc_large_short(struct hak_cache *cache, size_t bytes)
+{
+	void *block;
+
+	hak_cache_begin(cache);
+	block = alloc_cached_run(cache, bytes);
+	if (block)
+		count_large_alloc(cache);
+	hak_cache_end(cache);
+	return block;
+}
+
+bool hak_cache_free_large_short(struct hak_cache *cache, void *block)
+{
+	uint32_t run = hak_large_find(block);
+
+	/* Only where nothing has to go to the pool: what that says in debug lines is written on the long way. */
+	if (run == HAK_NO_SLOT || cache->runs.count == HAK_RUN_CACHE_RUNS ||
+		cache->runs.slots + hak_slot(run)->span > run_limit() || drain_is_due(&cache->classes[HAK_BIN_LARGE]))
+		return false;
+	hak_cache_begin(cache);
+	hak_run_cache_put(&cache->runs, run, run_limit());
+	count_large_free(cache);
+	hak_cache_end(cache);
+	return true;
 }
 
 static void flush_bin(struct hak_cache *cache, unsigned bin, enum hak_release_cause cause)
@@ -382,6 +468,7 @@ void hak_cache_flush(struct hak_cache *cache, enum hak_release_cause cause)
 {
 	for (unsigned bin = HAK_BIN_OF_CLASS(0); bin < HAK_BIN_LARGE; bin++)
 		flush_bin(cache, bin, cause);
+	hak_run_cache_flush(&cache->runs);
 }
 
 void hak_cache_recount(struct hak_cache *cache)
@@ -461,6 +548,7 @@ void hak_cache_read(const struct hak_cache *cache, struct hak_cache_counts count
 		before = hak_load_acquire(&cache->version);
 		for (unsigned bin = 0; bin < HAK_BIN_COUNT; bin++)
 			read_bin(cache, bin, &counts[bin]);
+		counts[HAK_BIN_LARGE].cached_blocks = hak_load_relaxed(&cache->runs.slots);
 		/* Pairs with the release fence in hak_cache_begin: had we read any word of a later change, we see its
 		 * odd number. */
 		hak_fence_acquire();

@@ -15,6 +15,7 @@
 #include "atomic.h"
 #include "base.h"
 #include "depot.h"
+#include "run_cache.h"
 #include "size_class.h"
 
 struct hak_countdowns {
@@ -76,6 +77,7 @@ struct hak_cache_class {
 	uint32_t length;                 /* of the hot list at that moment */
 	uint32_t stashed;                /* blocks in the batches */
 	uint64_t drain_at;               /* the count of frees at which to drain next */
+	uint64_t allocs_at_stash;        /* the count of mallocs when the list last gave a batch away */
 	uint8_t batches;
 	uint8_t low_water; /* fewest batches since the last drain */
 	uint8_t limit;     /* batches this thread may keep: grows with demand */
@@ -90,6 +92,7 @@ struct hak_cache {
 	uint32_t drain_epoch; /* the last request for a drain of all threads that this one has met */
 	uint64_t stashed_bytes;
 	struct hak_bins *bins; /* the owner's hot parts */
+	struct hak_run_cache runs;
 	struct hak_cache_class classes[HAK_BIN_COUNT];
 };
 
@@ -111,6 +114,8 @@ HAK_INLINE void hak_cache_end(struct hak_cache *cache)
  * call. Where there is more to do they change nothing and return NULL or false. */
 void *hak_cache_alloc_short(struct hak_cache *cache, unsigned bin);
 bool hak_cache_free_short(struct hak_cache *cache, unsigned bin, void *block);
+void *hak_cache_alloc_large_short(struct hak_cache *cache, size_t bytes);
+bool hak_cache_free_large_short(struct hak_cache *cache, void *block);
 
 /* The slow paths of the owner. All are called between begin and end. */
 
@@ -118,8 +123,11 @@ bool hak_cache_free_short(struct hak_cache *cache, unsigned bin, void *block);
 void *hak_cache_alloc(struct hak_cache *cache, unsigned bin);
 /* Takes a block of bin's class back. */
 void hak_cache_free(struct hak_cache *cache, unsigned bin, void *block);
-/* Counts a large allocation or its free. */
-void hak_cache_count_large(struct hak_cache *cache, bool alloc);
+/* A large block of at least `bytes` at a multiple of `alignment`: the thread's own that it freed lately, or a new one.
+ * *zero says whether all of it is known to be zero. NULL if memory is out. */
+void *hak_cache_alloc_large(struct hak_cache *cache, size_t bytes, size_t alignment, bool *zero);
+/* Takes a large block back. Returns false, changing nothing, if it is none that is live. */
+bool hak_cache_free_large(struct hak_cache *cache, void *block);
 /* Gives every block to the depot. */
 void hak_cache_flush(struct hak_cache *cache, enum hak_release_cause cause);
 /* Counts the hot lists of a cache whose owner vanished, perhaps between a countdown and the push or pop that follows
@@ -137,7 +145,8 @@ bool hak_cache_drain_wanted(struct hak_cache *cache);
 
 /* What a cache holds, of one bin, as another thread may read it. */
 struct hak_cache_counts {
-	uint64_t allocs, frees, cached_blocks;
+	uint64_t allocs, frees;
+	uint64_t cached_blocks; /* of HAK_BIN_LARGE: slots */
 };
 /* Reads the counts of all bins. Any thread, as long as the cache's owner lives. */
 void hak_cache_read(const struct hak_cache *cache, struct hak_cache_counts counts[HAK_BIN_COUNT]);

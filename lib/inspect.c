@@ -88,9 +88,6 @@ static void fill_pool(struct hak_inspect *out)
 	}
 	out->superslabs_in_use = hak_pool.superslabs_in_use;
 	out->large_slots = hak_pool.large_slots;
-	out->large_bytes = out->large_slots * HAK_SLOT_BYTES;
-	out->large_allocs = hak_pool.large_allocs;
-	out->large_frees = hak_pool.large_frees;
 	out->lru_length = hak_pool.lru_length;
 	out->reserved_bytes = hak_arena_reserved_bytes();
 	out->committed_bytes = hak_arena_committed_bytes();
@@ -110,6 +107,9 @@ static void add_counts(struct hak_inspect *out, const struct hak_cache_counts co
 		out->classes[class].frees += counts[HAK_BIN_OF_CLASS(class)].frees;
 		out->classes[class].cached_blocks += counts[HAK_BIN_OF_CLASS(class)].cached_blocks;
 	}
+	out->large_allocs += counts[HAK_BIN_LARGE].allocs;
+	out->large_frees += counts[HAK_BIN_LARGE].frees;
+	out->large_cached_slots += counts[HAK_BIN_LARGE].cached_blocks;
 }
 
 static void fill_thread(
@@ -124,9 +124,10 @@ static void fill_thread(
 	for (unsigned bin = 0; bin < HAK_BIN_COUNT; bin++) {
 		info->allocs += counts[bin].allocs;
 		info->frees += counts[bin].frees;
-		if (bin != HAK_BIN_NONE && bin != HAK_BIN_LARGE)
+		if (bin != HAK_BIN_NONE)
 			info->cached_bytes += counts[bin].cached_blocks *
-				hak_size_classes[HAK_CLASS_OF_BIN(bin)].block_bytes;
+				(bin == HAK_BIN_LARGE ? HAK_SLOT_BYTES
+						      : hak_size_classes[HAK_CLASS_OF_BIN(bin)].block_bytes);
 	}
 }
 
@@ -158,9 +159,15 @@ static uint64_t minus(uint64_t a, uint64_t b)
 
 static void fill_sums(struct hak_inspect *out)
 {
-	uint64_t active_bytes = out->large_bytes;
+	uint64_t active_bytes = out->large_slots * HAK_SLOT_BYTES;
 
+	/* Slots that were seen in a cache may have gone back to the pool before, or come from it after, the pool was
+	 * seen. */
+	if (out->large_cached_slots > out->large_slots)
+		out->large_cached_slots = out->large_slots;
+	out->large_bytes = (out->large_slots - out->large_cached_slots) * HAK_SLOT_BYTES;
 	out->live_bytes = out->large_bytes;
+	out->cached_bytes = out->large_cached_slots * HAK_SLOT_BYTES;
 	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++) {
 		struct hak_class_info *class = &out->classes[c];
 

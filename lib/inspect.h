@@ -67,10 +67,11 @@ struct hak_inspect {
 
 	uint64_t reserved_bytes, committed_bytes, metadata_bytes;
 	uint64_t live_bytes;   /* Σ live_blocks * block_bytes + large_bytes */
-	uint64_t cached_bytes; /* Σ cached_blocks * block_bytes */
+	uint64_t cached_bytes; /* Σ cached_blocks * block_bytes + large_cached_slots' bytes */
 	uint64_t slack_bytes;  /* ACTIVE slots' bytes - live_bytes - cached_bytes */
-	uint64_t large_bytes;  /* ACTIVE slots' bytes of large allocations */
-	uint64_t large_slots;  /* ACTIVE slots of large allocations */
+	uint64_t large_bytes;  /* ACTIVE slots' bytes of large allocations that are live */
+	uint64_t large_slots;  /* ACTIVE slots of large allocations, freed ones in caches included */
+	uint64_t large_cached_slots;
 	uint64_t large_allocs, large_frees;
 	uint64_t superslabs_in_use;
 	uint64_t empty_slots;    /* all EMPTY slots: of the classes, and of large runs that were freed */

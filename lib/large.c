@@ -23,17 +23,49 @@ static void describe_run(uint32_t run, uint32_t slots)
 
 	slot->span = slots;
 	slot->capacity = slot->used = slot->carved = 1;
+	slot->free = 0;
 	hak_pool.large_slots += slots;
 }
 
-/* UNUSED slots with pages become an EMPTY run, as if it had been allocated and freed. */
+/* EMPTY slots of large runs, on no list, become one EMPTY run. */
 static void make_empty_run(uint32_t run, unsigned slots)
 {
-	hak_slots_activate(hak_slot_ss(run), hak_slot_place(run), slots, HAK_BIN_LARGE);
+	hak_slots_form(hak_slot_ss(run), hak_slot_place(run), slots);
 	hak_slot(run)->kind = (uint8_t)HAK_KIND_OF_RUN(slots);
 	hak_slot(run)->capacity = 1;
-	hak_slots_empty(hak_slot_ss(run), hak_slot_place(run), slots);
 	hak_empty_insert(run);
+}
+
+/* The first slot of the EMPTY large run that the slot at `place` belongs to, HAK_NO_SLOT if it belongs to none. */
+static uint32_t empty_run_at(uint32_t index, unsigned place)
+{
+	const struct hak_superslab *ss = hak_ss(index);
+
+	if (place >= HAK_SLOTS_PER_SS || !(ss->empty >> place & 1) || ss->slots[place].bin != HAK_BIN_LARGE)
+		return HAK_NO_SLOT;
+	return index * HAK_SLOTS_PER_SS + place - ss->slots[place].distance;
+}
+
+/* A run that has just become EMPTY, and is on no list yet, is joined with the EMPTY runs before and behind it, as far
+ * as that makes no run longer than there are lists for: or memory would fall to pieces that serve only short runs. */
+static void insert_joined(uint32_t run)
+{
+	uint32_t index = hak_slot_ss(run);
+	unsigned span = hak_slot(run)->span;
+	unsigned place = hak_slot_place(run); /* place - 1 is beyond the SuperSlab for the first slot */
+	uint32_t neighbour = empty_run_at(index, place - 1);
+
+	if (neighbour != HAK_NO_SLOT && span + hak_slot(neighbour)->span <= HAK_LARGE_RUN_MAX) {
+		hak_empty_remove(neighbour);
+		span += hak_slot(neighbour)->span;
+		run = neighbour;
+	}
+	neighbour = empty_run_at(index, hak_slot_place(run) + span);
+	if (neighbour != HAK_NO_SLOT && span + hak_slot(neighbour)->span <= HAK_LARGE_RUN_MAX) {
+		hak_empty_remove(neighbour);
+		span += hak_slot(neighbour)->span;
+	}
+	make_empty_run(run, span);
 }
 
 /* A longer EMPTY run than asked for is cut. The rest becomes an EMPTY run of its own, not UNUSED slots: it has pages,
@@ -45,8 +77,9 @@ static uint32_t cut_empty_run(unsigned slots)
 
 		if (run == HAK_NO_SLOT)
 			continue;
-		hak_empty_reset(run);
-		hak_slots_activate(hak_slot_ss(run), hak_slot_place(run), slots, HAK_BIN_LARGE);
+		hak_empty_remove(run);
+		hak_slots_form(hak_slot_ss(run), hak_slot_place(run), slots);
+		hak_slots_reactivate(hak_slot_ss(run), hak_slot_place(run), slots);
 		hak_slot(run)->kind = (uint8_t)HAK_KIND_OF_RUN(slots);
 		hak_pool.kinds[HAK_KIND_OF_RUN(slots)].active_slabs++;
 		make_empty_run(run + slots, n - slots);
@@ -195,11 +228,10 @@ static void release_run(uint32_t run)
 	} else {
 		hak_pool.kinds[slot->kind].active_slabs--;
 		hak_slots_empty(index, hak_slot_place(run), span);
-		hak_empty_insert(run);
-		if (hak_pool.large_empty_slots > LARGE_EMPTY_MAX) {
-			hak_empty_reset(run);
-			hak_ss_purge(index, hak_slot_place(run), span);
-		}
+		if (hak_pool.large_empty_slots + span > LARGE_EMPTY_MAX)
+			drop_slots(index, hak_slot_place(run), span);
+		else
+			insert_joined(run);
 	}
 	hak_pool_leave_if_idle(index);
 }
@@ -248,13 +280,22 @@ static bool extend_within(uint32_t run, uint32_t slots)
 	unsigned end = hak_slot_place(run) + slot->span;
 	unsigned more = slots - slot->span;
 	struct hak_superslab *ss = hak_ss(index);
+	uint32_t behind = empty_run_at(index, end);
+	unsigned behind_span = behind == HAK_NO_SLOT ? 0 : hak_slot(behind)->span;
+	unsigned taken = more < behind_span ? more : behind_span;
 	uint32_t mask;
 
 	if (more > HAK_SLOTS_PER_SS - end)
 		return false;
-	mask = hak_slot_mask(end, more);
+	mask = hak_slot_mask(end + taken, more - taken);
 	if ((ss->unused & mask) != mask)
 		return false;
+	if (behind_span) {
+		hak_empty_remove(behind);
+		hak_slots_reset(index, end, taken);
+		if (taken < behind_span)
+			make_empty_run(behind + taken, behind_span - taken);
+	}
 	hak_pool_take_zero(index * HAK_SLOTS_PER_SS + end, more);
 	hak_slots_activate(index, end, more, HAK_BIN_LARGE);
 	for (unsigned i = end; i < end + more; i++)
@@ -295,18 +336,6 @@ static bool extend_run(uint32_t run, uint32_t slots)
 
 /* ---- Blocks ---- */
 
-/* The first slot of the live run that starts at `block`, HAK_NO_SLOT if none does. The pool's lock is held. */
-static uint32_t find_run(const void *block)
-{
-	size_t slot = hak_slot_of_address(block);
-
-	if (slot >= hak_heap.slots || hak_slot_address((uint32_t)slot) != (uintptr_t)block)
-		return HAK_NO_SLOT;
-	if (hak_heap.class_map[slot] != HAK_BIN_LARGE || hak_slot((uint32_t)slot)->distance != 0)
-		return HAK_NO_SLOT;
-	return (uint32_t)slot;
-}
-
 static size_t slots_for(size_t bytes)
 {
 	return (bytes + HAK_SLOT_BYTES - 1) >> HAK_SLOT_SHIFT;
@@ -341,7 +370,7 @@ bool hak_large_free(void *block)
 	uint32_t run;
 
 	hak_lock_acquire(&hak_pool.lock);
-	run = find_run(block);
+	run = hak_large_find(block);
 	if (run != HAK_NO_SLOT) {
 		hak_trace_large_free((uintptr_t)block, hak_slot(run)->span);
 		hak_pool.large_frees++;
@@ -354,11 +383,13 @@ bool hak_large_free(void *block)
 bool hak_large_resize(void *block, size_t bytes)
 {
 	size_t slots = slots_for(bytes);
-	uint32_t run;
+	uint32_t run = hak_large_find(block);
 	bool ok = false;
 
+	if (run != HAK_NO_SLOT && hak_slot(run)->span == slots)
+		return true;
 	hak_lock_acquire(&hak_pool.lock);
-	run = find_run(block);
+	run = hak_large_find(block);
 	if (run != HAK_NO_SLOT) {
 		uint32_t span = hak_slot(run)->span;
 
@@ -372,17 +403,4 @@ bool hak_large_resize(void *block, size_t bytes)
 	}
 	hak_lock_release(&hak_pool.lock);
 	return ok;
-}
-
-size_t hak_large_usable(const void *block)
-{
-	size_t bytes = 0;
-	uint32_t run;
-
-	hak_lock_acquire(&hak_pool.lock);
-	run = find_run(block);
-	if (run != HAK_NO_SLOT)
-		bytes = (size_t)hak_slot(run)->span << HAK_SLOT_SHIFT;
-	hak_lock_release(&hak_pool.lock);
-	return bytes;
 }

@@ -3,7 +3,10 @@
 /* Blocks that travel between caches together: 64, or what fits a slot of the bigger classes, at least two so that a
  * cache can give and keep. README.md has the figures for 32, 64 and 128. */
 #define BATCH_MAX 64
-#define BATCH(bytes) (HAK_SLOT_BYTES / (bytes) < BATCH_MAX ? HAK_SLOT_BYTES / (bytes) : BATCH_MAX)
+#define BATCH_MIN 4
+#define BATCH_FIT(bytes) (HAK_SLOT_BYTES / (bytes))
+#define BATCH(bytes) \
+	(BATCH_FIT(bytes) > BATCH_MAX ? BATCH_MAX : BATCH_FIT(bytes) < BATCH_MIN ? BATCH_MIN : BATCH_FIT(bytes))
 #define RECIPROCAL(bytes) ((((uint64_t)1 << 40) + (bytes)-1) / (bytes))
 
 const struct hak_size_class hak_size_classes[HAK_CLASS_COUNT] = {

@@ -220,6 +220,19 @@ void hak_slots_reactivate(uint32_t index, unsigned first, unsigned count)
 	change_state(index, first, count, &ss->empty, &ss->active, ss->slots[first].bin);
 }
 
+void hak_slots_form(uint32_t index, unsigned first, unsigned count)
+{
+	struct hak_superslab *ss = hak_ss(index);
+	uint32_t now = hak_os_clock_ms();
+
+	for (unsigned i = 0; i < count; i++) {
+		ss->slots[first + i].distance = (uint8_t)i;
+		ss->slots[first + i].span = 0;
+		ss->slots[first + i].since_ms = now;
+	}
+	ss->slots[first].span = count;
+}
+
 void hak_slots_reset(uint32_t index, unsigned first, unsigned count)
 {
 	struct hak_superslab *ss = hak_ss(index);

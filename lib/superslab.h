@@ -52,6 +52,10 @@ void hak_slots_empty(uint32_t index, unsigned first, unsigned count);           
 void hak_slots_reactivate(uint32_t index, unsigned first, unsigned count);             /* EMPTY → ACTIVE, same bin */
 void hak_slots_reset(uint32_t index, unsigned first, unsigned count);                  /* any → UNUSED */
 
+/* Makes `count` neighbouring slots of one bin and state a slab of their own: parts of a longer one, or several
+ * together. The slab's kind and capacity are the caller's to set. */
+void hak_slots_form(uint32_t index, unsigned first, unsigned count);
+
 /* Moves a SuperSlab to another place and keeps the sets in agreement. Its slots must suit the place. */
 void hak_ss_set_place(uint32_t index, enum hak_place place);
 

@@ -209,7 +209,7 @@ static void thread_exit(void *value)
 }
 
 /* A thread whose first malloc came in the last round of exit hooks is gone without a word, and its hot parts with it:
- * what the record itself says is folded, and the few blocks it cached stay out of use. */
+ * what the record itself says is folded, the runs it names go back, and the few blocks it cached stay out of use. */
 void hak_thread_reap(void)
 {
 	struct hak_thread *next;
@@ -225,6 +225,7 @@ void hak_thread_reap(void)
 			hak_threads.dead[bin].allocs += thread->cache.classes[bin].allocs;
 			hak_threads.dead[bin].frees += thread->cache.classes[bin].frees;
 		}
+		hak_run_cache_flush(&thread->cache.runs);
 		registry_remove(thread);
 		thread->next = hak_threads.spare;
 		hak_threads.spare = thread;

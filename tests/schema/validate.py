@@ -88,11 +88,12 @@ def check_sums(snapshot):
         equal(row["live_blocks"], row["allocs"] - row["frees"], f"live_blocks of class {row['class']}")
     large = snapshot["large"]
     slot_bytes = snapshot["geometry"]["slot_bytes"]
-    equal(large["bytes"], large["slots"] * slot_bytes, "large.bytes")
+    equal(large["bytes"], (large["slots"] - large["cached_slots"]) * slot_bytes, "large.bytes")
     equal(memory["large_bytes"], large["bytes"], "memory.large_bytes")
     live = sum(row["live_blocks"] * row["block_bytes"] for row in classes) + large["bytes"]
     equal(memory["live_bytes"], live, "live_bytes")
-    equal(memory["cached_bytes"], sum(row["cached_blocks"] * row["block_bytes"] for row in classes), "cached_bytes")
+    cached = sum(row["cached_blocks"] * row["block_bytes"] for row in classes) + large["cached_slots"] * slot_bytes
+    equal(memory["cached_bytes"], cached, "cached_bytes")
     trace = snapshot["trace"]
     equal(trace["events"], trace["held"] + trace["overwritten"] + trace["lost"], "trace.events")
     equal(snapshot["geometry"]["superslab_bytes"], slot_bytes * snapshot["geometry"]["slots_per_superslab"], "geometry")

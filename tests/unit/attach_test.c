@@ -90,7 +90,7 @@ static void run_trace(void *argument)
 	fprintf(stderr, "%d ", attach("HAKMEM_TRACE=large"));
 	fprintf(stderr, "%d ", hak_trace_groups() == HAK_GROUP_LARGE);
 	for (int i = 0; i < 10; i++)
-		hak_free(hak_malloc(300000));
+		hak_free(hak_malloc(3000000)); /* longer than what a thread keeps */
 	hak_ring_totals(&totals);
 	fprintf(stderr, "%d %d", totals.emitted >= 20, (int)totals.unrecorded);
 }

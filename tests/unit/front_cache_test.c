@@ -139,9 +139,8 @@ static void what_a_thread_keeps_is_bounded(void)
 		for (size_t i = 0; i < count; i++)
 			release(blocks[i]);
 		uint64_t cached = counts_of(HAK_BIN_OF_CLASS(class)).cached_blocks * bytes;
-		/* A class keeps 256 KiB in batches, each up to a quarter over its length, and about one batch in its
-		 * hot list. */
-		CU_ASSERT_TRUE(cached <= (256u << 10) * 5 / 4 + 2 * hak_size_classes[class].batch * bytes);
+		/* A class keeps 64 KiB in batches, and two and a half in its hot list. */
+		CU_ASSERT_TRUE(cached <= (64u << 10) + 3 * hak_size_classes[class].batch * bytes);
 	}
 	CU_ASSERT_TRUE(cache.stashed_bytes <= 2 << 20);
 	hak_settings.cache_bytes = 64 << 10;
@@ -182,8 +181,11 @@ static void drain_gives_back_what_lies_idle(void)
 	start();
 	for (int i = 0; i < 1000; i++)
 		blocks[i] = allocate(BYTES);
-	for (int i = 0; i < 1000; i++)
+	for (int i = 0; i < 1000; i++) {
 		release(blocks[i]);
+		if (i % 16 == 0)
+			release(allocate(BYTES)); /* one that only frees would keep no batches */
+	}
 	uint64_t cached = counts_of(BIN).cached_blocks;
 	uint64_t drains = hak_stat_get(drains), drained = hak_stat_get(drained_blocks);
 	CU_ASSERT_TRUE_FATAL(cached >= 3 * hak_size_classes[3].batch);
@@ -193,6 +195,18 @@ static void drain_gives_back_what_lies_idle(void)
 	CU_ASSERT_TRUE(hak_stat_get(drained_blocks) - drained >= hak_size_classes[3].batch);
 	CU_ASSERT_TRUE(counts_of(BIN).cached_blocks <= 2 * hak_size_classes[3].batch);
 	CU_ASSERT_TRUE(counts_of(BIN).cached_blocks > 0);
+}
+
+/* A thread that frees and does not allocate has no use for batches: they go to those who may. */
+static void who_only_frees_keeps_no_batches(void)
+{
+	start();
+	for (int i = 0; i < 2000; i++)
+		blocks[i] = allocate(BYTES);
+	for (int i = 0; i < 2000; i++)
+		release(blocks[i]);
+	UNIT_EQUAL(cache.classes[BIN].batches, 0);
+	CU_ASSERT_TRUE(counts_of(BIN).cached_blocks <= 3 * hak_size_classes[3].batch);
 }
 
 /* What is used all the time is not drained. */
@@ -263,13 +277,30 @@ static void large_ones_are_counted(void)
 {
 	start();
 	struct hak_cache_counts before = counts_of(HAK_BIN_LARGE);
+	bool zero;
 	hak_cache_begin(&cache);
-	hak_cache_count_large(&cache, true);
-	hak_cache_count_large(&cache, true);
-	hak_cache_count_large(&cache, false);
+	char *first = hak_cache_alloc_large(&cache, 100000, 16, &zero);
+	char *second = hak_cache_alloc_large(&cache, 3 << 20, 16, &zero);
+	CU_ASSERT_TRUE(hak_cache_free_large(&cache, first));
+	CU_ASSERT_FALSE(hak_cache_free_large(&cache, first));
+	CU_ASSERT_FALSE(hak_cache_free_large(&cache, second + HAK_SLOT_BYTES));
 	hak_cache_end(&cache);
 	UNIT_EQUAL(counts_of(HAK_BIN_LARGE).allocs - before.allocs, 2);
 	UNIT_EQUAL(counts_of(HAK_BIN_LARGE).frees - before.frees, 1);
+	UNIT_EQUAL(counts_of(HAK_BIN_LARGE).cached_blocks, 2); /* slots */
+	CU_ASSERT_PTR_NULL(hak_cache_alloc_large_short(&cache, 300000));
+	CU_ASSERT_PTR_EQUAL(hak_cache_alloc_large_short(&cache, 120000), first);
+	CU_ASSERT_TRUE(hak_cache_free_large_short(&cache, first));
+	CU_ASSERT_FALSE(hak_cache_free_large_short(&cache, first));
+	CU_ASSERT_FALSE(hak_cache_free_large_short(&cache, second)); /* for the long way */
+	hak_cache_begin(&cache);
+	CU_ASSERT_TRUE(hak_cache_free_large(&cache, second));
+	hak_cache_end(&cache);
+	UNIT_EQUAL(counts_of(HAK_BIN_LARGE).allocs - before.allocs, 3);
+	UNIT_EQUAL(counts_of(HAK_BIN_LARGE).frees - before.frees, 3);
+	flush();
+	UNIT_EQUAL(counts_of(HAK_BIN_LARGE).cached_blocks, 0);
+	UNIT_EQUAL(hak_pool.large_slots, 0);
 }
 
 static uint32_t reader_stop;
@@ -307,5 +338,5 @@ static void readers_see_consistent_counts(void)
 UNIT_MAIN("front_cache", UNIT(unused_classes_stay_untouched), UNIT(counts_are_exact_at_every_step),
 	UNIT(blocks_are_distinct_and_whole), UNIT(what_a_thread_keeps_is_bounded),
 	UNIT(more_frees_than_mallocs_stay_bounded), UNIT(drain_gives_back_what_lies_idle),
-	UNIT(drain_keeps_what_is_used), UNIT(the_drain_interval_is_obeyed), UNIT(flush_leaves_nothing),
+	UNIT(who_only_frees_keeps_no_batches), UNIT(drain_keeps_what_is_used), UNIT(the_drain_interval_is_obeyed), UNIT(flush_leaves_nothing),
 	UNIT(a_drain_request_is_met_once), UNIT(large_ones_are_counted), UNIT(readers_see_consistent_counts))

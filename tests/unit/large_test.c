@@ -100,6 +100,51 @@ static void freed_runs_are_reused(void)
 	hak_large_free(keep);
 }
 
+/* Freed neighbours become one run, whichever goes first, or memory would fall to pieces. */
+static void freed_neighbours_are_joined(void)
+{
+	static const unsigned orders[][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {2, 1, 0}};
+	for (size_t i = 0; i < HAK_COUNT_OF(orders); i++) {
+		pool_start();
+		void *keep = alloc(100 * KIB, 16, NULL);
+		char *runs[] = {alloc(128 * KIB, 16, NULL), alloc(192 * KIB, 16, NULL), alloc(64 * KIB, 16, NULL)};
+		void *end = alloc(64 * KIB, 16, NULL);
+		for (unsigned n = 0; n < 3; n++)
+			CU_ASSERT_TRUE(hak_large_free(runs[orders[i][n]]));
+		UNIT_EQUAL(hak_pool.large_empty_slots, 6);
+		UNIT_EQUAL(hak_pool.kinds[HAK_KIND_OF_RUN(6)].count, 1);
+		void *all = alloc(384 * KIB, 16, NULL);
+		CU_ASSERT_PTR_EQUAL(all, runs[0]);
+		hak_large_free(all);
+		hak_large_free(keep);
+		hak_large_free(end);
+		UNIT_EQUAL(hak_pool.superslabs_in_use, 0);
+	}
+}
+
+/* A run grows into what was freed behind it. */
+static void a_run_grows_into_a_freed_one(void)
+{
+	pool_start();
+	char *run = alloc(128 * KIB, 16, NULL), *next = alloc(256 * KIB, 16, NULL), *end = alloc(64 * KIB, 16, NULL);
+	memset(run, 'r', 128 * KIB);
+	CU_ASSERT_FALSE(hak_large_resize(run, 192 * KIB));
+	hak_large_free(next);
+	CU_ASSERT_TRUE(hak_large_resize(run, 192 * KIB));
+	UNIT_EQUAL(hak_pool.large_empty_slots, 3);
+	UNIT_EQUAL(hak_pool.kinds[HAK_KIND_OF_RUN(3)].count, 1);
+	CU_ASSERT_FALSE(hak_large_resize(run, 448 * KIB)); /* the last one is in the way */
+	UNIT_EQUAL(hak_pool.large_empty_slots, 3);
+	CU_ASSERT_TRUE(hak_large_resize(run, 384 * KIB));
+	UNIT_EQUAL(hak_pool.large_empty_slots, 0);
+	UNIT_EQUAL(hak_large_usable(run), 384 * KIB);
+	UNIT_EQUAL(run[128 * KIB - 1], 'r');
+	hak_large_free(end);
+	CU_ASSERT_TRUE(hak_large_resize(run, 500 * KIB)); /* what was freed, and what was never used */
+	hak_large_free(run);
+	UNIT_EQUAL(hak_pool.large_slots, 0);
+}
+
 /* Growth in place ends at the SuperSlab's edge for a run within one, however much more is asked for. */
 static void a_run_does_not_grow_over_the_edge(void)
 {
@@ -194,6 +239,6 @@ static void impossible_sizes(void)
 	CU_ASSERT_TRUE(hak_large_free(block));
 }
 
-UNIT_MAIN("large", UNIT(sizes_are_rounded_to_slots), UNIT(alignments), UNIT(zero_is_true), UNIT(freed_runs_are_reused),
+UNIT_MAIN("large", UNIT(sizes_are_rounded_to_slots), UNIT(alignments), UNIT(zero_is_true), UNIT(freed_runs_are_reused), UNIT(freed_neighbours_are_joined), UNIT(a_run_grows_into_a_freed_one),
 	UNIT(a_run_does_not_grow_over_the_edge), UNIT(other_addresses_are_refused), UNIT(resize_within_a_superslab),
 	UNIT(resize_over_superslabs), UNIT(impossible_sizes))
