@@ -1,5 +1,5 @@
-"""What compare and plot share: which allocators there are, one run of bench_loads under one of them, and figures from
-several runs.
+"""What compare, plot and experiments share: which allocators there are, one run of bench_loads under one of them, and
+figures from several runs.
 
 HAKMEM is out/release/libhakmem.so, or that of the build directory HAK_BUILD. Peers are looked for where Debian and
 others put libraries; one more is given as NAME=PATH.so, with variables for it after commas:
