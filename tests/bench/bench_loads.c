@@ -139,15 +139,19 @@ static void measure(struct load_run *run)
 		run->peak_kib = peak_resident_kib();
 	printf("load=%s operations=%" PRIu64 " bytes=%" PRIu64, run->load->name, run->done, run->bytes);
 	printf(" wall_s=%.6f cpu_s=%.6f", wall, cpu);
-	printf(" peak_kib=%" PRIu64 " end_kib=%" PRIu64 "\n", run->peak_kib, run->end_kib);
+	printf(" peak_kib=%" PRIu64 " end_kib=%" PRIu64, run->peak_kib, run->end_kib);
+	if (run->max_ns)
+		printf(" mean_ns=%" PRIu64 " p999_ns=%" PRIu64 " max_ns=%" PRIu64, run->mean_ns, run->p999_ns,
+			run->max_ns);
+	puts("");
 }
 
 static int list(void)
 {
+	static const char *const kinds[] = {[LOAD_SPEED] = "speed", [LOAD_MEMORY] = "memory", [LOAD_POOL] = "pool"};
 	for (int i = 0; i < LOADS; i++)
-		printf("%s\t%s\t%" PRIu64 "\t%" PRIu32 "\t%s\n", loads[i].name,
-			loads[i].kind == LOAD_SPEED ? "speed" : "memory", loads[i].operations,
-			loads[i].threads ? loads[i].threads : 1, loads[i].help);
+		printf("%s\t%s\t%" PRIu64 "\t%" PRIu32 "\t%s\n", loads[i].name, kinds[loads[i].kind],
+			loads[i].operations, loads[i].threads ? loads[i].threads : 1, loads[i].help);
 	return 0;
 }
 

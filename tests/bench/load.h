@@ -12,8 +12,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-/* What a load is there for: its speed and its peak of memory, or what it still holds at its end. */
-enum load_kind { LOAD_SPEED, LOAD_MEMORY };
+/* What a load is there for: its speed and its peak of memory, or what it still holds at its end; or to see how the pool
+ * of SuperSlabs does, as experiments does: allocators are compared by these only if they are named. */
+enum load_kind { LOAD_SPEED, LOAD_MEMORY, LOAD_POOL };
 
 struct load_run;
 
@@ -45,6 +46,9 @@ struct load_run {
 	uint64_t peak_kib;   /* 0: the peak of this process counts */
 	uint64_t end_kib;    /* 0: what this process holds after the load counts */
 	double child_cpu_s;  /* CPU time of child processes that belongs to the load */
+
+	/* Of a load that times each call: their mean, the time that one in a thousand exceeds, the longest. */
+	uint64_t mean_ns, p999_ns, max_ns;
 };
 
 /* What one thread of a load does: its share of the operations in, the counts out. */
@@ -92,6 +96,8 @@ void load_server(struct load_run *run);
 
 void load_idle(struct load_run *run);
 void load_idle_threads(struct load_run *run);
+void load_growth(struct load_run *run);
+void load_burst(struct load_run *run);
 void load_start(struct load_run *run);
 
 /* What load_start() runs: `trivial` as the program's only argument does nothing but one malloc and one free; with any

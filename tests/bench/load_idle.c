@@ -1,5 +1,5 @@
-/* Loads that are judged by what they hold at the end: a big heap that was freed, threads that idle. And the start of
- * a program, whose cost is in processes of its own. */
+/* Loads that are judged by what they hold at the end: a big heap that was freed, threads that idle. Heaps that grow, or
+ * grow and shrink in turn. And the start of a program, whose cost is in processes of its own. */
 #include "tests/bench/load.h"
 
 #include <fcntl.h>
@@ -89,6 +89,55 @@ void load_idle(struct load_run *run)
 		tick_over(run);
 	run->end_kib = resident_kib();
 	free_list(run, kept, 0);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	uint32_t one = *(const uint32_t *)a, other = *(const uint32_t *)b;
+	return (one > other) - (one < other);
+}
+
+/* Half of the operations are mallocs, each of which is timed, some 20 ns for the clock included; then all is freed.
+ * What the program does to its blocks is not in the times. The table of times is written to before, so that none of
+ * them has its page faults. */
+void load_growth(struct load_run *run)
+{
+	uint64_t count = run->operations / 2 ? run->operations / 2 : 1, state = run->seed, sum = 0;
+	uint32_t *times = map_memory(count * sizeof(*times));
+	struct node *list = NULL;
+	memset(times, 1, count * sizeof(*times));
+	for (uint64_t i = 0; i < count; i++) {
+		size_t size = 16 + (xorshift32(&state) & 0x3FF);
+		uint64_t start = now_ns();
+		struct node *node = malloc(size);
+		times[i] = (uint32_t)(now_ns() - start);
+		checked(node);
+		node->next = list;
+		list = node;
+		run->bytes += size;
+		sum += times[i];
+	}
+	run->done += count;
+	free_list(run, list, 0);
+	qsort(times, count, sizeof(*times), by_value);
+	run->mean_ns = sum / count;
+	run->p999_ns = times[count * 999 / 1000];
+	run->max_ns = times[count - 1];
+}
+
+void load_burst(struct load_run *run)
+{
+	while (run->done < run->operations) {
+		uint64_t left = (run->operations - run->done + 1) / 2, round = run->load->round;
+		free_list(run, allocate_list(run, round < left ? round : left), 0);
+	}
 }
 
 /* All threads of the load have their blocks, or have freed them, and idle; one of them then measures, and lets the

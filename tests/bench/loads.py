@@ -11,14 +11,16 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from support import BUILD, LIBRARY, SOURCE, Folder, check, equal, run, skip
 
 LOADS = BUILD / "bench_loads"
-LINE = r"load=(\S+) operations=(\d+) bytes=(\d+) wall_s=(\d+\.\d{6}) cpu_s=(\d+\.\d{6}) peak_kib=(\d+) end_kib=(\d+)\n"
+LINE = (r"load=(\S+) operations=(\d+) bytes=(\d+) wall_s=(\d+\.\d{6}) cpu_s=(\d+\.\d{6}) peak_kib=(\d+) end_kib=(\d+)"
+        r"(?: mean_ns=(\d+) p999_ns=(\d+) max_ns=(\d+))?\n")
 PAIR = ["--only", "hakmem", "--only", "glibc"]
 
 
-def names():
+def names(*kinds):
     rows = [line.split("\t") for line in run([LOADS, "--list"]).stdout.splitlines()]
-    check(len(rows) > 30 and all(len(row) == 5 and row[1] in ("speed", "memory") for row in rows), "rows of --list")
-    return [row[0] for row in rows]
+    check(len(rows) > 30 and all(len(row) == 5 and row[1] in ("speed", "memory", "pool") for row in rows),
+          "rows of --list")
+    return [row[0] for row in rows if not kinds or row[1] in kinds]
 
 
 def figures(load, operations, seed=7, library=None):
@@ -28,6 +30,8 @@ def figures(load, operations, seed=7, library=None):
     made, requested, peak, end = (int(match[i]) for i in (2, 3, 6, 7))
     check(made >= 0.9 * operations, f"{load} made {made} operations of {operations}")
     check(peak > 0 and end > 0 and float(match[4]) > 0 and float(match[5]) > 0, f"figures of {load}")
+    if load == "growth":
+        check(0 < int(match[8]) <= int(match[10]) and int(match[9]) <= int(match[10]), f"times of {load}: {match[0]}")
     return made, requested, peak, end
 
 
@@ -82,10 +86,11 @@ def held_memory():
 def compare():
     """Every load is in the tables, each with its ratio and interval; peers that are none are refused."""
     output = script("compare", "--quick", *PAIR).stdout
-    for load in names():
+    for load in names("speed", "memory"):
         row = rf"^{load} +[0-9.e+]+ ±0% +[0-9.e+]+ ±0% +([0-9.]+) +([0-9.]+)-([0-9.]+) +glibc$"
         found = re.findall(row, output, re.M)
         check(found and all(ratio == low == high for ratio, low, high in found), f"rows of {load}")
+    check(not any(load in output for load in names("pool")), "loads that are not there to compare allocators by")
     equal(len(re.findall(r"^geometric mean +[0-9.]+ +1\.00 +[0-9.]+ ", output, re.M)), 2, "geometric means")
     check(re.search(r"^Below 0.95 of the best peer: ", output, re.M), "last line")
     check("/nonexistent.so is missing" in script("compare", "none=/nonexistent.so", expect=2).stderr, "no such library")
