@@ -1,17 +1,26 @@
 #!/usr/bin/python3
-"""Prints the figures of README.md, measured here and now: throughput against glibc, interleaved; what a run costs; the stage tables.
-figures.py [RUNS]"""
+"""The figures of README.md, measured here and now.
+
+    figures.py [RUNS]                     prints throughput against glibc, interleaved; what a run costs; stage tables
+    figures.py experiments [OPTION…]      puts what experiments finds into README.md, between the marks
+                                          <!-- experiment NAME --> and <!-- end -->; options are passed on to it
+    figures.py experiments --into FILE …  the same for another file than README.md
+"""
 import pathlib
 import re
 import statistics
+import subprocess
 import sys
 
+sys.dont_write_bytecode = True
+
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from support import BENCH, BUILD, Folder, run, tool
+from support import BENCH, BUILD, SOURCE, Folder, run, tool
 
 SYSTEM = BUILD / "bench_random_mixed_system"
 RUNS = (["10000000", "256", "42"], ["10000000", "4096", "1234567"], ["10000000", "65536", "7"], ["200000", "4096", "1234567"])
 CALLS = "mmap,munmap,mincore,madvise,mprotect,mremap"
+MARKED = re.compile(r"(<!-- experiment (\w+) -->\n).*?(<!-- end -->\n)", re.S)
 
 
 def millions(program, arguments):
@@ -32,7 +41,23 @@ def costs():
         print((folder / "calls").read_text())
 
 
+def experiments(file, options):
+    """Each experiment is written as soon as it is done, so that what is done is kept if a later one fails."""
+    for _, name, _ in MARKED.findall(file.read_text()):
+        command = [sys.executable, SOURCE / "tests/bench/experiments", "--markdown", "-l", name, *options]
+        result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+        if result.returncode != 0:
+            print(result.stdout, end="")
+            sys.exit(result.returncode)
+        file.write_text(MARKED.sub(lambda mark: f"{mark[1]}{result.stdout}{mark[3]}" if mark[2] == name else mark[0],
+                                   file.read_text()))
+
+
 def main():
+    if sys.argv[1:2] == ["experiments"]:
+        into = sys.argv[2:3] == ["--into"]
+        experiments(pathlib.Path(sys.argv[3]) if into else SOURCE / "README.md", sys.argv[4 if into else 2:])
+        return
     throughput(int(sys.argv[1]) if len(sys.argv) > 1 else 11)
     print()
     costs()

@@ -131,6 +131,65 @@ def plot():
     check("cliff" in output or "loses" in output, "a word on cliffs")
 
 
+def table_of(text, name):
+    """The rows of an experiment's table in Markdown, as dictionaries, and the lines below it."""
+    title, lines, words = re.search(rf"^\*\*{name}\*\*: (.*)\n\n((?:\|.*\n)+)\n((?:.+\n)+)", text, re.M).groups()
+    head, rule, *rows = ([cell.strip() for cell in line[1:-1].split("|")] for line in lines.splitlines())
+    check(title and rows and all(len(row) == len(head) for row in (rule, *rows)), f"table of {name}")
+    return [dict(zip(head, row)) for row in rows], words
+
+
+def experiments():
+    """Each experiment's table has a row for each setting of each load, and what is counted is what the setting does."""
+    output = script("experiments", "--quick", "--markdown").stdout
+    for line in script("experiments", "--list").stdout.splitlines():
+        table_of(output, line.split("\t")[0])
+    rows, words = table_of(output, "shared")
+    for apart, together in zip(rows[::2], rows[1::2]):
+        equal((apart["setting"], together["setting"]), ("0", "1"), "settings of shared")
+        check(int(apart["SuperSlabs"]) > 2 * int(together["SuperSlabs"]), f"SuperSlabs of {apart['load']}")
+    check(re.search(r"^The figures (support|are no reason) ", words, re.M), words)
+    rows, _ = table_of(output, "stages")
+    for row in rows:
+        shares = {stage: float(row[stage][:-1]) for stage in list(row)[2:]}
+        check(abs(sum(shares.values()) - 100) < 0.5, f"sum of the shares: {row}")
+        check(shares["unused"] > 0 and shares["fresh"] > 0 == shares["LRU"], f"stages of a first few slabs: {row}")
+    rows, _ = table_of(output, "affinity")
+    check(all(1 <= float(row["classes"]) <= int(row["most"]) for row in rows), "classes in a SuperSlab")
+    rows, _ = table_of(output, "lru")
+    hits = {row["setting"]: int(row["hits"]) for row in rows if row["load"] == "large"}
+    check(hits["0"] == 0 < hits["4"] < hits["64"], f"hits by capacity: {hits}")
+    rows, words = table_of(output, "trace")
+    equal([row["setting"] for row in rows[:4]], ["off", "compiled out", "core", "watched"], "settings of trace")
+    check(all(float(row["instructions"]) > 4 for row in rows if row["setting"] == "core" and row["load"] != "server"),
+          "instructions")
+    check(words.count("the target, ") == 2, words)
+    check("no experiment matches" in script("experiments", "-l", "none", expect=2).stderr, "no such experiment")
+
+
+def experiments_json():
+    """Every run's figures, and what was counted."""
+    result = json.loads(script("experiments", "--quick", "--json", "-l", "prewarm", "-l", "drain").stdout)
+    equal(sorted(result), ["drain", "prewarm"], "experiments")
+    check(result["prewarm"]["runs"]["growth"]["8"][0]["max_ns"] > 0, "times of mallocs")
+    equal(set(result["drain"]["runs"]["server"]), set(result["drain"]["counted"]["server"]), "settings")
+
+
+def readme():
+    """Tables are put between their marks, and nothing else is changed."""
+    mark = "before\n<!-- experiment {0} -->\nold\n<!-- end -->\nafter\n"
+    with Folder() as folder:
+        (folder / "file").write_text(mark.format("stages") + mark.format("drain"))
+        script("figures.py", "experiments", "--into", folder / "file", "--quick")
+        text = (folder / "file").read_text()
+    check(table_of(text, "stages") and table_of(text, "drain") and "old" not in text, text)
+    equal(re.sub(r"\*\*(?s:.*?)<", "old\n<", text), mark.format("stages") + mark.format("drain"), "the rest")
+    marks = re.findall(r"^<!-- experiment (\w+) -->$", (SOURCE / "README.md").read_text(), re.M)
+    equal(marks, [line.split("\t")[0] for line in script("experiments", "--list").stdout.splitlines()],
+          "marks in README.md")
+
+
 CASES = {case.__name__: case for case in (
-    usage, every_load, same_work, held_memory, compare, compare_json, instructions, plot)}
+    usage, every_load, same_work, held_memory, compare, compare_json, instructions, plot, experiments, experiments_json,
+    readme)}
 CASES[sys.argv[1]]()
