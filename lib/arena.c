@@ -19,6 +19,11 @@ struct hak_group *hak_groups;
  * and from what lies below. */
 #define GAP HAK_SLOT_BYTES
 
+/* The class map begins off its page's start. Processors compare the low 12 bits of addresses first when they look for
+ * a store that a load depends on: slot 0's byte must not look like the block at that slot's start, which programs write
+ * to just before they free it. */
+#define MAP_SKEW 2056
+
 static uintptr_t metadata_from, metadata_to; /* the accessible part */
 
 static uint32_t extent;    /* SuperSlabs that the metadata arrays have room for */
@@ -31,7 +36,7 @@ static uint64_t metadata_extra;
 /* In steps that cover 4 GiB of heap each, to save calls. */
 static size_t map_bytes(uint32_t superslabs)
 {
-	return hak_align_up((size_t)superslabs * HAK_SLOTS_PER_SS, HAK_SLOT_BYTES);
+	return hak_align_up(MAP_SKEW + (size_t)superslabs * HAK_SLOTS_PER_SS, HAK_SLOT_BYTES);
 }
 
 static size_t metadata_bytes(uint32_t superslabs)
@@ -50,7 +55,7 @@ static void metadata_place(uintptr_t heap, uint32_t superslabs)
 	extent = superslabs;
 	hak_groups = (struct hak_group *)map - 1;
 	hak_heap.base = heap;
-	hak_heap.class_map = (uint8_t *)map;
+	hak_heap.class_map = (uint8_t *)map + MAP_SKEW;
 }
 
 /* Makes the metadata accessible for SuperSlab numbers below `superslabs`. */
@@ -58,7 +63,7 @@ static bool metadata_commit(uint32_t superslabs)
 {
 	uintptr_t lowest = (uintptr_t)hak_block_bits(superslabs * HAK_SLOTS_PER_SS - 1);
 	uintptr_t from = hak_align_down(lowest, hak_os_page_size());
-	uintptr_t to = (uintptr_t)hak_heap.class_map + map_bytes(superslabs);
+	uintptr_t to = (uintptr_t)hak_heap.class_map - MAP_SKEW + map_bytes(superslabs);
 
 	/* It may have grown further before, where the heap then couldn't. */
 	from = from < metadata_from ? from : metadata_from;
