@@ -47,6 +47,7 @@ def profile(allocator, load, operations, options):
 
 def warm_instructions(allocator, load, options):
     """What an operation takes once all is warm: the difference of two runs, which start alike."""
-    few, many = (500, 1500) if options.quick else (200000, 600000)
+    # Fewer would not be warm: what lists take until they have their length is more than a cheap operation does.
+    few, many = (20000, 60000) if options.quick else (200000, 600000)
     (few, start), (many, all_of_it) = (profile(allocator, load, operations, options) for operations in (few, many))
     return (all_of_it - start) / (many - few)

@@ -161,10 +161,8 @@ def experiments():
     check(hits["0"] == 0 < hits["4"] < hits["64"], f"hits by capacity: {hits}")
     rows, words = table_of(output, "trace")
     equal([row["setting"] for row in rows[:4]], ["off", "compiled out", "core", "watched"], "settings of trace")
-    # Of so few operations only the dear ones stand out of what the start of a run takes.
-    counted = {row["load"]: float(row["instructions"]) for row in rows
-               if row["setting"] == "core" and row["load"] != "server"}
-    check(counted["random_medium"] > 4, f"instructions: {counted}")
+    check(all(float(row["instructions"]) > 4 for row in rows if row["setting"] == "core" and row["load"] != "server"),
+          f"instructions: {rows}")
     check(words.count("the target, ") == 2, words)
     check("no experiment matches" in script("experiments", "-l", "none", expect=2).stderr, "no such experiment")
 
