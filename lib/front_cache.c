@@ -194,6 +194,12 @@ static uint32_t length_now(const struct hak_cache *cache, unsigned bin)
 		steps_taken(class->alloc_armed, left->alloc_left);
 }
 
+/* Whether all threads were asked for a drain that this one has not met: the long way does. */
+static bool drain_is_requested(const struct hak_cache *cache)
+{
+	return HAK_UNLIKELY(cache->drain_epoch != hak_load_relaxed(&drain_epoch));
+}
+
 static bool drain_is_due(const struct hak_cache_class *class)
 {
 	return class->frees >= class->drain_at;
@@ -204,7 +210,7 @@ void *hak_cache_alloc_short(struct hak_cache *cache, unsigned bin)
 	struct hak_cache_class *class = &cache->classes[bin];
 	struct hak_block *block = cache->bins->head[bin];
 
-	if (length_now(cache, bin) <= class_of(bin)->batch / 4 || drain_is_due(class))
+	if (length_now(cache, bin) <= class_of(bin)->batch / 4 || drain_is_due(class) || drain_is_requested(cache))
 		return NULL;
 	hak_cache_begin(cache);
 	settle(cache, bin);
@@ -220,7 +226,8 @@ bool hak_cache_free_short(struct hak_cache *cache, unsigned bin, void *p)
 	struct hak_cache_class *class = &cache->classes[bin];
 	struct hak_block *block = p;
 
-	if (length_now(cache, bin) >= HOT_BATCHES * class_of(bin)->batch || drain_is_due(class))
+	if (length_now(cache, bin) >= HOT_BATCHES * class_of(bin)->batch || drain_is_due(class) ||
+		drain_is_requested(cache))
 		return false;
 	hak_cache_begin(cache);
 	settle(cache, bin);
@@ -415,6 +422,8 @@ void *hak_cache_alloc_large_short(struct hak_cache *cache, size_t bytes)
 {
 	void *block;
 
+	if (drain_is_requested(cache))
+		return NULL;
 	hak_cache_begin(cache);
 	block = alloc_cached_run(cache, bytes);
 	if (block)
@@ -429,7 +438,8 @@ bool hak_cache_free_large_short(struct hak_cache *cache, void *block)
 
 	/* Only where nothing has to go to the pool: what that says in debug lines is written on the long way. */
 	if (run == HAK_NO_SLOT || cache->runs.count == HAK_RUN_CACHE_RUNS ||
-		cache->runs.slots + hak_slot(run)->span > run_limit() || drain_is_due(&cache->classes[HAK_BIN_LARGE]))
+		cache->runs.slots + hak_slot(run)->span > run_limit() || drain_is_due(&cache->classes[HAK_BIN_LARGE]) ||
+		drain_is_requested(cache))
 		return false;
 	hak_cache_begin(cache);
 	hak_run_cache_put(&cache->runs, run, run_limit());

@@ -266,7 +266,22 @@ static void flush_leaves_nothing(void)
 
 static void a_drain_request_is_met_once(void)
 {
+	bool zero;
 	start();
+	/* The short ways leave it to the long one, which the very next slow path then takes. */
+	void *block = allocate(BYTES);
+	hak_cache_begin(&cache);
+	void *large = hak_cache_alloc_large(&cache, 100000, 16, &zero);
+	hak_cache_free_large(&cache, large);
+	hak_cache_end(&cache);
+	hak_cache_request_drain();
+	CU_ASSERT_PTR_NULL(hak_cache_alloc_short(&cache, BIN));
+	CU_ASSERT_FALSE(hak_cache_free_short(&cache, BIN, block));
+	CU_ASSERT_PTR_NULL(hak_cache_alloc_large_short(&cache, 100000));
+	CU_ASSERT_TRUE(hak_cache_drain_wanted(&cache));
+	CU_ASSERT_PTR_EQUAL(hak_cache_alloc_large_short(&cache, 100000), large);
+	CU_ASSERT_TRUE(hak_cache_free_large_short(&cache, large));
+	release(block);
 	CU_ASSERT_FALSE(hak_cache_drain_wanted(&cache));
 	hak_cache_request_drain();
 	CU_ASSERT_TRUE(hak_cache_drain_wanted(&cache));
