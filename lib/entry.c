@@ -309,7 +309,7 @@ static HAK_NOINLINE void *realloc_slow(void *block, size_t bytes)
 	if (bytes > HAK_MAX_REQUEST)
 		return out_of_memory(bytes);
 	if (old <= HAK_MAX_SMALL) {
-		/* Small blocks for which half is in use already. */
+		/* The smallest class serves less than half of its size too. */
 		if (bytes <= HAK_MAX_SMALL &&
 			hak_size_classes[HAK_CLASS_OF_BIN(hak_bin_of_size(bytes))].block_bytes == old)
 			return block;

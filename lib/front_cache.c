@@ -301,12 +301,12 @@ static void stash(struct hak_cache *cache, unsigned bin)
 }
 
 /* Frees between drains: as set, fewer where a block is above 1 KiB, so that the memory that waits is about the same. */
-static uint64_t drain_interval(unsigned bin)
+static uint64_t drain_interval(size_t block_bytes)
 {
 	uint64_t interval = hak_settings.drain_interval;
 
-	if (class_of(bin)->block_bytes > 1024)
-		interval = interval * 1024 / class_of(bin)->block_bytes;
+	if (block_bytes > 1024)
+		interval = interval * 1024 / block_bytes;
 	return interval < 16 ? 16 : interval;
 }
 
@@ -318,7 +318,7 @@ static void drain(struct hak_cache *cache, unsigned bin)
 	unsigned idle = class->low_water;
 	uint32_t blocks = give_coldest(cache, bin, idle, HAK_RELEASE_DRAIN);
 
-	class->drain_at = class->frees + drain_interval(bin);
+	class->drain_at = class->frees + drain_interval(class_of(bin)->block_bytes);
 	class->low_water = class->batches;
 	if (blocks) {
 		if (class->limit > LIMIT_AT_START)
@@ -355,9 +355,6 @@ void hak_cache_free(struct hak_cache *cache, unsigned bin, void *p)
 
 /* ---- Large blocks ---- */
 
-/* Large frees between drains: the interval's blocks of 1 KiB, in slots. */
-#define LARGE_DRAIN_INTERVAL 16
-
 /* Slots of freed runs that a thread may keep: of its share of memory half at most. */
 static uint32_t run_limit(void)
 {
@@ -369,7 +366,7 @@ static uint32_t run_limit(void)
 /* A run that this thread freed lately. */
 static void *alloc_cached_run(struct hak_cache *cache, size_t bytes)
 {
-	uint32_t run = hak_run_cache_take(&cache->runs, (uint32_t)((bytes + HAK_SLOT_BYTES - 1) >> HAK_SLOT_SHIFT));
+	uint32_t run = hak_run_cache_take(&cache->runs, (uint32_t)hak_large_slots(bytes));
 
 	return run == HAK_NO_SLOT ? NULL : (void *)hak_slot_address(run);
 }
@@ -389,7 +386,7 @@ static void count_large_free(struct hak_cache *cache)
 	hak_store_relaxed(&cache->bins->left[HAK_BIN_LARGE].free_left, 0);
 	hak_store_relaxed(&class->frees, class->frees + 1);
 	if (drain_is_due(class)) {
-		class->drain_at = class->frees + LARGE_DRAIN_INTERVAL;
+		class->drain_at = class->frees + drain_interval(HAK_SLOT_BYTES);
 		hak_run_cache_drain(&cache->runs);
 	}
 }
@@ -504,7 +501,7 @@ static HAK_COLD void begin_class(struct hak_cache_class *class, unsigned bin)
 {
 	class->limit = LIMIT_AT_START < limit_max(bin) ? LIMIT_AT_START : (uint8_t)limit_max(bin);
 	class->fetch = first_fetch(bin);
-	class->drain_at = drain_interval(bin);
+	class->drain_at = drain_interval(class_of(bin)->block_bytes);
 }
 
 void hak_cache_init(struct hak_cache *cache, struct hak_bins *bins)

@@ -336,14 +336,9 @@ static bool extend_run(uint32_t run, uint32_t slots)
 
 /* ---- Blocks ---- */
 
-static size_t slots_for(size_t bytes)
-{
-	return (bytes + HAK_SLOT_BYTES - 1) >> HAK_SLOT_SHIFT;
-}
-
 void *hak_large_alloc(size_t bytes, size_t alignment, bool *zero)
 {
-	size_t slots = bytes ? slots_for(bytes) : 1;
+	size_t slots = bytes ? hak_large_slots(bytes) : 1;
 	size_t superslabs = (slots + HAK_SLOTS_PER_SS - 1) / HAK_SLOTS_PER_SS;
 	uint32_t run;
 	void *block = NULL;
@@ -382,7 +377,7 @@ bool hak_large_free(void *block)
 
 bool hak_large_resize(void *block, size_t bytes)
 {
-	size_t slots = slots_for(bytes);
+	size_t slots = hak_large_slots(bytes);
 	uint32_t run = hak_large_find(block);
 	bool ok = false;
 

@@ -5,6 +5,12 @@
 
 #include "superslab.h"
 
+/* Slots that `bytes` take; 0 for 0. */
+HAK_INLINE size_t hak_large_slots(size_t bytes)
+{
+	return (bytes + HAK_SLOT_BYTES - 1) >> HAK_SLOT_SHIFT;
+}
+
 /* At least `bytes` at an address that is a multiple of `alignment` (a power of two). *zero says whether all of it is
  * known to be zero. Returns NULL if memory is out; errno is the caller's business. Takes the pool's lock. */
 void *hak_large_alloc(size_t bytes, size_t alignment, bool *zero);

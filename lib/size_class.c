@@ -1,7 +1,7 @@
 #include "size_class.h"
 
-/* Blocks that travel between caches together: 64, or what fits a slot of the bigger classes, at least two so that a
- * cache can give and keep. README.md has the figures for 32, 64 and 128. */
+/* Blocks that travel between caches together: 64, or what fits a slot of the bigger classes, at least four so
+ * that lists of those are not moved at every other call. README.md has the figures for 32, 64 and 128. */
 #define BATCH_MAX 64
 #define BATCH_MIN 4
 #define BATCH_FIT(bytes) (HAK_SLOT_BYTES / (bytes))
