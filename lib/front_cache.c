@@ -366,7 +366,7 @@ static uint32_t run_limit(void)
 /* A run that this thread freed lately. */
 static void *alloc_cached_run(struct hak_cache *cache, size_t bytes)
 {
-	uint32_t run = hak_run_cache_take(&cache->runs, (uint32_t)hak_large_slots(bytes));
+	uint32_t run = hak_run_cache_take(&cache->runs, hak_large_slots(bytes));
 
 	return run == HAK_NO_SLOT ? NULL : (void *)hak_slot_address(run);
 }
@@ -432,17 +432,17 @@ void *hak_cache_alloc_large_short(struct hak_cache *cache, size_t bytes)
 bool hak_cache_free_large_short(struct hak_cache *cache, void *block)
 {
 	uint32_t run = hak_large_find(block);
+	bool kept;
 
 	/* Only where nothing has to go to the pool: what that says in debug lines is written on the long way. */
-	if (run == HAK_NO_SLOT || cache->runs.count == HAK_RUN_CACHE_RUNS ||
-		cache->runs.slots + hak_slot(run)->span > run_limit() || drain_is_due(&cache->classes[HAK_BIN_LARGE]) ||
-		drain_is_requested(cache))
+	if (run == HAK_NO_SLOT || drain_is_due(&cache->classes[HAK_BIN_LARGE]) || drain_is_requested(cache))
 		return false;
 	hak_cache_begin(cache);
-	hak_run_cache_put(&cache->runs, run, run_limit());
-	count_large_free(cache);
+	kept = hak_run_cache_keep(&cache->runs, run, run_limit());
+	if (kept)
+		count_large_free(cache);
 	hak_cache_end(cache);
-	return true;
+	return kept;
 }
 
 static void flush_bin(struct hak_cache *cache, unsigned bin, enum hak_release_cause cause)
