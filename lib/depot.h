@@ -20,7 +20,7 @@ struct hak_batch {
 	uint32_t length;
 };
 
-#define HAK_DEPOT_BATCHES 32 /* most batches in transit a class */
+#define HAK_DEPOT_BATCHES 16 /* most batches in transit a class */
 #define HAK_DEPOT_BUCKETS 8  /* partly used slabs are sorted by eighths of their capacity in use */
 
 struct hak_depot {

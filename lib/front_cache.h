@@ -68,7 +68,7 @@ HAK_INLINE bool hak_cache_push(void *p)
 	return true;
 }
 
-#define HAK_CACHE_BATCHES 8 /* batches behind the hot list, most a class */
+#define HAK_CACHE_BATCHES 4 /* batches behind the hot list, most a class */
 
 /* The cold part of a class's cache. */
 struct hak_cache_class {

@@ -16,6 +16,7 @@
 #define THREADS 4
 #define ROUNDS 6
 #define PHASES 10
+#define STEADY 4096            /* blocks allocated and freed in turn after a phase's frees: some drain intervals */
 #define PHASE_BYTES (6u << 20) /* what a thread allocates in a phase */
 
 static const size_t sizes[PHASES] = {64, 1024, 5000, 200, 16384, 48, 700, 28000, 320, 3000};
@@ -65,6 +66,9 @@ static void phase(unsigned thread, unsigned number, struct handover *mine)
 	for (size_t i = 0; i < count; i++)
 		blocks[i] = take(bytes, (unsigned char)thread);
 	size_t kept = free_some(blocks, count, 11);
+	/* What the frees left in the thread's batches is not needed in what follows: it is drained. */
+	for (unsigned i = 0; i < STEADY; i++)
+		hak_free(hak_malloc(bytes));
 	hak_add_relaxed(&allocs, count);
 	hak_add_relaxed(&frees, count - kept);
 	*mine = (struct handover){blocks, kept};
