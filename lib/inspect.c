@@ -245,9 +245,7 @@ size_t hak_inspect_purge(void)
 
 void hak_inspect_purge_due(void)
 {
-	uint32_t now = hak_os_clock_ms();
-
-	hak_purge_due(now, UINT32_MAX);
-	hak_sweep_due(now, UINT32_MAX);
+	hak_purge_all_due();
+	hak_sweep_due(hak_os_clock_ms(), UINT32_MAX);
 	hak_trace_flush();
 }

@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "atomic.h"
 
+#define WAKE_UP_NS 50000 /* a thread is awake by then, if there is a processor for it */
 #define SPINS \
 	100 /* most critical sections are a few hundred instructions, so a short wait usually beats a system call */
 
@@ -89,13 +91,31 @@ void hak_lock_acquire(struct hak_lock *lock)
 	note_acquire(lock);
 }
 
+/* Returns whether anybody may have been waiting. */
+static bool release(struct hak_lock *lock)
+{
+	int saved;
+
+	note_release(lock);
+	if (HAK_LIKELY(hak_exchange_release(&lock->state, 0u) != 2))
+		return false;
+	saved = errno;
+	syscall(SYS_futex, &lock->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	errno = saved;
+	return true;
+}
+
 void hak_lock_release(struct hak_lock *lock)
 {
-	note_release(lock);
-	if (hak_exchange_release(&lock->state, 0u) == 2) {
-		int saved = errno;
+	release(lock);
+}
 
-		syscall(SYS_futex, &lock->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-		errno = saved;
-	}
+void hak_lock_hand_over(struct hak_lock *lock)
+{
+	const struct timespec wake_up = {.tv_nsec = WAKE_UP_NS};
+	int saved = errno;
+
+	if (release(lock))
+		nanosleep(&wake_up, NULL);
+	errno = saved;
 }

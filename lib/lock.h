@@ -33,6 +33,9 @@ void hak_lock_acquire(struct hak_lock *lock);
 bool hak_lock_try(struct hak_lock *lock);
 /* Gives it back; the caller holds it. */
 void hak_lock_release(struct hak_lock *lock);
+/* The same between the steps of long work: if somebody waits, gives them the time to wake up and take it, or the caller
+ * would have it again before they are awake. */
+void hak_lock_hand_over(struct hak_lock *lock);
 
 #if HAK_DEBUG
 /* Locks of `rank` that the calling thread holds. */

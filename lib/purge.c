@@ -7,8 +7,6 @@
 #include "stats.h"
 #include "trace.h"
 
-#define EVICTIONS 64 /* SuperSlabs retired by a trim before it lets others at the lock, and writes its debug lines */
-
 /* Purges the slots of SuperSlab `index` that nobody uses, have pages, and have been idle for `idle_ms`; neighbours in
  * one call each. Returns whether any went, lowers *slots by their number. */
 static bool purge_superslab(uint32_t index, uint32_t now, uint32_t idle_ms, unsigned *slots)
@@ -21,16 +19,19 @@ static bool purge_superslab(uint32_t index, uint32_t now, uint32_t idle_ms, unsi
 		uint64_t rest = ~((uint64_t)mask >> first);
 		unsigned count = (unsigned)__builtin_ctzll(rest);
 
-		*slots -= count < *slots ? count : *slots;
-		any |= hak_ss_purge(index, first, count);
+		/* Locked pages don't go, and are no work done: or a few such SuperSlabs would be all that is tried. */
+		if (hak_ss_purge(index, first, count)) {
+			*slots -= count < *slots ? count : *slots;
+			any = true;
+		}
 		mask &= ~hak_slot_mask(first, count);
 	}
 	return any;
 }
 
-static void purge_idle(uint32_t now, uint32_t idle_ms, unsigned *slots)
+/* Cached SuperSlabs, the oldest first. */
+static void purge_lru(uint32_t now, uint32_t idle_ms, unsigned *slots)
 {
-	/* Whole SuperSlabs first, the oldest first: they cost one call for 2 MiB, and no huge page is broken up. */
 	for (uint32_t index = hak_pool.lru_oldest; index != HAK_NO_SUPERSLAB && *slots;
 		index = hak_ss(index)->lru_previous) {
 		if (now - hak_ss(index)->since_ms < idle_ms)
@@ -38,6 +39,11 @@ static void purge_idle(uint32_t now, uint32_t idle_ms, unsigned *slots)
 		if (hak_ss(index)->zero != ~0u)
 			purge_superslab(index, now, idle_ms, slots);
 	}
+}
+
+/* EMPTY slots, from the oldest one on that was not purged yet. */
+static void purge_empty(uint32_t now, uint32_t idle_ms, unsigned *slots)
+{
 	while (hak_pool.purge_next != HAK_NO_SLOT && *slots) {
 		uint32_t slab = hak_pool.purge_next;
 
@@ -61,58 +67,94 @@ static uint32_t period_ms(void)
 	return (uint32_t)(delay / 4);
 }
 
-void hak_purge_due(uint32_t now, unsigned slots)
+bool hak_purge_due(uint32_t now, unsigned slots)
 {
 	uint32_t period = period_ms();
 
 	/* The time to wait is between 1 ms and a period, or it is over: the clock may have gone any distance since,
 	 * even once round. */
-	if (hak_load_relaxed(&hak_pool.next_purge_ms) - now - 1 < period)
-		return;
-	hak_lock_acquire(&hak_pool.lock);
-	now = hak_os_clock_ms(); /* what entered the pool while we waited must not seem to come from the future */
+	if (hak_load_relaxed(&hak_pool.next_purge_ms) - now - 1 < period || !hak_lock_try(&hak_pool.lock))
+		return false;
+	now = hak_os_clock_ms(); /* what entered the pool since then must not seem to come from the future */
 	while (hak_pool.lru_oldest != HAK_NO_SUPERSLAB && slots &&
 		now - hak_ss(hak_pool.lru_oldest)->since_ms >= hak_settings.ss_lru_age_ms) {
 		if (hak_ss(hak_pool.lru_oldest)->zero != ~0u)
 			slots -= slots < HAK_SLOTS_PER_SS ? slots : HAK_SLOTS_PER_SS;
 		hak_lru_evict(hak_pool.lru_oldest, now);
 	}
-	purge_idle(now, (uint32_t)hak_settings.purge_delay_ms, &slots);
+	/* Whole SuperSlabs first: they cost one call for 2 MiB, and no huge page is broken up. */
+	purge_lru(now, (uint32_t)hak_settings.purge_delay_ms, &slots);
+	purge_empty(now, (uint32_t)hak_settings.purge_delay_ms, &slots);
 	/* Else there may be more to do, and the next slow path goes on with it. */
 	hak_store_relaxed(&hak_pool.next_purge_ms, slots ? now + period : now);
-	hak_lock_release(&hak_pool.lock);
+	hak_lock_hand_over(&hak_pool.lock);
+	return slots == 0;
+}
+
+void hak_purge_all_due(void)
+{
+	while (hak_purge_due(hak_os_clock_ms(), HAK_PURGE_STEP))
+		hak_trace_flush();
+}
+
+/* Ends a step of a purge of everything, with the lock held, and begins the next one. */
+static void next_step(unsigned *slots)
+{
+	hak_lock_hand_over(&hak_pool.lock);
+	hak_trace_flush();
+	hak_lock_acquire(&hak_pool.lock);
+	*slots = HAK_PURGE_STEP;
 }
 
 static void empty_lru(void)
 {
-	bool more = true;
+	unsigned slots = HAK_PURGE_STEP;
 
-	while (more) {
-		hak_lock_acquire(&hak_pool.lock);
-		for (unsigned i = 0; i < EVICTIONS && hak_pool.lru_oldest != HAK_NO_SUPERSLAB; i++)
-			hak_lru_evict(hak_pool.lru_oldest, hak_os_clock_ms());
-		more = hak_pool.lru_oldest != HAK_NO_SUPERSLAB;
-		hak_lock_release(&hak_pool.lock);
-		hak_trace_flush();
+	while (hak_pool.lru_oldest != HAK_NO_SUPERSLAB) {
+		if (hak_ss(hak_pool.lru_oldest)->zero != ~0u)
+			slots -= HAK_SLOTS_PER_SS;
+		hak_lru_evict(hak_pool.lru_oldest, hak_os_clock_ms());
+		if (slots < HAK_SLOTS_PER_SS)
+			next_step(&slots);
+	}
+}
+
+/* What others free meanwhile is behind the slots that are purged here. */
+static void purge_all_empty(void)
+{
+	unsigned slots = HAK_PURGE_STEP;
+
+	for (;;) {
+		purge_empty(hak_os_clock_ms(), 0, &slots);
+		if (slots)
+			return;
+		next_step(&slots);
+	}
+}
+
+/* UNUSED slots may have pages too, where purging them before was refused. */
+static void purge_all_unused(void)
+{
+	unsigned slots = HAK_PURGE_STEP;
+
+	for (unsigned n = 0; n < HAK_LARGE_RUN_MAX; n++) {
+		for (uint32_t index = hak_set_next(HAK_SET_RUN + n, 0); index != HAK_NO_SUPERSLAB;
+			index = hak_set_next(HAK_SET_RUN + n, index + 1)) {
+			purge_superslab(index, hak_os_clock_ms(), 0, &slots);
+			if (!slots)
+				next_step(&slots);
+		}
 	}
 }
 
 size_t hak_purge_all(void)
 {
 	uint64_t before = hak_stat_get(purged_bytes);
-	unsigned slots = UINT32_MAX;
-	uint32_t index, now;
 
-	empty_lru();
 	hak_lock_acquire(&hak_pool.lock);
-	now = hak_os_clock_ms();
-	purge_idle(now, 0, &slots);
-	/* UNUSED slots may have pages too, where purging them before was refused. */
-	for (unsigned n = 0; n < HAK_LARGE_RUN_MAX; n++) {
-		for (index = hak_set_next(HAK_SET_RUN + n, 0); index != HAK_NO_SUPERSLAB;
-			index = hak_set_next(HAK_SET_RUN + n, index + 1))
-			purge_superslab(index, now, 0, &slots);
-	}
+	empty_lru();
+	purge_all_empty();
+	purge_all_unused();
 	hak_lock_release(&hak_pool.lock);
 	return (size_t)(hak_stat_get(purged_bytes) - before);
 }

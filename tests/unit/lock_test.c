@@ -54,7 +54,8 @@ static void *wait_for_lock(void *ignored)
 	return ignored;
 }
 
-/* The waiter marks the word with 2 before it sleeps, so the release that follows must wake it; a lost wake-up hangs here. */
+/* The waiter marks the word with 2 before it sleeps, so the release that follows must wake it; a lost wake-up hangs
+ * here. */
 static void wakes_a_sleeper(void)
 {
 	pthread_t thread;
@@ -66,6 +67,23 @@ static void wakes_a_sleeper(void)
 	hak_lock_release(&lock);
 	pthread_join(thread, NULL);
 	UNIT_EQUAL(counter, 77);
+}
+
+static void hands_over_to_a_sleeper(void)
+{
+	pthread_t thread;
+	counter = 0;
+	hak_lock_acquire(&lock);
+	pthread_create(&thread, NULL, wait_for_lock, NULL);
+	UNIT_EVENTUALLY(hak_load_relaxed(&lock.state) == 2);
+	errno = 4712;
+	hak_lock_hand_over(&lock);
+	UNIT_EQUAL(errno, 4712);
+	pthread_join(thread, NULL);
+	UNIT_EQUAL(counter, 77);
+	hak_lock_acquire(&lock); /* nobody waits any more */
+	hak_lock_hand_over(&lock);
+	UNIT_EQUAL(lock.state, 0);
 }
 
 static void keeps_errno(void)
@@ -108,5 +126,5 @@ static void order_is_checked(void)
 #endif
 }
 
-UNIT_MAIN("lock", UNIT(excludes), UNIT(try_fails_while_taken), UNIT(wakes_a_sleeper), UNIT(keeps_errno),
-	UNIT(order_is_checked))
+UNIT_MAIN("lock", UNIT(excludes), UNIT(try_fails_while_taken), UNIT(wakes_a_sleeper), UNIT(hands_over_to_a_sleeper),
+	UNIT(keeps_errno), UNIT(order_is_checked))

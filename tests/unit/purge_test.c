@@ -169,6 +169,33 @@ static void the_shorter_delay_counts(void)
 	}
 }
 
-UNIT_MAIN("purge", UNIT(age_evicts), UNIT(due_memory_is_purged_and_zero), UNIT(trim_gives_everything_back),
-	UNIT(calls_are_bounded_and_nothing_is_forgotten), UNIT(runs_count_by_their_slots), UNIT(too_early_is_nothing),
-	UNIT(rest_of_a_cut_run_is_purged), UNIT(the_shorter_delay_counts))
+/* Who finds the pool's lock taken leaves the purge to others; in steps, all that is due goes. */
+static void steps_let_others_in(void)
+{
+	bool zero;
+	static char *runs[40];
+	pool_start();
+	for (unsigned i = 0; i < HAK_COUNT_OF(runs); i++)
+		runs[i] = memset(hak_large_alloc(16 * HAK_SLOT_BYTES, 16, &zero), 'x', 16 * HAK_SLOT_BYTES);
+	for (unsigned i = 0; i < HAK_COUNT_OF(runs); i += 2)
+		hak_large_free(runs[i]);
+	hak_settings.purge_delay_ms = 0;
+	hak_pool.next_purge_ms = 0;
+	hak_lock_acquire(&hak_pool.lock);
+	CU_ASSERT_FALSE(hak_purge_due(hak_os_clock_ms(), 16));
+	hak_lock_release(&hak_pool.lock);
+	UNIT_EQUAL(runs[0][0], 'x');
+	CU_ASSERT_TRUE(hak_purge_due(hak_os_clock_ms(), 16));
+	UNIT_EQUAL(runs[0][0], 0);
+	UNIT_EQUAL(runs[38][0], 'x');
+	hak_purge_all_due();
+	UNIT_EQUAL(runs[38][0], 0);
+	CU_ASSERT_FALSE(hak_purge_due(hak_os_clock_ms(), 16));
+	for (unsigned i = 1; i < HAK_COUNT_OF(runs); i += 2)
+		hak_large_free(runs[i]);
+}
+
+UNIT_MAIN("purge", UNIT(steps_let_others_in), UNIT(age_evicts), UNIT(due_memory_is_purged_and_zero),
+	UNIT(trim_gives_everything_back), UNIT(calls_are_bounded_and_nothing_is_forgotten),
+	UNIT(runs_count_by_their_slots), UNIT(too_early_is_nothing), UNIT(rest_of_a_cut_run_is_purged),
+	UNIT(the_shorter_delay_counts))
