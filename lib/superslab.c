@@ -90,6 +90,22 @@ uint32_t hak_set_next(unsigned set, uint32_t from)
 	return word * 64 + (uint32_t)__builtin_ctzll(bits);
 }
 
+uint32_t hak_set_next_in_neither(unsigned a, unsigned b, uint32_t from)
+{
+	uint32_t taken = hak_arena_taken();
+
+	for (from++; from < taken; from = (from | 63) + 1) {
+		uint64_t members = *set_word(a, 0, from / 64) | *set_word(b, 0, from / 64);
+		uint64_t others = ~members & (~0ull << (from % 64));
+
+		if (others) {
+			from = (from & ~63u) + (uint32_t)__builtin_ctzll(others);
+			return from < taken ? from : taken;
+		}
+	}
+	return taken;
+}
+
 /* Runs of slots. */
 
 unsigned hak_longest_run(uint32_t mask)

@@ -13,6 +13,8 @@ void hak_set_remove(unsigned set, uint32_t index);
 bool hak_set_has(unsigned set, uint32_t index);
 /* The lowest member at or above `from`, HAK_NO_SUPERSLAB if there is none. */
 uint32_t hak_set_next(unsigned set, uint32_t from);
+/* The lowest index above `from` that is in neither of two sets; the number of SuperSlabs taken if all are. */
+uint32_t hak_set_next_in_neither(unsigned a, unsigned b, uint32_t from);
 
 /* The record of slot number `slot`, counted over the whole heap. */
 HAK_INLINE struct hak_slot *hak_slot(uint32_t slot)

@@ -224,13 +224,39 @@ static void resize_over_superslabs(void)
 	UNIT_EQUAL(hak_pool.large_slots, 0);
 }
 
+/* However long a block was, and however many idle SuperSlabs lie before it in ones and twos, it is found again: the heap
+ * must not take new addresses for each. */
+static void a_very_long_block_is_reused(void)
+{
+	static void *scattered[2400];
+	pool_start();
+	for (size_t i = 0; i < HAK_COUNT_OF(scattered); i++)
+		scattered[i] = alloc(2 * MIB, 16, NULL);
+	char *block = alloc(5000 * MIB, 16, NULL);
+	block[0] = block[5000 * MIB - 1] = 'x';
+	for (size_t i = 0; i < HAK_COUNT_OF(scattered); i += 2)
+		CU_ASSERT_TRUE(hak_large_free(scattered[i]));
+	CU_ASSERT_TRUE(hak_large_free(block));
+	bool zero = false;
+	CU_ASSERT_PTR_EQUAL(alloc(5000 * MIB, 16, &zero), block);
+	CU_ASSERT_TRUE(zero);
+	UNIT_EQUAL(block[0] + block[5000 * MIB - 1], 0);
+	CU_ASSERT_PTR_EQUAL(alloc(2 * MIB, 16, NULL), scattered[0]);
+	CU_ASSERT_TRUE(hak_large_free(block));
+	for (size_t i = 0; i < HAK_COUNT_OF(scattered); i++) {
+		if (i % 2 || i == 0)
+			CU_ASSERT_TRUE(hak_large_free(scattered[i]));
+	}
+	UNIT_EQUAL(hak_pool.large_slots, 0);
+}
+
 static void impossible_sizes(void)
 {
 	bool zero;
 	pool_start();
 	CU_ASSERT_PTR_NULL(hak_large_alloc(SIZE_MAX, 16, &zero));
 	CU_ASSERT_PTR_NULL(hak_large_alloc(PTRDIFF_MAX, 16, &zero));
-	CU_ASSERT_PTR_NULL(hak_large_alloc((size_t)3 << 30, 16, &zero)); /* beyond this test's reservation */
+	CU_ASSERT_PTR_NULL(hak_large_alloc((size_t)17 << 30, 16, &zero)); /* beyond this test's reservation */
 	CU_ASSERT_PTR_NULL(hak_large_alloc(1, (size_t)1 << 62, &zero));
 	CU_ASSERT_PTR_NULL(hak_large_alloc(1, (size_t)1 << 63, &zero));
 	void *block = alloc(MIB, 16, NULL);
@@ -241,4 +267,4 @@ static void impossible_sizes(void)
 
 UNIT_MAIN("large", UNIT(sizes_are_rounded_to_slots), UNIT(alignments), UNIT(zero_is_true), UNIT(freed_runs_are_reused), UNIT(freed_neighbours_are_joined), UNIT(a_run_grows_into_a_freed_one),
 	UNIT(a_run_does_not_grow_over_the_edge), UNIT(other_addresses_are_refused), UNIT(resize_within_a_superslab),
-	UNIT(resize_over_superslabs), UNIT(impossible_sizes))
+	UNIT(resize_over_superslabs), UNIT(a_very_long_block_is_reused), UNIT(impossible_sizes))

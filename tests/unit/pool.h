@@ -13,7 +13,7 @@
 /* Readies the layers up to the pool, once, and sets its settings back to calm defaults: nothing is purged or converted by age. */
 static inline void pool_start(void)
 {
-	if (!hak_arena_init((size_t)2 << 30))
+	if (!hak_arena_init((size_t)16 << 30))
 		abort();
 	hak_settings.ss_shared = 1;
 	hak_settings.ss_affinity = 1;

@@ -81,6 +81,12 @@ static void sets_against_a_model(void)
 		uint32_t found = hak_set_next(set, from);
 		wrong += found != (expected < SUPERSLABS ? expected : HAK_NO_SUPERSLAB);
 		wrong += hak_set_has(set, index) != model[index];
+		if (from < SUPERSLABS) {
+			for (expected = from + 1; expected < SUPERSLABS && model[expected];)
+				expected++;
+			wrong += hak_set_next_in_neither(set, HAK_SET_LRU, from) != expected;
+			wrong += hak_set_next_in_neither(HAK_SET_LRU, set, from) != expected;
+		}
 	}
 	for (uint32_t index = 0; index < SUPERSLABS; index++)
 		hak_set_remove(set, index);
