@@ -144,10 +144,11 @@ void hak_os_fork_child(void)
 
 uint64_t hak_os_random(void)
 {
-	uint64_t value = 0;
-	const void *random = (const void *)getauxval(AT_RANDOM);
+	struct timespec now = {0};
+	uint64_t value;
 
-	if (random)
-		memcpy(&value, random, sizeof(value));
-	return value;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	value = (uintptr_t)&now ^ (uint64_t)getauxval(AT_SYSINFO_EHDR) << 20 ^ (uint64_t)now.tv_nsec;
+	value *= 0x9e3779b97f4a7c15ull; /* 2^64 over the golden ratio: every bit of it reaches the high ones */
+	return value >> 32;
 }

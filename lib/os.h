@@ -42,7 +42,8 @@ int32_t hak_os_tid(void);
 /* In a child of fork: the thread has another id. */
 void hak_os_fork_child(void);
 
-/* A number that differs from run to run, from the kernel's start-up gift (AT_RANDOM). */
+/* A number below 2^32 that differs from run to run, from where the kernel put things and the clock. Not from AT_RANDOM:
+ * libc's stack canary is made of that, and what is made of this shows in every pointer. */
 uint64_t hak_os_random(void);
 
 #endif
