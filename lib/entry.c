@@ -13,8 +13,7 @@
 #include "thread.h"
 #include "trace.h"
 
-#define PURGE_SLOTS 128  /* slots that one slow path may purge for the others: about a millisecond */
-#define SWEEP_WORK 2000  /* the same for free pages inside slabs, in half microseconds */
+#define SWEEP_WORK 2000  /* half microseconds of sweeping that one slow path may do for the others */
 #define PURGE_INTERVAL 8 /* slow paths of a thread between two looks at the clock */
 
 /* Blocks longer than this get no room to grow when realloc moves them: they can often grow in place. */
@@ -64,7 +63,7 @@ static void purge_now_and_then(void)
 	if (HAK_LIKELY(now == looked_ms))
 		return;
 	looked_ms = now;
-	hak_purge_due(now, PURGE_SLOTS);
+	hak_purge_due(now, HAK_PURGE_STEP);
 	hak_sweep_due(now, SWEEP_WORK);
 }
 
@@ -81,16 +80,6 @@ static void *alloc_small(unsigned bin)
 	return block;
 }
 
-static void *alloc_large(size_t bytes, size_t alignment, bool *zero)
-{
-	struct hak_cache *cache = hak_thread_enter(false);
-	void *block = hak_cache_alloc_large(cache, bytes, alignment, zero);
-
-	purge_now_and_then();
-	hak_thread_leave(cache);
-	return block;
-}
-
 /* What caches hold may make whole slots free. Not worth it for what no slots could serve anyway. */
 static HAK_COLD bool give_caches_back(size_t bytes)
 {
@@ -101,6 +90,25 @@ static HAK_COLD bool give_caches_back(size_t bytes)
 	return true;
 }
 
+static void *alloc_large_once(size_t bytes, size_t alignment, bool *zero)
+{
+	struct hak_cache *cache = hak_thread_enter(false);
+	void *block = hak_cache_alloc_large(cache, bytes, alignment, zero);
+
+	if (bytes > HAK_LARGE_RUN_MAX * HAK_SLOT_BYTES)
+		slow_paths = 0; /* few, and never short: each looks */
+	purge_now_and_then();
+	hak_thread_leave(cache);
+	return block;
+}
+
+static void *alloc_large(size_t bytes, size_t alignment, bool *zero)
+{
+	void *block = alloc_large_once(bytes, alignment, zero);
+
+	return HAK_LIKELY(block != NULL) || !give_caches_back(bytes) ? block : alloc_large_once(bytes, alignment, zero);
+}
+
 static HAK_NOINLINE void *malloc_long(size_t bytes)
 {
 	void *block;
@@ -109,13 +117,12 @@ static HAK_NOINLINE void *malloc_long(size_t bytes)
 	if (HAK_UNLIKELY(!hak_init()))
 		return out_of_memory(bytes);
 	rest_none();
-	for (unsigned tries = 0;; tries++) {
-		if (bytes <= HAK_MAX_SMALL)
+	if (bytes > HAK_MAX_SMALL) {
+		block = alloc_large(bytes, HAK_ALIGNMENT, &zero);
+	} else {
+		block = alloc_small(hak_bin_of_size(bytes));
+		if (HAK_UNLIKELY(!block) && give_caches_back(bytes))
 			block = alloc_small(hak_bin_of_size(bytes));
-		else
-			block = alloc_large(bytes, HAK_ALIGNMENT, &zero);
-		if (HAK_LIKELY(block != NULL) || tries || !give_caches_back(bytes))
-			break;
 	}
 	return HAK_LIKELY(block != NULL) ? block : out_of_memory(bytes);
 }
@@ -283,6 +290,7 @@ static void *move(void *block, size_t old, size_t bytes)
 		return block;
 	}
 	if (moved) {
+		errno = saved; /* the attempt with room may have failed */
 		memcpy(moved, block, old < bytes ? old : bytes);
 		hak_entry_free(block);
 	}
@@ -319,13 +327,23 @@ static HAK_NOINLINE void *realloc_slow(void *block, size_t bytes)
 	return move(block, old, bytes);
 }
 
+/* The fewest bytes for which a block of `old` usable bytes stays as long as it is. What realloc gave as room, rounded
+ * up to a slot, is not taken back at the next step; what is longer loses every slot, or SuperSlab, that it can. */
+HAK_INLINE size_t least_to_stay(size_t old)
+{
+	if (old <= HAK_MAX_SMALL)
+		return SHRINK_LIMIT(old);
+	if (old <= ROOM_MAX + ROOM_MAX / 2)
+		return old / 3 * 2 > HAK_MAX_SMALL + HAK_SLOT_BYTES ? old / 3 * 2 - HAK_SLOT_BYTES : HAK_MAX_SMALL + 1;
+	return old - (old >= HAK_SS_BYTES ? HAK_SS_BYTES : HAK_SLOT_BYTES) + 1;
+}
+
 /* Whether a live block has room for `bytes` where it is, and not too much. */
 HAK_INLINE bool fits(const void *block, size_t bytes)
 {
 	size_t old = usable(block); /* 0 for NULL, and then nothing fits */
-	size_t least = old > HAK_MAX_SMALL ? old - HAK_SLOT_BYTES + 1 : SHRINK_LIMIT(old);
 
-	return bytes <= old && bytes >= least && bytes > 0;
+	return bytes <= old && bytes >= least_to_stay(old) && bytes > 0;
 }
 
 /* Most calls of programs that append leave the block where it is: those take the short way, without a frame. */

@@ -23,6 +23,12 @@ def out_of_memory():
     equal(result.stderr, "", "messages")
 
 
+def full_heap():
+    result = run([program("full_heap")], library=LIBRARY, env={"HAKMEM_RESERVE": "64M"})
+    equal(result.stdout, "found what was freed\n", "output")
+    equal(result.stderr, "", "messages")
+
+
 def small_address_space():
     """Real programs under `ulimit -v 500000` and the like."""
     for megabytes in (200, 500, 2000):
@@ -65,5 +71,5 @@ def core_dump():
         check(b"199999 has its place" in dumps[0].read_bytes(), "the core dump lacks a block")
 
 
-{"out_of_memory": out_of_memory, "small_address_space": small_address_space, "one_big_block": one_big_block,
+{"out_of_memory": out_of_memory, "full_heap": full_heap, "small_address_space": small_address_space, "one_big_block": one_big_block,
  "locked_memory": locked_memory, "core_dump": core_dump}[sys.argv[1]]()

@@ -33,6 +33,34 @@ static void realloc_stays_where_it_may(void)
 	CU_ASSERT_PTR_NULL(hak_realloc(moved, 0));
 }
 
+/* What realloc gave as room for more is still there at the next step. */
+static void room_is_not_taken_back(void)
+{
+	static char *barriers[16][64]; /* take the places behind it, so that it can't grow where it is */
+	char *block = hak_malloc(40000);
+	unsigned changes = 0;
+	size_t usable = 0;
+	for (size_t bytes = 40000; bytes <= 700000; bytes += 16) {
+		block = hak_realloc(block, bytes);
+		if (hak_usable_size(block) == usable)
+			continue;
+		usable = hak_usable_size(block);
+		if (changes < HAK_COUNT_OF(barriers)) {
+			for (unsigned i = 0; i < HAK_COUNT_OF(barriers[0]); i++)
+				barriers[changes][i] = hak_malloc(65536);
+		}
+		changes++;
+	}
+	UNIT_EQUAL(changes, 5); /* 64, 128, 256, 448, 704 KiB */
+	for (unsigned n = 0; n < HAK_COUNT_OF(barriers); n++) {
+		for (unsigned i = 0; i < HAK_COUNT_OF(barriers[0]); i++)
+			hak_free(barriers[n][i]);
+	}
+	block = hak_realloc(block, 33000); /* far less: what is too much goes */
+	UNIT_EQUAL(hak_usable_size(block), 65536);
+	hak_free(block);
+}
+
 static void failed_realloc_keeps_the_block(void)
 {
 	char *block = hak_malloc(100);
@@ -197,5 +225,6 @@ static void ticking_over_returns_free_pages(void)
 }
 
 UNIT_MAIN("entry", UNIT(ticking_over_returns_idle_memory), UNIT(ticking_over_returns_free_pages),
-	UNIT(realloc_stays_where_it_may), UNIT(failed_realloc_keeps_the_block), UNIT(alignments_of_small_blocks),
-	UNIT(calloc_zeroes_used_blocks), UNIT(errno_is_kept), UNIT(misuse_is_reported))
+	UNIT(realloc_stays_where_it_may), UNIT(room_is_not_taken_back), UNIT(failed_realloc_keeps_the_block),
+	UNIT(alignments_of_small_blocks), UNIT(calloc_zeroes_used_blocks), UNIT(errno_is_kept),
+	UNIT(misuse_is_reported))
