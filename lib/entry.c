@@ -19,8 +19,8 @@
 /* Blocks longer than this get no room to grow when realloc moves them: they can often grow in place. */
 #define ROOM_MAX ((size_t)512 << 10)
 
-/* Of a block that realloc makes smaller, this much must stay in use, or it moves. */
-#define SHRINK_LIMIT(bytes) ((bytes) / 2)
+/* Of a block that realloc makes smaller this much may lie idle, or it moves. */
+#define SPARE_MAX(bytes) ((bytes) / 2)
 
 static void *out_of_memory(size_t bytes)
 {
@@ -269,12 +269,16 @@ size_t hak_entry_usable_size(const void *block)
 }
 
 /* What to ask for when a block of `old` bytes must move to grow to `bytes`. One that grows by small steps is appended
- * to, and gets room for more of that: half as much again, or it would move at every size class. */
+ * to, and gets room for more of that: half as much again, or it would move at every size class. Up to a slot no more
+ * than that: most such blocks end before, and a second slot would be half empty. */
 static size_t with_room(size_t old, size_t bytes)
 {
 	bool small_step = bytes > old && bytes - old < old / 8;
+	size_t room = bytes + bytes / 2;
 
-	return small_step && bytes <= ROOM_MAX ? bytes + bytes / 2 : bytes;
+	if (!small_step || bytes > ROOM_MAX)
+		return bytes;
+	return bytes <= HAK_SLOT_BYTES && room > HAK_SLOT_BYTES ? HAK_SLOT_BYTES : room;
 }
 
 static void *move(void *block, size_t old, size_t bytes)
@@ -327,23 +331,26 @@ static HAK_NOINLINE void *realloc_slow(void *block, size_t bytes)
 	return move(block, old, bytes);
 }
 
-/* The fewest bytes for which a block of `old` usable bytes stays as long as it is. What realloc gave as room, rounded
- * up to a slot, is not taken back at the next step; what is longer loses every slot, or SuperSlab, that it can. */
-HAK_INLINE size_t least_to_stay(size_t old)
+/* Whether a large block that has a slot or more to spare keeps that. What realloc gave as room, rounded up to a slot,
+ * is not taken back at the next step; what is longer loses every slot, or SuperSlab, that it can. */
+static bool keeps(size_t old, size_t spare)
 {
-	if (old <= HAK_MAX_SMALL)
-		return SHRINK_LIMIT(old);
-	if (old <= ROOM_MAX + ROOM_MAX / 2)
-		return old / 3 * 2 > HAK_MAX_SMALL + HAK_SLOT_BYTES ? old / 3 * 2 - HAK_SLOT_BYTES : HAK_MAX_SMALL + 1;
-	return old - (old >= HAK_SS_BYTES ? HAK_SS_BYTES : HAK_SLOT_BYTES) + 1;
+	if (old > 2 * HAK_SLOT_BYTES && old <= ROOM_MAX + ROOM_MAX / 2)
+		return spare <= old / 3 + HAK_SLOT_BYTES;
+	return old >= HAK_SS_BYTES && spare < HAK_SS_BYTES;
 }
 
 /* Whether a live block has room for `bytes` where it is, and not too much. */
 HAK_INLINE bool fits(const void *block, size_t bytes)
 {
 	size_t old = usable(block); /* 0 for NULL, and then nothing fits */
+	size_t spare = old - bytes;
 
-	return bytes <= old && bytes >= least_to_stay(old) && bytes > 0;
+	if (bytes > old || bytes == 0)
+		return false;
+	if (old <= HAK_MAX_SMALL)
+		return spare <= SPARE_MAX(old);
+	return HAK_LIKELY(spare < HAK_SLOT_BYTES) || keeps(old, spare);
 }
 
 /* Most calls of programs that append leave the block where it is: those take the short way, without a frame. */
