@@ -268,6 +268,17 @@ size_t hak_entry_usable_size(const void *block)
 	return bytes;
 }
 
+void hak_check_sized_free(const void *block, size_t bytes, size_t alignment)
+{
+	size_t room = block ? usable(block) : 0;
+
+	/* An address that is no block's is for free to report. */
+	if (!room || (bytes <= room && (uintptr_t)block % alignment == 0))
+		return;
+	hak_report(HAK_REPORT_WRONG_SIZE, block);
+	hak_trace_flush();
+}
+
 /* What to ask for when a block of `old` bytes must move to grow to `bytes`. One that grows by small steps is appended
  * to, and gets room for more of that: half as much again, or it would move at every size class. Up to a slot no more
  * than that: most such blocks end before, and a second slot would be half empty. */

@@ -17,6 +17,9 @@ void *hak_entry_realloc(void *block, size_t bytes);
 void *hak_entry_memalign(size_t alignment, size_t bytes);
 size_t hak_entry_usable_size(const void *block);
 
+/* Debug builds report a block that is too short for `bytes`, or whose address is no multiple of `alignment`. */
+void hak_check_sized_free(const void *block, size_t bytes, size_t alignment);
+
 HAK_INLINE void *hak_entry_malloc(size_t bytes)
 {
 	void *block = hak_cache_pop(bytes);
@@ -28,6 +31,19 @@ HAK_INLINE void hak_entry_free(void *block)
 {
 	if (HAK_UNLIKELY(!hak_cache_push(block)))
 		hak_free_slow(block);
+}
+
+/* For free and delete with a size. The size and alignment are the caller's word, which real callers get wrong: the
+ * block knows better. Only debug builds look at them. */
+HAK_INLINE void hak_entry_free_sized(void *block, size_t bytes, size_t alignment)
+{
+#if HAK_DEBUG
+	hak_check_sized_free(block, bytes, alignment);
+#else
+	(void)bytes;
+	(void)alignment;
+#endif
+	hak_entry_free(block);
 }
 
 #endif

@@ -105,21 +105,18 @@ EXPORT size_t malloc_usable_size(void *block)
 	return hak_entry_usable_size(block);
 }
 
-/* C23. The size and alignment are the caller's word, which real callers get wrong: the block knows better. */
+/* C23. */
 void free_sized(void *block, size_t bytes);
 void free_aligned_sized(void *block, size_t alignment, size_t bytes);
 
 EXPORT void free_sized(void *block, size_t bytes)
 {
-	(void)bytes;
-	hak_entry_free(block);
+	hak_entry_free_sized(block, bytes, HAK_ALIGNMENT);
 }
 
 EXPORT void free_aligned_sized(void *block, size_t alignment, size_t bytes)
 {
-	(void)alignment;
-	(void)bytes;
-	hak_entry_free(block);
+	hak_entry_free_sized(block, bytes, alignment);
 }
 
 void cfree(void *block);
@@ -313,16 +310,16 @@ HAK_INLINE void *new_aligned(size_t bytes, size_t alignment, bool nothrow)
 	{ \
 		body \
 	}
-#define DELETE(mangled_suffix, parameters) \
+#define DELETE(mangled_suffix, parameters, bytes, alignment) \
 	void _Zdl##mangled_suffix parameters; \
 	void _Zda##mangled_suffix parameters; \
 	EXPORT void _Zdl##mangled_suffix parameters \
 	{ \
-		hak_entry_free(block); \
+		hak_entry_free_sized(block, bytes, alignment); \
 	} \
 	EXPORT void _Zda##mangled_suffix parameters \
 	{ \
-		hak_entry_free(block); \
+		hak_entry_free_sized(block, bytes, alignment); \
 	}
 #define UNUSED __attribute__((unused))
 
@@ -332,9 +329,9 @@ NEW(mSt11align_val_t, (size_t bytes, size_t alignment), return new_aligned(bytes
 NEW(mSt11align_val_tRKSt9nothrow_t, (size_t bytes, size_t alignment, UNUSED const void *tag),
 	return new_aligned(bytes, alignment, true);)
 
-DELETE(Pv, (void *block))
-DELETE(PvRKSt9nothrow_t, (void *block, UNUSED const void *tag))
-DELETE(Pvm, (void *block, UNUSED size_t bytes))
-DELETE(PvSt11align_val_t, (void *block, UNUSED size_t alignment))
-DELETE(PvSt11align_val_tRKSt9nothrow_t, (void *block, UNUSED size_t alignment, UNUSED const void *tag))
-DELETE(PvmSt11align_val_t, (void *block, UNUSED size_t bytes, UNUSED size_t alignment))
+DELETE(Pv, (void *block), 0, HAK_ALIGNMENT)
+DELETE(PvRKSt9nothrow_t, (void *block, UNUSED const void *tag), 0, HAK_ALIGNMENT)
+DELETE(Pvm, (void *block, size_t bytes), bytes, HAK_ALIGNMENT)
+DELETE(PvSt11align_val_t, (void *block, size_t alignment), 0, alignment)
+DELETE(PvSt11align_val_tRKSt9nothrow_t, (void *block, size_t alignment, UNUSED const void *tag), 0, alignment)
+DELETE(PvmSt11align_val_t, (void *block, size_t bytes, size_t alignment), bytes, alignment)

@@ -10,7 +10,8 @@
 	X(DOUBLE_FREE, "block freed twice") \
 	X(INVALID_REALLOC, "realloc of an address that is not the start of a live block") \
 	X(INVALID_USABLE, "malloc_usable_size of an address that is not the start of a live block") \
-	X(CORRUPT_LIST, "free list damaged by a write to freed memory")
+	X(CORRUPT_LIST, "free list damaged by a write to freed memory") \
+	X(WRONG_SIZE, "block freed with a size or an alignment that it can't have")
 
 enum hak_report_kind {
 #define X(name, text) HAK_REPORT_##name,

@@ -5,7 +5,7 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from support import CORE_LIBRARY, LIBRARY, check, equal, program, run
+from support import CORE_LIBRARY, LIBRARY, check, equal, messages, program, run
 
 LIBRARIES = {"preload": LIBRARY, "core": CORE_LIBRARY, "linked": None}
 
@@ -13,7 +13,7 @@ LIBRARIES = {"preload": LIBRARY, "core": CORE_LIBRARY, "linked": None}
 def main():
     how = sys.argv[2] if len(sys.argv) > 2 else "preload"
     result = run([program(sys.argv[1])], library=LIBRARIES[how], timeout=280)
-    equal(result.stderr, "", "messages")
+    equal(messages(result), "", "messages")
     check(result.stdout.strip(), "the program said nothing")
 
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "lib/hakmem.h"
+#include "lib/inspect.h"
 #include "lib/os.h"
 #include "lib/settings.h"
 #include "lib/shared_pool.h"
@@ -176,6 +177,34 @@ static void misuse_is_reported(void)
 	CU_ASSERT_PTR_NULL(line);
 }
 
+static void free_with_sizes(void *ignored)
+{
+	static const struct {
+		size_t bytes, said_bytes, said_alignment;
+	} frees[] = {{100, 100, 16}, {100, 112, 16}, {100, 113, 16}, {100, 0, 16}, {50000, 65536, 64}, {50000, 65537, 64},
+		{100, 100, (size_t)1 << 46}, {3000000, 5000000, 16}};
+	(void)ignored;
+	for (size_t i = 0; i < HAK_COUNT_OF(frees); i++)
+		hak_entry_free_sized(hak_malloc(frees[i].bytes), frees[i].said_bytes, frees[i].said_alignment);
+	hak_entry_free_sized(NULL, 5, 16);
+	struct hak_inspect now = {.superslabs = NULL};
+	hak_inspect(&now);
+	_exit(now.live_bytes != 0 ? 9 : (int)hak_stat_get(misuse_reports));
+}
+
+/* A size that is wrong does no harm. Debug builds say when a block can't have it; that it is too small can be right. */
+static void sized_frees_are_looked_at_in_debug_builds(void)
+{
+	static const char line[] = "hakmem: block freed with a size or an alignment that it can't have";
+	char said[4096];
+	unsigned lines = 0;
+	int status = unit_in_child(free_with_sizes, NULL, said, sizeof(said));
+	for (const char *p = said; (p = strstr(p, line)) != NULL; p++)
+		lines++;
+	UNIT_EQUAL(WEXITSTATUS(status), HAK_DEBUG ? 4 : 0);
+	UNIT_EQUAL(lines, HAK_DEBUG ? 4 : 0);
+}
+
 /* A program that ticks over, allocating and freeing in turn, gives back what it freed before: all of it is due at once
  * here, and each of the two slow paths alone may have to do it. */
 static void ticking_over_returns_idle_memory(void)
@@ -227,4 +256,4 @@ static void ticking_over_returns_free_pages(void)
 UNIT_MAIN("entry", UNIT(ticking_over_returns_idle_memory), UNIT(ticking_over_returns_free_pages),
 	UNIT(realloc_stays_where_it_may), UNIT(room_is_not_taken_back), UNIT(failed_realloc_keeps_the_block),
 	UNIT(alignments_of_small_blocks), UNIT(calloc_zeroes_used_blocks), UNIT(errno_is_kept),
-	UNIT(misuse_is_reported))
+	UNIT(misuse_is_reported), UNIT(sized_frees_are_looked_at_in_debug_builds))

@@ -54,7 +54,8 @@ static void each_kind_has_its_text(void)
 		"hakmem: block freed twice (address=0x2)\n"
 		"hakmem: realloc of an address that is not the start of a live block (address=0x3)\n"
 		"hakmem: malloc_usable_size of an address that is not the start of a live block (address=0x4)\n"
-		"hakmem: free list damaged by a write to freed memory (address=0x5)\n");
+		"hakmem: free list damaged by a write to freed memory (address=0x5)\n"
+		"hakmem: block freed with a size or an alignment that it can't have (address=0x6)\n");
 }
 
 UNIT_MAIN("report", UNIT(text_of_a_report), UNIT(only_the_first_are_printed), UNIT(each_kind_has_its_text))
