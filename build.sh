@@ -53,6 +53,7 @@ test -x /usr/bin/python3 | python3
 module cunit          | libcunit1-dev
 have_jsonschema       | python3-jsonschema
 have clang            | clang
+have gdb              | gdb
 have git              | git
 have jq               | jq
 have perl             | perl

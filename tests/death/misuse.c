@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wuse-after-free"
@@ -48,6 +49,23 @@ static void foreign_stack(void)
 static void foreign_static(void)
 {
 	free(told(in_data + offset16));
+}
+
+/* Neither this address nor what lies around it can be read. */
+static void foreign_unmapped(void)
+{
+	char *page = mmap(NULL, 3 << 16, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	munmap(page, 1 << 16);
+	munmap(page + (2 << 16), 1 << 16);
+	free(told(page + (1 << 16) + offset16));
+}
+
+/* Reserved for the heap, and never part of it yet: what would describe such a block isn't there either. */
+static void foreign_reserved(void)
+{
+	char *block = malloc(100);
+	free(told(block + ((size_t)1 << 36)));
+	free(block);
 }
 
 static void interior(void)
@@ -94,7 +112,8 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*commit)(void);
 	} faults[] = {{"double_free", double_free}, {"double_free_large", double_free_large}, {"foreign_stack", foreign_stack},
-		{"foreign_static", foreign_static}, {"interior", interior}, {"interior_large", interior_large},
+		{"foreign_static", foreign_static}, {"foreign_unmapped", foreign_unmapped}, {"foreign_reserved", foreign_reserved},
+		{"interior", interior}, {"interior_large", interior_large},
 		{"foreign_realloc", foreign_realloc}, {"foreign_usable", foreign_usable}, {"overwritten_link", overwritten_link}};
 	for (size_t i = 0; argc == 2 && i < sizeof(faults) / sizeof(faults[0]); i++) {
 		if (strcmp(argv[1], faults[i].name) == 0) {

@@ -13,6 +13,8 @@ TEXTS = {
     "double_free_large": f"free {NOT_A_BLOCK}",
     "foreign_stack": f"free {NOT_A_BLOCK}",
     "foreign_static": f"free {NOT_A_BLOCK}",
+    "foreign_unmapped": f"free {NOT_A_BLOCK}",
+    "foreign_reserved": f"free {NOT_A_BLOCK}",
     "interior": f"free {NOT_A_BLOCK}",
     "interior_large": f"free {NOT_A_BLOCK}",
     "foreign_realloc": f"realloc {NOT_A_BLOCK}",

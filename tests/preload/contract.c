@@ -175,6 +175,44 @@ static void realloc_keeps_the_content(void)
 	free(block);
 }
 
+static size_t live_bytes(void)
+{
+	struct mallinfo2 info = mallinfo2();
+	return info.uordblks + info.hblkhd;
+}
+
+static void realloc_to_nothing_frees(void)
+{
+	static const size_t sizes[] = {1, 100, 5000, 50000, 3 << 20};
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		size_t before = live_bytes();
+		void *block = malloc(sizes[i]), *twin = malloc(sizes[i]);
+		CHECK(block != NULL && twin != NULL && live_bytes() > before);
+		errno = 4711;
+		CHECK(realloc(block, opaque(0)) == NULL && reallocarray(twin, opaque(0), 8) == NULL);
+		CHECK(errno == 4711 && live_bytes() == before);
+	}
+}
+
+static size_t resident_bytes(void)
+{
+	unsigned long pages[2] = {0, 0};
+	FILE *file = fopen("/proc/self/statm", "r");
+	CHECK(file != NULL && fscanf(file, "%lu %lu", &pages[0], &pages[1]) == 2);
+	fclose(file);
+	return pages[1] * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* What the system has just given is zero, and is not written to for that. */
+static void calloc_leaves_fresh_memory_alone(void)
+{
+	size_t bytes = (size_t)256 << 20, before = resident_bytes();
+	char *block = calloc(bytes / 8, 8);
+	CHECK(block != NULL && resident_bytes() < before + bytes / 16);
+	CHECK(block[0] == 0 && block[bytes / 2] == 0 && block[bytes - 1] == 0);
+	free(block);
+}
+
 static void alignments(void)
 {
 	for (size_t alignment = 1; alignment <= (8u << 20); alignment *= 2) {
@@ -262,6 +300,8 @@ int main(void)
 	errno_is_left_alone();
 	calloc_is_zero_in_used_memory();
 	realloc_keeps_the_content();
+	realloc_to_nothing_frees();
+	calloc_leaves_fresh_memory_alone();
 	alignments();
 	bad_alignments();
 	figures();

@@ -67,6 +67,27 @@ static void aligned_forms()
 	}
 }
 
+// Real programs pass sizes and alignments that are not those of the block: deleting a derived object by a pointer to a base without a
+// virtual destructor is enough. The block knows better.
+static void wrong_sizes()
+{
+	std::size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
+	for (std::size_t bytes : {1ul, 100ul, 1000ul, 40000ul, 3000000ul}) {
+		for (std::size_t said : {0ul, 1ul, 24ul, 5000ul, 70000ul, 5000000ul}) {
+			::operator delete(::operator new(bytes), said);
+			::operator delete[](::operator new[](bytes), said);
+			::operator delete(::operator new(bytes), said, std::align_val_t{4096});
+			::operator delete[](::operator new[](bytes), said, std::align_val_t{4096});
+			::operator delete(::operator new(bytes), std::align_val_t{1 << 21});
+		}
+	}
+	CHECK(mallinfo2().uordblks + mallinfo2().hblkhd == before);
+	void *a = ::operator new(1000), *b = ::operator new(1000);
+	CHECK(a != b && ours(a, 1000, 16) && ours(b, 1000, 16));
+	::operator delete(a);
+	::operator delete(b);
+}
+
 template <typename Function> static bool throws_bad_alloc(Function function)
 {
 	try {
@@ -130,6 +151,7 @@ int main()
 {
 	plain_forms();
 	aligned_forms();
+	wrong_sizes();
 	out_of_memory();
 	new_handlers();
 	std::puts("operators work");

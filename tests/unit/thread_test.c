@@ -162,6 +162,32 @@ static void a_few_frees_make_no_record(void)
 	UNIT_EQUAL(after.classes[2].frees - before.classes[2].frees, 5);
 }
 
+static void *free_many(void *ignored)
+{
+	for (int i = 0; i < BLOCKS; i++)
+		hak_free(blocks[i]);
+	pthread_barrier_wait(&barrier);
+	pthread_barrier_wait(&barrier);
+	return ignored;
+}
+
+/* But one that goes on freeing gets a cache of its own without ever having allocated: the orphans' lock is for few. */
+static void who_only_frees_gets_a_record(void)
+{
+	pthread_t thread;
+	for (int i = 0; i < BLOCKS; i++)
+		blocks[i] = hak_malloc(48);
+	size_t before = heap_look().thread_count;
+	pthread_barrier_init(&barrier, NULL, 2);
+	pthread_create(&thread, NULL, free_many, NULL);
+	pthread_barrier_wait(&barrier);
+	UNIT_EQUAL(heap_look().thread_count, before + 1);
+	pthread_barrier_wait(&barrier);
+	pthread_join(thread, NULL);
+	UNIT_EQUAL(heap_look().thread_count, before);
+	pthread_barrier_destroy(&barrier);
+}
+
 static uint32_t stop;
 
 static void *churn(void *ignored)
@@ -216,4 +242,4 @@ static void fork_leaves_the_other_threads_behind(void)
 
 UNIT_MAIN("thread", UNIT(threads_are_listed_while_they_live), UNIT(counts_and_blocks_outlive_the_thread),
 	UNIT(many_threads_cost_no_more_than_few), UNIT(exit_hooks_may_allocate), UNIT(a_few_frees_make_no_record),
-	UNIT(fork_leaves_the_other_threads_behind))
+	UNIT(who_only_frees_gets_a_record), UNIT(fork_leaves_the_other_threads_behind))
