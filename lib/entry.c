@@ -13,8 +13,12 @@
 #include "thread.h"
 #include "trace.h"
 
-#define SWEEP_WORK 2000  /* half microseconds of sweeping that one slow path may do for the others */
-#define PURGE_INTERVAL 8 /* slow paths of a thread between two looks at the clock */
+#define SWEEP_WORK 2000 /* half microseconds of sweeping that one slow path may do for the others */
+
+/* The slow paths of a thread between two looks at the clock, by weight: a large block's every call is one. */
+#define LOOK_INTERVAL 32
+#define WEIGHT_SMALL 4
+#define WEIGHT_LARGE 1
 
 /* Blocks longer than this get no room to grow when realloc moves them: they can often grow in place. */
 #define ROOM_MAX ((size_t)512 << 10)
@@ -38,16 +42,18 @@ static void rest_none(void)
 	hak_store_relaxed(&hak_bins.left[HAK_BIN_NONE].free_left, 0);
 }
 
-/* Counts this thread's slow paths, the short ones too: every PURGE_INTERVAL-th goes the long way and looks after what
- * is due. They are of either kind, for a program that allocates and frees in turn may come by one kind only. */
+/* The weight of this thread's slow paths since it last looked at the clock, the short ones' too: at LOOK_INTERVAL the
+ * next goes the long way and looks after what is due. They are of either kind, for a program that allocates and frees
+ * in turn may come by one kind only. */
 static HAK_TLS uint8_t slow_paths;
 
 /* The cache for a short slow path, NULL where the long one is to be taken. */
-HAK_INLINE struct hak_cache *short_path(void)
+HAK_INLINE struct hak_cache *short_path(unsigned weight)
 {
 	struct hak_thread *thread = hak_thread_mine;
 
-	return HAK_LIKELY(thread && ++slow_paths % PURGE_INTERVAL != 0) ? &thread->cache : NULL;
+	slow_paths = (uint8_t)(slow_paths + weight);
+	return HAK_LIKELY(thread && slow_paths < LOOK_INTERVAL) ? &thread->cache : NULL;
 }
 
 /* Idle memory goes back to the system from slow paths. A busy thread finds that the clock hasn't moved on since it
@@ -57,8 +63,9 @@ static void purge_now_and_then(void)
 	static HAK_TLS uint32_t looked_ms;
 	uint32_t now;
 
-	if (slow_paths % PURGE_INTERVAL != 0)
+	if (slow_paths < LOOK_INTERVAL)
 		return;
+	slow_paths = 0;
 	now = hak_os_clock_ms();
 	if (HAK_LIKELY(now == looked_ms))
 		return;
@@ -96,7 +103,7 @@ static void *alloc_large_once(size_t bytes, size_t alignment, bool *zero)
 	void *block = hak_cache_alloc_large(cache, bytes, alignment, zero);
 
 	if (bytes > HAK_LARGE_RUN_MAX * HAK_SLOT_BYTES)
-		slow_paths = 0; /* few, and never short: each looks */
+		slow_paths = LOOK_INTERVAL; /* few, and never short: each looks */
 	purge_now_and_then();
 	hak_thread_leave(cache);
 	return block;
@@ -129,12 +136,18 @@ static HAK_NOINLINE void *malloc_long(size_t bytes)
 
 void *hak_malloc_slow(size_t bytes)
 {
-	struct hak_cache *cache = bytes <= HAK_LARGE_RUN_MAX * HAK_SLOT_BYTES ? short_path() : NULL;
+	struct hak_cache *cache;
 	void *block = NULL;
 
-	if (HAK_LIKELY(cache != NULL))
-		block = bytes <= HAK_MAX_SMALL ? hak_cache_alloc_short(cache, hak_bin_of_size(bytes))
-					       : hak_cache_alloc_large_short(cache, bytes);
+	if (bytes <= HAK_MAX_SMALL) {
+		cache = short_path(WEIGHT_SMALL);
+		if (HAK_LIKELY(cache != NULL))
+			block = hak_cache_alloc_short(cache, hak_bin_of_size(bytes));
+	} else if (bytes <= HAK_LARGE_RUN_MAX * HAK_SLOT_BYTES) {
+		cache = short_path(WEIGHT_LARGE);
+		if (HAK_LIKELY(cache != NULL))
+			block = hak_cache_alloc_large_short(cache, bytes);
+	}
 	return HAK_LIKELY(block != NULL) ? block : malloc_long(bytes);
 }
 
@@ -173,11 +186,17 @@ static HAK_NOINLINE void free_long(void *block)
 void hak_free_slow(void *block)
 {
 	unsigned bin = hak_bin_of_address(block);
-	struct hak_cache *cache = bin != HAK_BIN_NONE ? short_path() : NULL;
+	struct hak_cache *cache;
+	bool done = false;
 
-	if (HAK_UNLIKELY(!cache ||
-		    !(bin == HAK_BIN_LARGE ? hak_cache_free_large_short(cache, block)
-					   : hak_cache_free_short(cache, bin, block))))
+	if (bin == HAK_BIN_LARGE) {
+		cache = short_path(WEIGHT_LARGE);
+		done = HAK_LIKELY(cache != NULL) && hak_cache_free_large_short(cache, block);
+	} else if (bin != HAK_BIN_NONE) {
+		cache = short_path(WEIGHT_SMALL);
+		done = HAK_LIKELY(cache != NULL) && hak_cache_free_short(cache, bin, block);
+	}
+	if (HAK_UNLIKELY(!done))
 		free_long(block);
 }
 

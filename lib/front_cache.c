@@ -434,8 +434,10 @@ bool hak_cache_free_large_short(struct hak_cache *cache, void *block)
 	uint32_t run = hak_large_find(block);
 	bool kept;
 
-	/* Only where nothing has to go to the pool: what that says in debug lines is written on the long way. */
-	if (run == HAK_NO_SLOT || drain_is_due(&cache->classes[HAK_BIN_LARGE]) || drain_is_requested(cache))
+	/* Only where nothing has to go to the pool: what that says in debug lines is written on the long way. A drain
+	 * that finds no idle run has nothing to give. */
+	if (run == HAK_NO_SLOT || (drain_is_due(&cache->classes[HAK_BIN_LARGE]) && cache->runs.low_water) ||
+		drain_is_requested(cache))
 		return false;
 	hak_cache_begin(cache);
 	kept = hak_run_cache_keep(&cache->runs, run, run_limit());
