@@ -24,12 +24,23 @@ struct hak_group *hak_groups;
  * to just before they free it. */
 #define MAP_SKEW 2056
 
+/* Under a limit on address space: the reservation starts with a share of it and grows by small ones, the program needs
+ * the rest; what lies unused in it is a small share too. */
+#define FIRST_SHARE(limit) ((limit) / 4)
+#define FURTHER_SHARE(limit) ((limit) / 32)
+#define IDLE_SHARE(limit) ((limit) / 64)
+
+static uintptr_t reservation;                /* where it starts */
 static uintptr_t metadata_from, metadata_to; /* the accessible part */
 
 static uint32_t extent;    /* SuperSlabs that the metadata arrays have room for */
 static uint32_t reserved;  /* SuperSlabs of address space that are ours */
 static uint32_t committed; /* SuperSlabs that are accessible; read without the lock */
 static uint32_t taken;     /* SuperSlabs that were given out */
+static uint32_t away;      /* of those, SuperSlabs whose address range was given back */
+static bool limited;       /* address space is, to `extent` SuperSlabs */
+static bool dump_all;      /* the whole reservation is in core dumps */
+static bool small_pages;   /* the metadata's part of it has no huge pages */
 static uint32_t step = STEP_MIN;
 static uint64_t metadata_extra;
 
@@ -80,18 +91,21 @@ static bool metadata_commit(uint32_t superslabs)
 	}
 	metadata_from = from;
 	metadata_to = to;
-	/* It is sparse. While it is smaller, no huge page fits. */
-	if (to - from >= HAK_SS_BYTES)
-		hak_os_no_huge_pages(from, to - from);
+	/* It is sparse. While it is smaller, no huge page fits. What will be accessible later is told so too, or it
+	 * would be a mapping of its own. */
+	if (to - from >= HAK_SS_BYTES && !small_pages) {
+		hak_os_no_huge_pages(reservation, hak_heap.base - reservation);
+		small_pages = true;
+	}
 	return true;
 }
 
 /* A place for the heap with free address space above it, so that it can grow there when it had to start small, and that
- * differs from run to run. Low in the 47-bit space, far below where programs and libraries are put. 0 where no such
- * place is known. */
+ * differs from run to run. Low in the 47- or 48-bit space, far below where programs and libraries are put. 0 where no
+ * such place is known. */
 static uintptr_t heap_hint(void)
 {
-#if defined(__x86_64__) && !HAK_TSAN
+#if (defined(__x86_64__) || defined(__aarch64__)) && !HAK_TSAN
 	return ((uintptr_t)16 << 40) + ((hak_os_random() & 0x3fff) << 30);
 #else
 	return 0;
@@ -124,15 +138,15 @@ bool hak_arena_init(size_t reserve)
 
 	if (hak_heap.class_map)
 		return true;
-	if (limit != SIZE_MAX && limit < most)
+	limited = limit < most;
+	if (limited)
 		most = limit;
-	/* Of a limited address space a quarter is taken at once: the program needs the rest for its stacks, libraries
-	 * and mappings. */
-	for (bytes = most < reserve ? most / 4 : most; bytes >= RESERVE_MIN; bytes /= 2, most /= 2) {
+	for (bytes = limited ? FIRST_SHARE(most) : most; bytes >= RESERVE_MIN; bytes /= 2, most /= 2) {
 		size_t metadata = metadata_bytes((uint32_t)(most >> HAK_SS_SHIFT));
 		uintptr_t address = reserve_aligned(metadata + hak_align_down(bytes, HAK_SS_BYTES));
 
 		if (address) {
+			reservation = address;
 			metadata_place(address + metadata, (uint32_t)(most >> HAK_SS_SHIFT));
 			reserved = (uint32_t)(bytes >> HAK_SS_SHIFT);
 			return true;
@@ -141,11 +155,11 @@ bool hak_arena_init(size_t reserve)
 	return false;
 }
 
-/* Reserves more address space right above ours, as much again as there is, or what can be had, at least `need`
- * SuperSlabs. */
+/* Reserves more address space right above ours, as much again as there is, a small share of what is limited, or what
+ * can be had, at least `need` SuperSlabs. */
 static bool reserve_more(uint32_t need)
 {
-	uint32_t want = reserved;
+	uint32_t want = limited ? FURTHER_SHARE(extent) : reserved;
 
 	if (need > extent - reserved)
 		return false;
@@ -158,6 +172,7 @@ static bool reserve_more(uint32_t need)
 
 		if (hak_os_reserve(end, (size_t)want << HAK_SS_SHIFT, true) == end) {
 			reserved += want;
+			dump_all = false;
 			return true;
 		}
 		if (want == need)
@@ -180,6 +195,18 @@ static bool commit_to(uint32_t superslabs)
 	return true;
 }
 
+/* Where the process has as many mappings as it may have, ours can still grow, if what grows and what shrinks differ in
+ * nothing but access. So the accessible part's neighbours are put into core dumps like itself. Returns whether that may
+ * have changed anything. */
+static bool make_neighbours_alike(void)
+{
+	if (dump_all)
+		return false;
+	hak_os_dump(reservation, hak_ss_address(reserved) - reservation);
+	dump_all = true;
+	return true;
+}
+
 /* Makes SuperSlabs accessible up to `end` at least: a whole step if the system allows it, else just those. */
 static bool commit_step(uint32_t end)
 {
@@ -194,7 +221,7 @@ static bool commit_step(uint32_t end)
 			step *= 2;
 		return true;
 	}
-	return goal > end && commit_to(end);
+	return (goal > end && commit_to(end)) || (make_neighbours_alike() && commit_to(end));
 }
 
 /* The record of a SuperSlab that is taken for the first time: all slots UNUSED, and zero as the system gave them. */
@@ -228,6 +255,49 @@ uint32_t hak_arena_take(uint32_t count, size_t alignment, uint32_t *skipped_firs
 	return (uint32_t)(first + skip);
 }
 
+bool hak_arena_give_back(uint32_t first, uint32_t count)
+{
+	if (!limited || reserved - away <= FIRST_SHARE(extent))
+		return false;
+	if (!hak_os_unmap((void *)hak_ss_address(first), (size_t)count << HAK_SS_SHIFT))
+		return false;
+	for (uint32_t i = first; i < first + count; i++) {
+		hak_ss(i)->away = true;
+		hak_ss(i)->zero = ~0u;
+	}
+	hak_store_release(&away, away + count);
+	return true;
+}
+
+int hak_arena_get_back(uint32_t first, uint32_t count)
+{
+	uint32_t i = first;
+
+	while (i < first + count) {
+		uint32_t length = 0;
+		int error;
+
+		while (i + length < first + count && hak_ss(i + length)->away)
+			length++;
+		if (!length) {
+			i++;
+			continue;
+		}
+		error = hak_os_map_at(hak_ss_address(i), (size_t)length << HAK_SS_SHIFT);
+		if (error)
+			return error;
+		for (uint32_t end = i + length; i < end; i++)
+			hak_ss(i)->away = false;
+		hak_store_relaxed(&away, away - length);
+	}
+	return 0;
+}
+
+uint32_t hak_arena_idle_max(void)
+{
+	return !limited ? UINT32_MAX : IDLE_SHARE(extent) < 1 ? 1 : IDLE_SHARE(extent);
+}
+
 uint32_t hak_arena_taken(void)
 {
 	return taken;
@@ -235,12 +305,15 @@ uint32_t hak_arena_taken(void)
 
 uint64_t hak_arena_reserved_bytes(void)
 {
-	return (uint64_t)reserved << HAK_SS_SHIFT;
+	return (uint64_t)(reserved - away) << HAK_SS_SHIFT;
 }
 
 uint64_t hak_arena_committed_bytes(void)
 {
-	return (uint64_t)hak_load_relaxed(&committed) << HAK_SS_SHIFT;
+	/* `away` first, which never exceeds what was committed by then: others change both. */
+	uint32_t gone = hak_load_acquire(&away);
+
+	return (uint64_t)(hak_load_relaxed(&committed) - gone) << HAK_SS_SHIFT;
 }
 
 uint64_t hak_arena_metadata_bytes(void)

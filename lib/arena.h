@@ -34,10 +34,22 @@ bool hak_arena_init(size_t reserve);
  * is out. */
 uint32_t hak_arena_take(uint32_t count, size_t alignment, uint32_t *skipped_first, uint32_t *skipped_count);
 
+/* Gives the address range of `count` RETIRED SuperSlabs back to the system, if address space is limited and the heap
+ * has more than its first share of it: thread stacks and mappings may need it. Their numbers remain theirs, and their
+ * bytes in the class map say "not ours" of whatever else comes to lie there. Returns false if nothing was done. */
+bool hak_arena_give_back(uint32_t first, uint32_t count);
+
+/* Gets those of `count` SuperSlabs back that were given back. Returns 0, or the system's error if not all can be had:
+ * EEXIST if something else lies there, else address space or memory is out. */
+int hak_arena_get_back(uint32_t first, uint32_t count);
+
+/* SuperSlabs that may sensibly be kept unused: few where address space is limited, UINT32_MAX if it is not. */
+uint32_t hak_arena_idle_max(void);
+
 /* SuperSlabs that hak_arena_take has given out: every SuperSlab number below this has a record. */
 uint32_t hak_arena_taken(void);
 
-/* Bytes reserved for the heap, made accessible in it, and accessible for metadata. */
+/* Bytes reserved for the heap, made accessible in it, less what was given back, and accessible for metadata. */
 uint64_t hak_arena_reserved_bytes(void);
 uint64_t hak_arena_committed_bytes(void);
 uint64_t hak_arena_metadata_bytes(void);

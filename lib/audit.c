@@ -50,6 +50,8 @@ static const char *audit_superslab(uint32_t index)
 		"a slot has two states");
 	CHECK((ss->place == HAK_PLACE_IN_USE) == (ss->active != 0), "a SuperSlab's place disagrees with its slots");
 	CHECK(ss->place == HAK_PLACE_IN_USE || ss->unused == ~0u, "a SuperSlab out of use has slots in use");
+	CHECK(!ss->away || (ss->place == HAK_PLACE_RETIRED && ss->zero == ~0u),
+		"a SuperSlab is in use whose addresses were given back");
 	for (unsigned i = 0; i < HAK_SLOTS_PER_SS; i++) {
 		wrong = audit_slot(ss, index, i);
 		if (wrong)

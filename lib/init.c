@@ -31,6 +31,8 @@ static bool init_locked(void)
 	}
 	if (!hak_arena_init(hak_settings.reserve))
 		return false;
+	if (hak_settings.ss_lru > hak_arena_idle_max())
+		hak_settings.ss_lru = hak_arena_idle_max();
 	hak_pool_init();
 	hak_thread_init();
 	/* Pairs with the acquire in hak_is_ready: who sees it sees the tables. */

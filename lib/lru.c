@@ -36,6 +36,7 @@ static void retire(uint32_t index)
 {
 	if (hak_ss(index)->zero != ~0u)
 		hak_ss_purge(index, 0, HAK_SLOTS_PER_SS);
+	hak_arena_give_back(index, 1);
 	hak_ss_set_place(index, HAK_PLACE_RETIRED);
 }
 

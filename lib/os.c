@@ -58,13 +58,30 @@ void *hak_os_map(size_t bytes)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-void hak_os_unmap(void *address, size_t bytes)
+int hak_os_map_at(uintptr_t address, size_t bytes)
 {
 	int saved = errno;
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+	void *p = mmap((void *)address, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+	int error = p == MAP_FAILED ? errno : 0;
 
-	munmap(address, bytes);
+	hak_stat_add(mmap, 1);
+	if (!error && (uintptr_t)p != address) {
+		hak_os_unmap(p, bytes);
+		error = EEXIST;
+	}
+	errno = saved;
+	return error;
+}
+
+bool hak_os_unmap(void *address, size_t bytes)
+{
+	int saved = errno;
+	bool ok = munmap(address, bytes) == 0;
+
 	hak_stat_add(munmap, 1);
 	errno = saved;
+	return ok;
 }
 
 bool hak_os_commit(uintptr_t address, size_t bytes)
@@ -79,6 +96,15 @@ bool hak_os_commit(uintptr_t address, size_t bytes)
 	}
 	errno = saved;
 	return ok;
+}
+
+void hak_os_dump(uintptr_t address, size_t bytes)
+{
+	int saved = errno;
+
+	madvise((void *)address, bytes, MADV_DODUMP);
+	hak_stat_add(madvise, 1);
+	errno = saved;
 }
 
 bool hak_os_purge(uintptr_t address, size_t bytes)

@@ -14,12 +14,19 @@ uintptr_t hak_os_reserve(uintptr_t hint, size_t bytes, bool exact);
 /* Maps zeroed, writable memory for metadata. Returns its address or NULL. */
 void *hak_os_map(size_t bytes);
 
-/* Gives a mapping or a part of one back. */
-void hak_os_unmap(void *address, size_t bytes);
+/* Maps zeroed, writable memory where a part of a reservation was given back. Returns 0, EEXIST if something else lies
+ * there by now, or another error if the system refuses. */
+int hak_os_map_at(uintptr_t address, size_t bytes);
+
+/* Gives a mapping or a part of one back. Returns false if the system refused: it is still there. */
+bool hak_os_unmap(void *address, size_t bytes);
 
 /* Makes a part of a reservation readable and writable and puts it back into core dumps. Returns false if the system
  * refuses; nothing has changed then. */
 bool hak_os_commit(uintptr_t address, size_t bytes);
+
+/* Puts a part of a reservation into core dumps that isn't accessible. */
+void hak_os_dump(uintptr_t address, size_t bytes);
 
 /* Drops the pages' contents, so that they read as zero. Returns false if the system refused (locked pages): the data is
  * still there. */

@@ -6,6 +6,7 @@
  *   unused | active | empty = all 32 bits, and no two overlap
  *   class_slots[b] = slots of bin b that are ACTIVE or EMPTY here
  *   place = IN_USE  <=>  active != 0;  in the LRU cache and when retired all slots are UNUSED
+ *   away  =>  place = RETIRED, and all slots are known to be zero
  *   class_map byte of a slot = its bin if it is ACTIVE, else HAK_BIN_NONE
  *   used + free + (capacity - carved) = capacity, for each ACTIVE slab of a size class
  *
@@ -30,7 +31,7 @@ enum hak_place {
 	HAK_PLACE_NONE,    /* never taken from the arena */
 	HAK_PLACE_IN_USE,  /* at least one slot is ACTIVE */
 	HAK_PLACE_LRU,     /* in the LRU cache: all slots UNUSED, perhaps still with pages behind them */
-	HAK_PLACE_RETIRED, /* out of use, its pages asked back: its range waits to be used again */
+	HAK_PLACE_RETIRED, /* out of use, its pages asked back or its addresses given back: waits to be used again */
 };
 
 struct hak_slot {
@@ -62,6 +63,7 @@ struct hak_superslab {
 	uint32_t zero;                  /* slots whose bytes are known to be zero */
 	uint8_t place;                  /* enum hak_place */
 	uint8_t longest_unused;         /* longest run of UNUSED slots, while IN_USE */
+	bool away;                      /* RETIRED, and its address range not ours at present (arena.h) */
 	uint32_t since_ms;              /* when it entered its place */
 	uint32_t lru_next, lru_previous;
 	uint8_t class_slots[HAK_BIN_COUNT];

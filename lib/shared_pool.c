@@ -3,6 +3,8 @@
  * Everything that is static here runs with the pool's lock held. */
 #include "shared_pool.h"
 
+#include <errno.h>
+
 #include "empty_list.h"
 #include "lru.h"
 #include "os.h"
@@ -49,6 +51,23 @@ void hak_pool_leave_if_idle(uint32_t index)
 	hak_lru_push(index);
 }
 
+/* The lowest retired SuperSlab whose address range is ours or can be had again. */
+static uint32_t find_retired(void)
+{
+	bool space_is_out = false;
+	uint32_t index;
+
+	for (index = hak_set_next(HAK_SET_RETIRED, 0); index != HAK_NO_SUPERSLAB;
+		index = hak_set_next(HAK_SET_RETIRED, index + 1)) {
+		int error = hak_ss(index)->away && space_is_out ? ENOMEM : hak_arena_get_back(index, 1);
+
+		if (!error)
+			break;
+		space_is_out |= error != EEXIST;
+	}
+	return index;
+}
+
 /* A SuperSlab out of use, all of whose slots are UNUSED. Its place is still to be set. */
 static uint32_t superslab_new(bool *from_lru)
 {
@@ -60,7 +79,7 @@ static uint32_t superslab_new(bool *from_lru)
 		hak_lru_take(index);
 		return index;
 	}
-	index = hak_set_next(HAK_SET_RETIRED, 0);
+	index = find_retired();
 	if (index == HAK_NO_SUPERSLAB)
 		index = hak_arena_take(1, HAK_SS_BYTES, &skipped, &skipped_count);
 	if (index != HAK_NO_SUPERSLAB)

@@ -2,6 +2,7 @@
 #include "lib/arena.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "lib/stats.h"
@@ -143,7 +144,68 @@ static void grows_under_a_limit(void)
 	}
 }
 
-/* grows_under_a_limit stands first: its children must start without a reservation. */
-UNIT_MAIN("arena", UNIT(grows_under_a_limit), UNIT(the_first_step_is_two_pieces), UNIT(takes_rise_and_are_writable),
+static bool maps(uintptr_t address, size_t bytes)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | (address ? MAP_FIXED : 0);
+	return mmap((void *)address, bytes, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED;
+}
+
+#define CHILD_CHECK(condition) ((condition) ? (void)0 : (fprintf(stderr, "line %d: %s\n", __LINE__, #condition), _exit(5)))
+
+/* What is given back serves others while they have it, is foreign meanwhile, and comes back zeroed. */
+static void give_back_under_a_limit(void *unused)
+{
+	size_t limit = (size_t)512 << 20, bytes = 8 * HAK_SS_BYTES;
+	uint32_t count = 0;
+	(void)unused;
+	setrlimit(RLIMIT_AS, &(struct rlimit){limit, limit});
+	CHILD_CHECK(hak_arena_init((size_t)1 << 40));
+	UNIT_EQUAL(hak_arena_idle_max(), 4);
+	while (take(1, HAK_SS_BYTES) != HAK_NO_SUPERSLAB)
+		*(char *)hak_ss_address(count++) = 'x';
+	uint64_t committed = hak_arena_committed_bytes(), reserved = hak_arena_reserved_bytes();
+	CHILD_CHECK(!maps(0, bytes));
+	CHILD_CHECK(hak_arena_give_back(10, 8));
+	CHILD_CHECK(hak_arena_committed_bytes() == committed - bytes && hak_arena_reserved_bytes() == reserved - bytes);
+	CHILD_CHECK(maps(0, bytes));
+	CHILD_CHECK(hak_arena_get_back(9, 9) == ENOMEM);
+	CHILD_CHECK(hak_arena_give_back(20, 8));
+	CHILD_CHECK(maps(hak_ss_address(21), HAK_SS_BYTES));
+	CHILD_CHECK(hak_bin_of_address((char *)hak_ss_address(21)) == HAK_BIN_NONE);
+	CHILD_CHECK(hak_arena_get_back(20, 1) == 0);
+	CHILD_CHECK(hak_arena_get_back(20, 3) == EEXIST);
+	munmap((void *)hak_ss_address(21), HAK_SS_BYTES);
+	CHILD_CHECK(hak_arena_get_back(20, 8) == 0);
+	CHILD_CHECK(hak_arena_committed_bytes() == committed - bytes);
+	for (uint32_t i = 20; i < 28; i++) {
+		CHILD_CHECK(*(char *)hak_ss_address(i) == 0 && !hak_ss(i)->away);
+		*(char *)hak_ss_address(i) = 'x';
+	}
+	CHILD_CHECK(*(char *)hak_ss_address(19) == 'x' && *(char *)hak_ss_address(28) == 'x');
+	/* The first share is kept, and none of it given back. */
+	while (hak_arena_reserved_bytes() > limit / 4)
+		CHILD_CHECK(hak_arena_give_back(--count, 1));
+	CHILD_CHECK(!hak_arena_give_back(--count, 1));
+	CHILD_CHECK(hak_arena_reserved_bytes() > limit / 4 - HAK_SS_BYTES);
+}
+
+static void gives_back_under_a_limit(void)
+{
+	char said[512];
+	UNIT_LEAVE_IF(UNIT_ASAN || UNIT_TSAN, "a sanitizer's shadow memory is beyond any limit on the address space");
+	UNIT_EQUAL(unit_in_child(give_back_under_a_limit, NULL, said, sizeof(said)), 0);
+	UNIT_STRING(said, "");
+}
+
+static void keeps_what_is_not_limited(void)
+{
+	CU_ASSERT_TRUE_FATAL(hak_arena_init(RESERVE));
+	UNIT_EQUAL(hak_arena_idle_max(), UINT32_MAX);
+	CU_ASSERT_FALSE(hak_arena_give_back(take(1, HAK_SS_BYTES), 1));
+}
+
+/* The cases under a limit stand first: their children must start without a reservation. */
+UNIT_MAIN("arena", UNIT(grows_under_a_limit), UNIT(gives_back_under_a_limit),
+	UNIT(the_first_step_is_two_pieces), UNIT(takes_rise_and_are_writable),
 	UNIT(commits_come_in_growing_steps), UNIT(alignment_skips), UNIT(addresses), UNIT(refuses_what_it_has_not),
-	UNIT(metadata_is_zero))
+	UNIT(metadata_is_zero), UNIT(keeps_what_is_not_limited))

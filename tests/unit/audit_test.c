@@ -108,6 +108,7 @@ static void superslabs(void)
 	struct hak_superslab *ss = ss_of(partly_used);
 	struct hak_slot *slot = hak_slot(partly_used), *run = hak_slot(large_run);
 	uint8_t *map = &hak_heap.class_map[partly_used];
+	DAMAGE(hak_audit_superslabs, hak_ss(in_lru)->away, true, "a SuperSlab is in use whose addresses were given back");
 	DAMAGE(hak_audit_superslabs, ss->active, ss->active & (ss->active - 1), "a slot has no state");
 	DAMAGE(hak_audit_superslabs, ss->empty, ss->empty | 1u << partly_used % 32, "a slot has two states");
 	DAMAGE(hak_audit_superslabs, ss->place, HAK_PLACE_RETIRED, "a SuperSlab's place disagrees with its slots");

@@ -49,7 +49,7 @@ static void a_table_row(void)
 {
 	char *markdown = written_by(help_env_markdown);
 	CU_ASSERT_PTR_NOT_NULL(strstr(markdown,
-		"| `HAKMEM_SS_LRU` | number | 0 \xe2\x80\xa6 4096 | `64` | SuperSlabs kept in the LRU cache |\n"));
+		"| `HAKMEM_SS_LRU` | number | 0 \xe2\x80\xa6 4096 | `64` | SuperSlabs kept in the LRU cache; fewer where address space is limited (ulimit -v) |\n"));
 	free(markdown);
 }
 

@@ -55,6 +55,54 @@ static void exact_reservation(void)
 	hak_os_unmap((void *)base, BYTES);
 }
 
+static void map_at_an_address(void)
+{
+	uintptr_t base = hak_os_reserve(0, BYTES, false);
+	CU_ASSERT_TRUE_FATAL(base != 0);
+	UNIT_EQUAL(hak_os_map_at(base, BYTES / 2), EEXIST);
+	CU_ASSERT_TRUE(hak_os_unmap((void *)base, BYTES / 2));
+	UNIT_EQUAL(hak_os_map_at(base, BYTES / 2), 0);
+	UNIT_EQUAL(*(char *)base, 0);
+	CU_ASSERT_TRUE(writable(base + BYTES / 2 - 1));
+	CU_ASSERT_FALSE(writable(base + BYTES / 2));
+	errno = 4711;
+	hak_os_unmap((void *)base, BYTES);
+	UNIT_EQUAL(hak_os_map_at(base, (size_t)1 << 62), ENOMEM);
+	CU_ASSERT_FALSE(hak_os_unmap((void *)(base + 1), BYTES));
+	UNIT_EQUAL(errno, 4711);
+}
+
+/* What /proc/self/smaps says of the mapping at `address`. */
+static bool is_dumped(uintptr_t address)
+{
+	char line[512], start[32];
+	bool here = false, dumped = false;
+	FILE *file = fopen("/proc/self/smaps", "r");
+	snprintf(start, sizeof(start), "%lx-", (unsigned long)address);
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+		here |= strncmp(line, start, strlen(start)) == 0;
+		if (here && strncmp(line, "VmFlags:", 8) == 0) {
+			dumped = strstr(line, " dd") == NULL;
+			break;
+		}
+	}
+	fclose(file);
+	return here && dumped;
+}
+
+static void what_is_dumped(void)
+{
+	uintptr_t base = hak_os_reserve(0, BYTES, false);
+	CU_ASSERT_TRUE_FATAL(base != 0);
+	UNIT_LEAVE_IF(is_dumped(base), "/proc/self/smaps has no flags here");
+	CU_ASSERT_TRUE(hak_os_commit(base, BYTES / 2));
+	CU_ASSERT_TRUE(is_dumped(base));
+	CU_ASSERT_FALSE(is_dumped(base + BYTES / 2));
+	hak_os_dump(base + BYTES / 2, BYTES / 2);
+	CU_ASSERT_TRUE(is_dumped(base + BYTES / 2));
+	hak_os_unmap((void *)base, BYTES);
+}
+
 static void purged_pages_are_zero(void)
 {
 	char *memory = hak_os_map(BYTES);
@@ -121,5 +169,6 @@ static void clocks(void)
 	CU_ASSERT_TRUE((uint32_t)(ns / 1000000) - ms <= 20 || ms - (uint32_t)(ns / 1000000) <= 1000);
 }
 
-UNIT_MAIN("os", UNIT(reserve_and_commit), UNIT(exact_reservation), UNIT(purged_pages_are_zero),
+UNIT_MAIN("os", UNIT(reserve_and_commit), UNIT(exact_reservation), UNIT(map_at_an_address),
+	UNIT(what_is_dumped), UNIT(purged_pages_are_zero),
 	UNIT(locked_pages_are_not_purged), UNIT(refusals_are_told), UNIT(facts), UNIT(clocks))
