@@ -27,9 +27,13 @@
 #define RINGS_MIN 16u
 #define RINGS_MAX 1024u
 #define RINGS_A_LENT_ONE 8u /* of so many rings one is lent */
-#define LENT_ATTEMPTS 64u   /* at finding a lent ring that is free, over all of them and again */
 #define LOOK_INTERVAL 64u   /* a thread without a ring looks for one of its own again after so many events */
 #define EVENT_WORDS (sizeof(struct hak_event) / sizeof(uint64_t))
+
+/* At finding a lent ring that is free, over all of them and again. The model of the rings has its own number. */
+#ifndef LENT_ATTEMPTS
+#define LENT_ATTEMPTS 64u
+#endif
 
 enum ring_state { RING_FREE, RING_OWNED };
 

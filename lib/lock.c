@@ -9,8 +9,11 @@
 #include "atomic.h"
 
 #define WAKE_UP_NS 50000 /* a thread is awake by then, if there is a processor for it */
-#define SPINS \
-	100 /* most critical sections are a few hundred instructions, so a short wait usually beats a system call */
+/* Most critical sections are a few hundred instructions, so a short wait usually beats a system call. The model of the
+ * lock has its own number. */
+#ifndef SPINS
+#define SPINS 100
+#endif
 
 #if HAK_DEBUG
 static HAK_TLS uint8_t held[HAK_RANK_COUNT];
