@@ -1,5 +1,6 @@
 #include "depot.h"
 
+#include "mirror.h"
 #include "report.h"
 #include "trace.h"
 
@@ -125,6 +126,7 @@ static void take_blocks(struct hak_depot *depot, unsigned class, uint32_t slab, 
 	if (batch->length < want)
 		carve(slab, block_bytes, want, batch);
 	depot->handed_out += batch->length - before;
+	hak_mirror_used(slab, hak_slot(slab)->used);
 	bucket_update(depot, slab);
 }
 
@@ -149,6 +151,7 @@ static void finish_returning(struct hak_depot *depot, struct returning *run, enu
 	slot->free = (uint16_t)(slot->free + run->count);
 	hak_single_writer_add(&slot->used, -(int)run->count);
 	depot->handed_out -= run->count;
+	hak_mirror_used(run->slab, slot->used);
 	run->count = 0;
 	if (slot->used == 0) {
 		bucket_remove(depot, run->slab);
@@ -264,6 +267,7 @@ struct hak_batch hak_depot_fetch(unsigned class, uint32_t want)
 	}
 	if (batch.length) {
 		hak_single_writer_add(&depot->hits, 1); /* snapshots read it without the lock */
+		hak_mirror_depot(class, depot->hits);
 		hak_trace_depot_hit(class, batch.length);
 	} else {
 		uint32_t slab = hak_pool_acquire_slab(class);

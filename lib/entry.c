@@ -5,6 +5,7 @@
 
 #include "init.h"
 #include "large.h"
+#include "mirror.h"
 #include "os.h"
 #include "purge.h"
 #include "report.h"
@@ -74,6 +75,14 @@ static void purge_now_and_then(void)
 	hak_sweep_due(now, SWEEP_WORK);
 }
 
+/* Ends a slow path that served `bin`. */
+static void leave(struct hak_cache *cache, unsigned bin)
+{
+	if (hak_mirror_is_on())
+		hak_cache_mirror(cache, bin);
+	hak_thread_leave(cache);
+}
+
 static void *alloc_small(unsigned bin)
 {
 	struct hak_cache *cache = hak_thread_enter(false);
@@ -83,7 +92,7 @@ static void *alloc_small(unsigned bin)
 	if (HAK_UNLIKELY(cache->bins != &hak_bins))
 		hak_store_relaxed(&hak_bins.left[bin].alloc_left, 0);
 	purge_now_and_then();
-	hak_thread_leave(cache);
+	leave(cache, bin);
 	return block;
 }
 
@@ -105,7 +114,7 @@ static void *alloc_large_once(size_t bytes, size_t alignment, bool *zero)
 	if (bytes > HAK_LARGE_RUN_MAX * HAK_SLOT_BYTES)
 		slow_paths = LOOK_INTERVAL; /* few, and never short: each looks */
 	purge_now_and_then();
-	hak_thread_leave(cache);
+	leave(cache, HAK_BIN_LARGE);
 	return block;
 }
 
@@ -179,7 +188,7 @@ static HAK_NOINLINE void free_long(void *block)
 	purge_now_and_then();
 	if (!ok)
 		hak_report(HAK_REPORT_INVALID_FREE, block);
-	hak_thread_leave(cache);
+	leave(cache, bin);
 	errno = saved;
 }
 

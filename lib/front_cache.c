@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include "large.h"
+#include "mirror.h"
 #include "os.h"
 #include "settings.h"
 #include "stats.h"
@@ -478,6 +479,10 @@ void hak_cache_flush(struct hak_cache *cache, enum hak_release_cause cause)
 	for (unsigned bin = HAK_BIN_OF_CLASS(0); bin < HAK_BIN_LARGE; bin++)
 		flush_bin(cache, bin, cause);
 	hak_run_cache_flush(&cache->runs);
+	for (unsigned bin = HAK_BIN_OF_CLASS(0); hak_mirror_is_on() && bin < HAK_BIN_COUNT; bin++) {
+		if (bin == HAK_BIN_LARGE || in_use(&cache->classes[bin]))
+			hak_cache_mirror(cache, bin);
+	}
 }
 
 void hak_cache_recount(struct hak_cache *cache)
@@ -542,6 +547,32 @@ static void read_bin(const struct hak_cache *cache, unsigned bin, struct hak_cac
 	counts->frees = hak_load_relaxed(&class->frees) + frees;
 	/* A malloc that is seen while the free before it is not would make this negative for a moment. */
 	counts->cached_blocks = hak_load_relaxed(&class->stashed) + (uint64_t)(length < 0 ? 0 : length);
+}
+
+void hak_cache_mirror(struct hak_cache *cache, unsigned bin)
+{
+	uint32_t generation = hak_mirror_generation();
+	struct hak_cache_counts counts;
+
+	if (!generation)
+		return;
+	if (cache->mirror_generation != generation) {
+		/* The orphans' hot parts are no thread's. */
+		cache->mirror_row = hak_mirror_row(
+			cache->bins == &hak_bins ? HAK_MIRROR_THREAD : HAK_MIRROR_ORPHANS, hak_os_tid());
+		cache->mirror_generation = generation;
+	}
+	read_bin(cache, bin, &counts);
+	if (bin == HAK_BIN_LARGE)
+		counts.cached_blocks = cache->runs.slots;
+	hak_mirror_store_counts(cache->mirror_row, bin, counts.allocs, counts.frees, counts.cached_blocks);
+}
+
+void hak_cache_leave_mirror(struct hak_cache *cache)
+{
+	if (cache->mirror_generation && cache->mirror_generation == hak_mirror_generation())
+		hak_mirror_free_row(cache->mirror_row);
+	cache->mirror_generation = 0;
 }
 
 void hak_cache_read(const struct hak_cache *cache, struct hak_cache_counts counts[HAK_BIN_COUNT])

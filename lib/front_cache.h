@@ -91,6 +91,7 @@ struct hak_cache {
 	uint32_t version;
 	uint32_t drain_epoch; /* the last request for a drain of all threads that this one has met */
 	uint64_t stashed_bytes;
+	uint32_t mirror_row, mirror_generation; /* where mirror.h shows the counts, and in which mirror */
 	struct hak_bins *bins; /* the owner's hot parts */
 	struct hak_run_cache runs;
 	struct hak_cache_class classes[HAK_BIN_COUNT];
@@ -135,6 +136,11 @@ void hak_cache_flush(struct hak_cache *cache, enum hak_release_cause cause);
 void hak_cache_recount(struct hak_cache *cache);
 /* Readies an all-zero cache whose hot parts are `bins`. */
 void hak_cache_init(struct hak_cache *cache, struct hak_bins *bins);
+
+/* Shows the counts of `bin` in the mirror. The owner, between begin and end; only while there is a mirror. */
+void hak_cache_mirror(struct hak_cache *cache, unsigned bin);
+/* Gives the cache's row of the mirror back, if it has one. */
+void hak_cache_leave_mirror(struct hak_cache *cache);
 
 /* Asks all threads to flush their caches at their next slow path. */
 void hak_cache_request_drain(void);

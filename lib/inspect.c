@@ -227,6 +227,23 @@ bool hak_inspect_address(const void *address, uintptr_t *superslab, unsigned *in
 	return found;
 }
 
+void hak_inspect_mirror(struct hak_mirror *mirror)
+{
+	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++)
+		hak_lock_acquire(&hak_depots[class].lock);
+	hak_lock_acquire(&hak_pool.lock);
+	if (mirror) {
+		hak_mirror_fill(mirror, hak_settings.ss_lru, hak_settings.drain_interval);
+		for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++)
+			hak_mirror_store_depot(class, hak_depots[class].hits);
+	} else {
+		hak_store_release(&hak_mirror, NULL);
+	}
+	hak_lock_release(&hak_pool.lock);
+	for (unsigned class = HAK_CLASS_COUNT; class -- > 0;)
+		hak_lock_release(&hak_depots[class].lock);
+}
+
 void hak_inspect_request_drain(void)
 {
 	hak_thread_drain();

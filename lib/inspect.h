@@ -6,16 +6,13 @@
 #define HAK_INSPECT_H
 
 #include "base.h"
+#include "mirror.h"
 #include "size_class.h"
 #include "stats.h"
 
-enum hak_slot_state { HAK_SLOT_UNUSED, HAK_SLOT_ACTIVE, HAK_SLOT_EMPTY };
-
-#define HAK_NO_CLASS 255 /* hak_slot_info.class of UNUSED slots and of large allocations */
-
 struct hak_slot_info {
 	uint8_t state; /* enum hak_slot_state */
-	uint8_t class; /* size class, or HAK_NO_CLASS */
+	uint8_t class; /* size class, or HAK_NO_CLASS for UNUSED slots and large allocations */
 	uint16_t
 		used; /* blocks handed out, cached ones included; in the first slot of a slab or run, 0 in the others */
 	uint16_t capacity; /* likewise: blocks the slab holds, 1 for a large run */
@@ -89,6 +86,10 @@ void hak_inspect(struct hak_inspect *out);
 /* What the slot map says of an address: fills `slot` and returns true if it lies in a SuperSlab in use or in the LRU
  * cache. *superslab is set to the SuperSlab's address, *index to the slot. */
 bool hak_inspect_address(const void *address, uintptr_t *superslab, unsigned *index, struct hak_slot_info *slot);
+
+/* Keeps a copy of the slot map and the counters in `mirror` from now on (mirror.h), or, with NULL, no longer. What it
+ * points to must stay as long as any thread may be in a slow path. Takes all locks of the pool and the depots. */
+void hak_inspect_mirror(struct hak_mirror *mirror);
 
 /* Makes every thread give its cached blocks back: the caller's at once, the others' at their next slow path. */
 void hak_inspect_request_drain(void);

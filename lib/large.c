@@ -4,6 +4,7 @@
 
 #include "empty_list.h"
 #include "lru.h"
+#include "mirror.h"
 #include "os.h"
 #include "settings.h"
 #include "shared_pool.h"
@@ -220,7 +221,7 @@ static bool purge_unlocked(uint32_t run, uint32_t index, uint32_t count)
 	bool purged;
 
 	hak_slot(run)->free = 1;
-	hak_lock_release(&hak_pool.lock);
+	hak_pool_unlock();
 	purged = hak_os_purge(hak_ss_address(index), bytes);
 	hak_lock_acquire(&hak_pool.lock);
 	hak_slot(run)->free = 0;
@@ -407,7 +408,7 @@ void *hak_large_alloc(size_t bytes, size_t alignment, bool *zero)
 		hak_pool.large_allocs++;
 		hak_trace_large_alloc((uintptr_t)block, bytes, hak_slot(run)->span);
 	}
-	hak_lock_release(&hak_pool.lock);
+	hak_pool_unlock();
 	return block;
 }
 
@@ -422,7 +423,7 @@ bool hak_large_free(void *block)
 		release_run(run);
 		hak_pool.large_frees++;
 	}
-	hak_lock_release(&hak_pool.lock);
+	hak_pool_unlock();
 	return run != HAK_NO_SLOT;
 }
 
@@ -444,9 +445,11 @@ bool hak_large_resize(void *block, size_t bytes)
 			shrink_run(run, (uint32_t)slots);
 		else if (slots > span)
 			ok = slots < HAK_NO_SLOT / 2 && extend_run(run, (uint32_t)slots);
+		/* Its first SuperSlab may have changed by nothing but this. */
+		hak_mirror_moves(hak_slot_ss(run), HAK_BIN_LARGE);
 		if (hak_slot(run)->span != span)
 			hak_trace_large_resize((uintptr_t)block, span, hak_slot(run)->span);
 	}
-	hak_lock_release(&hak_pool.lock);
+	hak_pool_unlock();
 	return ok;
 }

@@ -1,6 +1,7 @@
 #include "purge.h"
 
 #include "lru.h"
+#include "mirror.h"
 #include "os.h"
 #include "settings.h"
 #include "shared_pool.h"
@@ -87,7 +88,7 @@ bool hak_purge_due(uint32_t now, unsigned slots)
 	purge_empty(now, (uint32_t)hak_settings.purge_delay_ms, &slots);
 	/* Else there may be more to do, and the next slow path goes on with it. */
 	hak_store_relaxed(&hak_pool.next_purge_ms, slots ? now + period : now);
-	hak_lock_hand_over(&hak_pool.lock);
+	hak_pool_hand_over();
 	return slots == 0;
 }
 
@@ -100,7 +101,7 @@ void hak_purge_all_due(void)
 /* Ends a step of a purge of everything, with the lock held, and begins the next one. */
 static void next_step(unsigned *slots)
 {
-	hak_lock_hand_over(&hak_pool.lock);
+	hak_pool_hand_over();
 	hak_trace_flush();
 	hak_lock_acquire(&hak_pool.lock);
 	*slots = HAK_PURGE_STEP;
@@ -155,6 +156,6 @@ size_t hak_purge_all(void)
 	empty_lru();
 	purge_all_empty();
 	purge_all_unused();
-	hak_lock_release(&hak_pool.lock);
+	hak_pool_unlock();
 	return (size_t)(hak_stat_get(purged_bytes) - before);
 }

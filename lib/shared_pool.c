@@ -7,6 +7,7 @@
 
 #include "empty_list.h"
 #include "lru.h"
+#include "mirror.h"
 #include "os.h"
 #include "settings.h"
 #include "stats.h"
@@ -295,7 +296,7 @@ uint32_t hak_pool_acquire_slab(unsigned class)
 		slot->carved = slot->used = slot->free = slot->hint = 0;
 		slot->listed = 0;
 	}
-	hak_lock_release(&hak_pool.lock);
+	hak_pool_unlock();
 	return slab;
 }
 
@@ -315,7 +316,7 @@ void hak_pool_release_slab(uint32_t slab, enum hak_release_cause cause)
 	hak_slots_empty(index, hak_slot_place(slab), slot->span);
 	hak_empty_insert(slab);
 	hak_pool_leave_if_idle(index);
-	hak_lock_release(&hak_pool.lock);
+	hak_pool_unlock();
 }
 
 void hak_pool_init(void)
@@ -331,5 +332,5 @@ void hak_pool_init(void)
 		hak_stat_add(superslabs_created, 1);
 		hak_lru_push(index);
 	}
-	hak_lock_release(&hak_pool.lock);
+	hak_pool_unlock();
 }

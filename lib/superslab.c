@@ -1,5 +1,6 @@
 #include "superslab.h"
 
+#include "mirror.h"
 #include "os.h"
 
 /* Sets. A bit in level 1 says that the word below it in level 0 is not zero, likewise level 2. */
@@ -195,6 +196,7 @@ void hak_slots_activate(uint32_t index, unsigned first, unsigned count, unsigned
 	uint32_t now = hak_os_clock_ms();
 
 	HAK_ASSERT((ss->unused & mask) == mask);
+	hak_mirror_moves(index, bin);
 	ss->unused &= ~mask;
 	ss->active |= mask;
 	for (unsigned i = 0; i < count; i++) {
@@ -215,6 +217,7 @@ static void change_state(uint32_t index, unsigned first, unsigned count, uint32_
 	uint32_t now = hak_os_clock_ms();
 
 	HAK_ASSERT((*from & mask) == mask);
+	hak_mirror_moves(index, hak_ss(index)->slots[first].bin);
 	*from &= ~mask;
 	*to |= mask;
 	for (unsigned i = 0; i < count; i++)
@@ -241,6 +244,7 @@ void hak_slots_form(uint32_t index, unsigned first, unsigned count)
 	struct hak_superslab *ss = hak_ss(index);
 	uint32_t now = hak_os_clock_ms();
 
+	hak_mirror_moves(index, ss->slots[first].bin);
 	for (unsigned i = 0; i < count; i++) {
 		ss->slots[first + i].distance = (uint8_t)i;
 		ss->slots[first + i].span = 0;
@@ -256,11 +260,14 @@ void hak_slots_reset(uint32_t index, unsigned first, unsigned count)
 	uint32_t now = hak_os_clock_ms();
 	uint64_t lost = ss->bins;
 
+	hak_mirror_moves(index, HAK_BIN_NONE);
 	for (unsigned i = 0; i < count; i++) {
 		struct hak_slot *slot = &ss->slots[first + i];
 
-		if (slot->bin != HAK_BIN_NONE)
+		if (slot->bin != HAK_BIN_NONE) {
+			hak_mirror_moves(index, slot->bin);
 			count_slots(ss, slot->bin, -1);
+		}
 		*slot = (struct hak_slot){.bin = HAK_BIN_NONE, .since_ms = now};
 	}
 	ss->active &= ~mask;
@@ -274,6 +281,7 @@ void hak_ss_set_place(uint32_t index, enum hak_place place)
 {
 	struct hak_superslab *ss = hak_ss(index);
 
+	hak_mirror_moves(index, HAK_BIN_NONE);
 	if (ss->place == HAK_PLACE_LRU)
 		hak_set_remove(HAK_SET_LRU, index);
 	else if (ss->place == HAK_PLACE_RETIRED)

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "mirror.h"
 #include "os.h"
 #include "trace.h"
 
@@ -86,7 +87,7 @@ static void registry_remove(struct hak_thread *thread)
 
 /* Adds a thread's counts to those of the dead, so that sums over all threads never lose any. The registry's lock is
  * held. */
-static void registry_fold(const struct hak_thread *thread)
+static void registry_fold(struct hak_thread *thread)
 {
 	struct hak_cache_counts counts[HAK_BIN_COUNT];
 
@@ -94,7 +95,11 @@ static void registry_fold(const struct hak_thread *thread)
 	for (unsigned bin = 0; bin < HAK_BIN_COUNT; bin++) {
 		hak_threads.dead[bin].allocs += counts[bin].allocs;
 		hak_threads.dead[bin].frees += counts[bin].frees;
+		if (hak_mirror_is_on())
+			hak_mirror_store_counts(HAK_MIRROR_ROW_DEAD, bin, hak_threads.dead[bin].allocs,
+				hak_threads.dead[bin].frees, 0);
 	}
+	hak_cache_leave_mirror(&thread->cache);
 }
 
 /* ---- Birth ---- */
@@ -226,6 +231,7 @@ void hak_thread_reap(void)
 			hak_threads.dead[bin].frees += thread->cache.classes[bin].frees;
 		}
 		hak_run_cache_flush(&thread->cache.runs);
+		hak_cache_leave_mirror(&thread->cache);
 		registry_remove(thread);
 		thread->next = hak_threads.spare;
 		hak_threads.spare = thread;
