@@ -189,11 +189,8 @@ def use_redis(process, client, benchmark, socket):
     process.wait(timeout=30)
 
 
-def main():
-    tests = {"python3": python3, "gcc": gcc, "g++": gxx, "sqlite3": sqlite3, "perl": perl, "node": node, "git": git,
-             "redis": redis}
-    with Folder() as folder:
-        tests[sys.argv[1]](folder)
+QUICK = {"python3": python3, "gcc": gcc, "g++": gxx, "sqlite3": sqlite3, "perl": perl, "node": node, "git": git, "redis": redis}
 
-
-main()
+if __name__ == "__main__":
+    with Folder() as test_folder:
+        QUICK[sys.argv[1]](test_folder)
