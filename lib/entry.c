@@ -27,11 +27,15 @@
 /* Of a block that realloc makes smaller this much may lie idle, or it moves. */
 #define SPARE_MAX(bytes) ((bytes) / 2)
 
-static void *out_of_memory(size_t bytes)
+static HAK_COLD void *out_of_memory(size_t bytes)
 {
+	const struct hak_sink *sink = hak_trace_sink();
+
 	hak_stat_add(out_of_memory, 1);
 	hak_trace_out_of_memory(bytes, hak_arena_committed_bytes());
 	hak_trace_flush();
+	if (sink && sink->out_of_memory)
+		sink->out_of_memory(bytes);
 	errno = ENOMEM;
 	return NULL;
 }

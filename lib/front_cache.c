@@ -575,23 +575,25 @@ void hak_cache_leave_mirror(struct hak_cache *cache)
 	cache->mirror_generation = 0;
 }
 
+bool hak_cache_peek(const struct hak_cache *cache, struct hak_cache_counts counts[HAK_BIN_COUNT])
+{
+	/* Pairs with the release store in hak_cache_end. */
+	uint32_t before = hak_load_acquire(&cache->version);
+
+	for (unsigned bin = 0; bin < HAK_BIN_COUNT; bin++)
+		read_bin(cache, bin, &counts[bin]);
+	counts[HAK_BIN_LARGE].cached_blocks = hak_load_relaxed(&cache->runs.slots);
+	/* Pairs with the release fence in hak_cache_begin: had we read any word of a later change, we see its odd
+	 * number. */
+	hak_fence_acquire();
+	return !(before & 1) && hak_load_relaxed(&cache->version) == before;
+}
+
 void hak_cache_read(const struct hak_cache *cache, struct hak_cache_counts counts[HAK_BIN_COUNT])
 {
-	uint32_t before, after;
-	unsigned tries = 0;
-
-	do {
-		/* The owner may have been interrupted in the middle: it needs the processor to get out of it. */
-		if (++tries % READ_TRIES == 0)
+	/* The owner may have been interrupted in the middle: it needs the processor to get out of it. */
+	for (unsigned tries = 1; !hak_cache_peek(cache, counts); tries++) {
+		if (tries % READ_TRIES == 0)
 			sched_yield();
-		/* Pairs with the release store in hak_cache_end. */
-		before = hak_load_acquire(&cache->version);
-		for (unsigned bin = 0; bin < HAK_BIN_COUNT; bin++)
-			read_bin(cache, bin, &counts[bin]);
-		counts[HAK_BIN_LARGE].cached_blocks = hak_load_relaxed(&cache->runs.slots);
-		/* Pairs with the release fence in hak_cache_begin: had we read any word of a later change, we see its
-		 * odd number. */
-		hak_fence_acquire();
-		after = hak_load_relaxed(&cache->version);
-	} while (before != after || (before & 1));
+	}
 }

@@ -156,5 +156,8 @@ struct hak_cache_counts {
 };
 /* Reads the counts of all bins. Any thread, as long as the cache's owner lives. */
 void hak_cache_read(const struct hak_cache *cache, struct hak_cache_counts counts[HAK_BIN_COUNT]);
+/* The same without waiting for an owner who is in the midst of a slow path, as one who crashed there is for ever. Returns
+ * whether the counts are of one moment. */
+bool hak_cache_peek(const struct hak_cache *cache, struct hak_cache_counts counts[HAK_BIN_COUNT]);
 
 #endif

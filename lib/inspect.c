@@ -11,6 +11,8 @@
 #include "thread.h"
 #include "trace.h"
 
+#define THREADS_SEEN_MAX (1u << 20) /* in a registry that is not locked */
+
 /* ---- The slot map ---- */
 
 static void fill_slot(struct hak_slot_info *info, const struct hak_superslab *ss, unsigned i, uint32_t now)
@@ -62,11 +64,9 @@ static void fill_map(struct hak_inspect *out, enum hak_place place)
 	}
 }
 
-static void fill_pool(struct hak_inspect *out)
+/* The pool's figures. Its lock is held, or they may be of different moments. */
+static void fill_figures(struct hak_inspect *out)
 {
-	hak_lock_acquire(&hak_pool.lock);
-	fill_map(out, HAK_PLACE_IN_USE);
-	fill_map(out, HAK_PLACE_LRU);
 	for (unsigned kind = 0; kind < HAK_KIND_COUNT; kind++) {
 		const struct hak_pool_kind *from = &hak_pool.kinds[kind];
 
@@ -95,6 +95,14 @@ static void fill_pool(struct hak_inspect *out)
 #define HAK_STAT(name, meaning) out->stats.name = hak_stat_get(name);
 #include "stats.def"
 #undef HAK_STAT
+}
+
+static void fill_pool(struct hak_inspect *out)
+{
+	hak_lock_acquire(&hak_pool.lock);
+	fill_map(out, HAK_PLACE_IN_USE);
+	fill_map(out, HAK_PLACE_LRU);
+	fill_figures(out);
 	hak_lock_release(&hak_pool.lock);
 }
 
@@ -204,6 +212,99 @@ void hak_inspect(struct hak_inspect *out)
 	fill_pool(out);
 	fill_sums(out);
 	errno = saved;
+}
+
+/* ---- After a crash: without locks ---- */
+
+void hak_inspect_figures(struct hak_inspect *out)
+{
+	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++) {
+		const struct hak_depot *depot = &hak_depots[class];
+
+		for (unsigned i = 0; i < HAK_DEPOT_BATCHES && i < depot->batches; i++)
+			out->classes[class].cached_blocks += depot->batch[i].length;
+		out->classes[class].depot = hak_load_relaxed(&depot->hits);
+	}
+	fill_figures(out);
+	fill_sums(out);
+}
+
+bool hak_inspect_threads(struct hak_inspect *out)
+{
+	struct hak_cache_counts counts[HAK_BIN_COUNT];
+	bool exact = hak_thread_peek_orphans(counts);
+	size_t seen = 0;
+
+	add_counts(out, counts);
+	add_counts(out, hak_threads.dead);
+	for (const struct hak_thread *thread = hak_threads.first; thread; thread = thread->next) {
+		/* A list that is being changed may lead round in a circle. */
+		if (++seen > THREADS_SEEN_MAX)
+			return false;
+		if (hak_thread_is_gone(thread))
+			continue;
+		exact &= hak_cache_peek(&thread->cache, counts);
+		add_counts(out, counts);
+		fill_thread(out, thread, counts);
+	}
+	return exact;
+}
+
+/* Whether the record of a slab's first slot agrees with itself (record.h). */
+static bool slab_agrees(const struct hak_slot *slot, bool active)
+{
+	if (slot->distance != 0)
+		return true;
+	if (slot->span == 0 || slot->bin == HAK_BIN_NONE || slot->bin > HAK_BIN_LARGE)
+		return false;
+	return !active || slot->bin == HAK_BIN_LARGE || slot->used + slot->free == slot->carved;
+}
+
+/* Whether a SuperSlab's record obeys the equations of record.h. */
+static bool record_agrees(uint32_t index)
+{
+	const struct hak_superslab *ss = hak_ss(index);
+	const uint8_t *map = &hak_heap.class_map[(size_t)index * HAK_SLOTS_PER_SS];
+	uint8_t slots[HAK_BIN_COUNT] = {0};
+
+	if ((ss->unused ^ ss->active ^ ss->empty) != UINT32_MAX || (ss->active & ss->empty) || (ss->active & ss->unused))
+		return false;
+	if ((ss->place == HAK_PLACE_IN_USE) != (ss->active != 0))
+		return false;
+	for (unsigned i = 0; i < HAK_SLOTS_PER_SS; i++) {
+		bool active = ss->active >> i & 1;
+
+		if (map[i] != (active ? ss->slots[i].bin : HAK_BIN_NONE))
+			return false;
+		if (ss->unused >> i & 1)
+			continue;
+		if (!slab_agrees(&ss->slots[i], active))
+			return false;
+		slots[ss->slots[i].bin]++;
+	}
+	return memcmp(slots, ss->class_slots, sizeof(slots)) == 0;
+}
+
+uint32_t hak_inspect_superslabs(void)
+{
+	return (uint32_t)(hak_load_relaxed(&hak_heap.slots) / HAK_SLOTS_PER_SS);
+}
+
+bool hak_inspect_superslab(uint32_t index, struct hak_superslab_info *info, bool *in_motion)
+{
+	uint32_t now = hak_os_clock_ms();
+	struct hak_superslab_info again;
+	uint8_t place = hak_load_relaxed(&hak_ss(index)->place);
+
+	if (place != HAK_PLACE_IN_USE && place != HAK_PLACE_LRU)
+		return false;
+	memset(info, 0, sizeof(*info));
+	memset(&again, 0, sizeof(again));
+	fill_superslab(info, index, now);
+	*in_motion = !record_agrees(index);
+	fill_superslab(&again, index, now);
+	*in_motion |= memcmp(info, &again, sizeof(again)) != 0;
+	return true;
 }
 
 bool hak_inspect_address(const void *address, uintptr_t *superslab, unsigned *index, struct hak_slot_info *info)

@@ -83,6 +83,22 @@ struct hak_inspect {
  * operations under way, and never running backwards. Any thread may call it, not a signal handler. */
 void hak_inspect(struct hak_inspect *out);
 
+/* The same for one who may take no lock and wait for nobody: a signal handler, in a program that has crashed perhaps
+ * inside the allocator. Nothing is waited for, and nothing is written but what is handed in. What these read may be in
+ * the midst of a change. An all-zero *out gets the threads first, then the figures, which make the sums; the SuperSlabs
+ * are given out one by one, and superslabs stays as it is. */
+
+/* The counts and rows of threads. Returns whether each thread's are of one moment. */
+bool hak_inspect_threads(struct hak_inspect *out);
+/* Everything else but the rows. */
+void hak_inspect_figures(struct hak_inspect *out);
+/* SuperSlabs that there have ever been. */
+uint32_t hak_inspect_superslabs(void);
+/* The row of one of them, index < hak_inspect_superslabs(). Returns false if it is neither in use nor in the LRU cache.
+ * *in_motion says that the record was changing, or was left in the midst of a change: it differs from one look to the
+ * next, or its parts disagree. */
+bool hak_inspect_superslab(uint32_t index, struct hak_superslab_info *info, bool *in_motion);
+
 /* What the slot map says of an address: fills `slot` and returns true if it lies in a SuperSlab in use or in the LRU
  * cache. *superslab is set to the SuperSlab's address, *index to the slot. */
 bool hak_inspect_address(const void *address, uintptr_t *superslab, unsigned *index, struct hak_slot_info *slot);

@@ -13,6 +13,7 @@ static const char *const report_texts[] = {
 };
 
 static uint32_t reports_seen[HAK_REPORT_COUNT];
+struct hak_last_report hak_last_report;
 
 void hak_report(enum hak_report_kind kind, const void *address)
 {
@@ -20,6 +21,8 @@ void hak_report(enum hak_report_kind kind, const void *address)
 	char line[160];
 	struct hak_fmt fmt;
 
+	hak_store_relaxed(&hak_last_report.address, (uintptr_t)address);
+	hak_store_relaxed(&hak_last_report.text, report_texts[kind]);
 	hak_stat_add(misuse_reports, 1);
 	hak_trace_misuse(kind, (uintptr_t)address);
 	if (seen >= REPORTS_PRINTED)

@@ -20,6 +20,14 @@ enum hak_report_kind {
 		HAK_REPORT_COUNT
 };
 
+/* The latest report, for a dump of what may come of it; text is NULL while there was none. Relaxed: two reports at the same
+ * moment may be mixed up. */
+struct hak_last_report {
+	const char *text;
+	uintptr_t address;
+};
+extern struct hak_last_report hak_last_report;
+
 /* Reports a mistake as "hakmem: TEXT (address=0x…)". The first few of each kind are printed, all are counted and
  * traced. May be called with locks held: the line then waits for hak_trace_flush. */
 void hak_report(enum hak_report_kind kind, const void *address);

@@ -106,6 +106,7 @@ static void registry_fold(struct hak_thread *thread)
 
 static struct hak_thread *thread_birth(void)
 {
+	const struct hak_sink *sink = hak_trace_sink();
 	struct hak_thread *thread;
 
 	hak_lock_acquire(&hak_threads.lock);
@@ -124,6 +125,8 @@ static struct hak_thread *thread_birth(void)
 	/* May allocate, if the program has many keys; the cache above is ready for that. */
 	if (hak_load_acquire(&exit_key_made))
 		pthread_setspecific(exit_key, thread);
+	if (sink && sink->thread_birth)
+		sink->thread_birth();
 	return thread;
 }
 
@@ -213,6 +216,15 @@ static void thread_exit(void *value)
 		thread_death(hak_thread_mine);
 }
 
+bool hak_thread_is_gone(const struct hak_thread *thread)
+{
+	int kept = errno;
+	bool gone = thread != hak_thread_mine && syscall(SYS_tgkill, getpid(), thread->tid, 0) != 0 && errno == ESRCH;
+
+	errno = kept;
+	return gone;
+}
+
 /* A thread whose first malloc came in the last round of exit hooks is gone without a word, and its hot parts with it:
  * what the record itself says is folded, the runs it names go back, and the few blocks it cached stay out of use. */
 void hak_thread_reap(void)
@@ -224,7 +236,7 @@ void hak_thread_reap(void)
 		return;
 	for (struct hak_thread *thread = hak_threads.first; thread; thread = next) {
 		next = thread->next;
-		if (thread == hak_thread_mine || syscall(SYS_tgkill, getpid(), thread->tid, 0) == 0 || errno != ESRCH)
+		if (!hak_thread_is_gone(thread))
 			continue;
 		for (unsigned bin = 0; bin < HAK_BIN_COUNT; bin++) {
 			hak_threads.dead[bin].allocs += thread->cache.classes[bin].allocs;
@@ -244,6 +256,12 @@ void hak_thread_read_orphans(struct hak_cache_counts counts[HAK_BIN_COUNT])
 		hak_cache_read(&orphan_cache, counts);
 	else
 		memset(counts, 0, HAK_BIN_COUNT * sizeof(*counts));
+}
+
+bool hak_thread_peek_orphans(struct hak_cache_counts counts[HAK_BIN_COUNT])
+{
+	memset(counts, 0, HAK_BIN_COUNT * sizeof(*counts));
+	return !hak_load_acquire(&orphan_ready) || hak_cache_peek(&orphan_cache, counts);
 }
 
 /* ---- Fork ---- */

@@ -45,10 +45,15 @@ void hak_thread_init(void);
 /* Registers the thread-exit hook and the fork handlers. Once, after the heap works: either may allocate. */
 void hak_thread_init_hooks(void);
 
+/* Whether a thread of the registry ended unnoticed: its hot parts (cache.bins) may be gone. Keeps errno. */
+bool hak_thread_is_gone(const struct hak_thread *thread);
+
 /* Takes threads out of the registry that ended unnoticed. The registry's lock is held. */
 void hak_thread_reap(void);
 
 /* Copies the orphans' counts, which are no thread's. The registry's lock may be held. */
 void hak_thread_read_orphans(struct hak_cache_counts counts[HAK_BIN_COUNT]);
+/* The same without waiting, as hak_cache_peek reads. */
+bool hak_thread_peek_orphans(struct hak_cache_counts counts[HAK_BIN_COUNT]);
 
 #endif

@@ -74,6 +74,8 @@ extern const char *const hak_trace_group_names[HAK_TRACE_GROUP_COUNT + 1];
 struct hak_sink {
 	/* Records an event. Called with allocator locks held: must not allocate, lock, block or call back into lib. */
 	void (*event)(const struct hak_event *event);
+	/* A thread's birth, on its first slow path. No lock is held. May be NULL. */
+	void (*thread_birth)(void);
 	/* A thread's last call before its allocator state goes: its ring may be closed. No locks are held. May be NULL.
 	 */
 	void (*thread_death)(void);
@@ -85,6 +87,9 @@ struct hak_sink {
 	/* Called at the end of a slow path, no lock held and the block already in hand, while hak_trace_request_tick is
 	 * on. It may allocate and create threads; it is not called re-entrantly. May be NULL. */
 	void (*tick)(void);
+	/* `bytes` could not be had: the program is about to get NULL and ENOMEM. No lock is held. It may be called
+	 * re-entrantly. May be NULL. */
+	void (*out_of_memory)(uint64_t bytes);
 };
 
 /* Installs the sink (NULL: none); one at a time, for the process's life or until replaced. The struct must stay valid.
