@@ -41,6 +41,8 @@ static int watch_file(const struct options *options)
 		problem_set(&problem, "%s is a dump already; --dump is for a running process", options->target);
 		return complain(&problem, STATUS_USAGE);
 	}
+	if (options->report)
+		return run_file_report(options);
 	if (options->batch || !screen_possible(false))
 		return run_file(options);
 	if (!watch_load(&watch, options->target, &problem))
@@ -62,6 +64,8 @@ static int watch_process(const struct options *options, const char *target)
 	snprintf(watch.target, sizeof(watch.target), "%.255s", target);
 	if (options->dump != NULL) {
 		status = run_dump(&link, options);
+	} else if (options->report) {
+		status = run_report(&link);
 	} else if (options->batch || !screen_possible(false)) {
 		status = run_batch(&link, &watch, NULL, options, -1);
 	} else {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_ONCE = 256, OPTION_JSON, OPTION_LIST, OPTION_DUMP, OPTION_READONLY, OPTION_HELP_ENV, OPTION_LIBRARY };
+enum { OPTION_ONCE = 256, OPTION_JSON, OPTION_LIST, OPTION_DUMP, OPTION_REPORT, OPTION_READONLY, OPTION_HELP_ENV, OPTION_LIBRARY };
 
 static const struct option long_options[] = {
 	{"batch", no_argument, NULL, 'b'},
@@ -18,6 +18,7 @@ static const struct option long_options[] = {
 	{"library", required_argument, NULL, OPTION_LIBRARY},
 	{"list", no_argument, NULL, OPTION_LIST},
 	{"dump", required_argument, NULL, OPTION_DUMP},
+	{"report", required_argument, NULL, OPTION_REPORT},
 	{"readonly", no_argument, NULL, OPTION_READONLY},
 	{"help-env", optional_argument, NULL, OPTION_HELP_ENV},
 	{"help", no_argument, NULL, 'h'},
@@ -40,13 +41,15 @@ void options_help(FILE *out)
 	      "      --library=FILE  the libhakmem.so for COMMAND (else HAKMEM_LIB, beside hakmem-top, ../lib)\n"
 	      "      --list          this user's HAKMEM processes, and why one can't be opened\n"
 	      "      --dump=FILE     write the target's state to FILE as JSON, and end\n"
+	      "      --report=heap   the target in text: why it died and what lay at the address, classes, sparse\n"
+	      "                      SuperSlabs, last events; exit status 3 if the dump's sums don't hold\n"
 	      "      --readonly      never ask the target to change anything\n"
 	      "      --help-env[=md] the HAKMEM_* variables, as text or as Markdown\n"
 	      "  -h, --help          this text\n"
 	      "  -V, --version       the version\n"
 	      "\n"
 	      "Exit status: COMMAND's own (128 + number for a signal), else 0; 1: it failed; 2: wrong usage,\n"
-	      "or there are several processes and no terminal to choose on.\n", out);
+	      "or there are several processes and no terminal to choose on; 3: --report found sums that don't hold.\n", out);
 }
 
 static bool parse_frames(const char *text, long *frames, struct problem *problem)
@@ -87,6 +90,11 @@ static bool take_option(struct options *options, int option, const char *value, 
 	case OPTION_JSON: options->batch = options->json = true; return true;
 	case OPTION_LIST: options->action = ACTION_LIST; return true;
 	case OPTION_DUMP: options->dump = value; return true;
+	case OPTION_REPORT:
+		options->report = true;
+		if (strcmp(value, "heap") != 0)
+			return problem_set(problem, "--report=%s: the only report is heap", value);
+		return true;
 	case OPTION_READONLY: options->readonly = true; return true;
 	case OPTION_LIBRARY: options->library = value; return true;
 	case OPTION_HELP_ENV:
@@ -107,6 +115,10 @@ static bool check(const struct options *options, struct problem *problem)
 		return problem_set(problem, "-o is for the output of a command after --");
 	if (options->command == NULL && options->library != NULL)
 		return problem_set(problem, "--library is for a command after --");
+	if (options->report && options->target == NULL)
+		return problem_set(problem, "--report needs a dump or a process id");
+	if (options->report && (options->dump != NULL || options->json))
+		return problem_set(problem, "--report is text; --dump and --json are not for it");
 	if (options->command != NULL && options->dump != NULL)
 		return problem_set(problem, "--dump is for a process that runs; for a command set HAKMEM_DUMP_ON=exit");
 	return true;

@@ -19,6 +19,7 @@ enum action {
 struct options {
 	enum action action;
 	bool batch, json, readonly;
+	bool report;        /* --report=heap */
 	long frames;        /* 0: until the target ends */
 	int interval_ms;    /* 0: the mode's default */
 	const char *output; /* -o: where a launched command's output goes */

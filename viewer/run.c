@@ -11,10 +11,12 @@
 
 #include "viewer/batch.h"
 #include "viewer/discover.h"
+#include "viewer/report.h"
 #include "viewer/save.h"
 #include "viewer/signals.h"
 
 #define REPLY_TIMEOUT_MS 10000
+#define REPORT_DOUBTFUL 3 /* exit status: the sums don't hold */
 
 void run_complain(const char *text)
 {
@@ -200,6 +202,52 @@ int run_file(const struct options *options)
 	free(text);
 	watch_free(&watch);
 	return run_flush();
+}
+
+static int report(const struct watch *watch, const char *text, size_t length)
+{
+	cJSON *document = cJSON_ParseWithLength(text, length);
+	bool holds = report_heap(stdout, watch, document);
+	int status = run_flush();
+	cJSON_Delete(document);
+	return status != 0 || holds ? status : REPORT_DOUBTFUL;
+}
+
+int run_file_report(const struct options *options)
+{
+	struct watch watch = {.state = WATCH_WAITING};
+	struct problem problem;
+	size_t length;
+	int status = 1;
+	char *text = watch_load_text(&watch, options->target, &length, &problem);
+	if (text != NULL)
+		status = report(&watch, text, length);
+	else
+		run_complain(problem.text);
+	free(text);
+	watch_free(&watch);
+	return status;
+}
+
+int run_report(struct link *link)
+{
+	struct watch watch = {.state = WATCH_WAITING};
+	struct problem problem;
+	size_t length;
+	int status = 1;
+	bool answered = false;
+	int64_t deadline = client_now_ms() + REPLY_TIMEOUT_MS;
+	client_send(&link->client, "snapshot");
+	for (char *line; !answered && (line = client_wait(&link->client, deadline, &length, &problem)) != NULL;) {
+		enum watch_message what = watch_take(&watch, line, length, &problem);
+		answered = what == WATCH_SNAPSHOT || what == WATCH_BAD || what == WATCH_REFUSED;
+		if (what == WATCH_SNAPSHOT)
+			status = report(&watch, line, length);
+	}
+	if (watch.snapshot == NULL)
+		run_complain(problem.text);
+	watch_free(&watch);
+	return status;
 }
 
 /* Whether a path means the same to process `pid` as to us: not so in a container or after chroot. What can't be seen

@@ -17,6 +17,9 @@ int run_batch(struct link *link, struct watch *watch, struct launch *launch, con
 int run_dump(struct link *link, const struct options *options);
 /* Prints the dump file options->target as a frame. */
 int run_file(const struct options *options);
+/* Prints the report on the dump options->target, or on the target of a link. 3: its sums don't hold. */
+int run_file_report(const struct options *options);
+int run_report(struct link *link);
 /* Prints the list of processes. */
 int run_list(void);
 
