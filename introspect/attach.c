@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include "introspect/config.h"
+#include "introspect/crash.h"
 #include "introspect/descriptor.h"
 #include "introspect/dump.h"
+#include "introspect/fault.h"
 #include "introspect/memory.h"
 #include "introspect/proc.h"
 #include "introspect/protocol.h"
@@ -27,6 +29,7 @@ static struct {
 	pid_t owner; /* the process that this state is about; 0: nothing is on */
 	struct hak_server *server;
 	uint64_t fork_us;
+	bool dumps_out_of_memory;
 	uint32_t starting; /* claimed by the thread whose tick starts the child's endpoint */
 	/* Copies, as programs overwrite their environment's strings; HAKMEM_DIR is absolute here. */
 	char hakmem_dir[HAK_PROTOCOL_PATH_MAX], xdg_runtime_dir[HAK_PROTOCOL_PATH_MAX];
@@ -68,6 +71,8 @@ static void fork_child(void)
 	hak_fd_after_fork();
 	hak_memory_after_fork();
 	hak_ring_after_fork();
+	hak_fault_after_fork();
+	hak_crash_after_fork();
 	hak_trace_set_groups((uint32_t)hak_config.trace);
 	attached.server = NULL;
 	attached.owner = getpid();
@@ -97,14 +102,57 @@ static void tick(void)
 	errno = kept;
 }
 
+static void thread_death(void)
+{
+	hak_ring_thread_death();
+	hak_fault_thread_death();
+}
+
+static void out_of_memory(uint64_t bytes)
+{
+	int kept = errno;
+
+	/* A child that was made without handlers would write under the name of its own, in its parent's memory. */
+	if (attached.dumps_out_of_memory && attached.owner == getpid())
+		hak_crash_out_of_memory(bytes);
+	errno = kept;
+}
+
 static const struct hak_sink sink = {
 	.event = hak_ring_record,
-	.thread_death = hak_ring_thread_death,
+	.thread_birth = hak_fault_thread_birth,
+	.thread_death = thread_death,
+	.out_of_memory = out_of_memory,
 	.fork_prepare = fork_prepare,
 	.fork_parent = fork_parent,
 	.fork_child = fork_child,
 	.tick = tick,
 };
+
+/* Prepares for the dumps that can't be written at leisure. */
+static void prepare_dumps(void)
+{
+	struct hak_fault_options options = {
+		.crash = hak_config.dump_on & HAK_DUMP_ON_CRASH,
+		.abort = hak_config.dump_on & HAK_DUMP_ON_ABORT,
+		.dump = hak_crash_dump,
+	};
+
+	sigemptyset(&options.asks);
+	if (!(hak_config.dump_on & ~(uint64_t)HAK_DUMP_ON_EXIT))
+		return;
+	if (!hak_crash_prepare(hak_config.dump_path)) {
+		hak_quiet_complain("no memory for HAKMEM_DUMP_ON", "", errno);
+		return;
+	}
+	attached.dumps_out_of_memory = hak_config.dump_on & HAK_DUMP_ON_OOM;
+	for (unsigned i = 0; hak_config.dump_on & HAK_DUMP_ON_SIGNAL && hak_dump_signal_words[i]; i++) {
+		if (hak_config.dump_signal >> i & 1)
+			sigaddset(&options.asks, hak_dump_signals[i]);
+	}
+	if (hak_config.dump_on & (HAK_DUMP_ON_CRASH | HAK_DUMP_ON_ABORT | HAK_DUMP_ON_SIGNAL))
+		hak_fault_install(&options);
+}
 
 bool hak_attach(char *const *environment)
 {
@@ -120,6 +168,7 @@ bool hak_attach(char *const *environment)
 	if (hak_config.dir[0] && !hak_dump_resolve(hak_config.dir, attached.hakmem_dir, sizeof(attached.hakmem_dir)))
 		hak_copy_text(attached.hakmem_dir, sizeof(attached.hakmem_dir), hak_config.dir);
 	hak_trace_set_sink(&sink);
+	prepare_dumps();
 	if (hak_config.trace && !hak_ring_start(hak_config.trace_bytes)) {
 		hak_quiet_complain("no memory for HAKMEM_TRACE", "", errno);
 		hak_config.trace = 0;

@@ -1,10 +1,15 @@
 #include "introspect/config.h"
 
+#include <signal.h>
 #include <string.h>
 
 #include "lib/trace.h"
 
-const char *const hak_dump_on_words[] = {"exit", NULL};
+const char *const hak_dump_on_words[] = {"exit", "abort", "crash", "oom", "signal", NULL};
+
+/* Signals that nothing but a program raises, and those that people send from a terminal. */
+const char *const hak_dump_signal_words[] = {"USR1", "USR2", "HUP", "QUIT", "URG", "WINCH", "IO", NULL};
+const uint8_t hak_dump_signals[] = {SIGUSR1, SIGUSR2, SIGHUP, SIGQUIT, SIGURG, SIGWINCH, SIGIO};
 
 struct hak_config hak_config = {
 #define HAK_ENV_VALUE(field, name, type, value, text, minimum, maximum, words, help) .field = (value),

@@ -5,7 +5,13 @@
 #include "lib/env.h"
 
 /* Bits of HAKMEM_DUMP_ON. */
-enum hak_dump_on { HAK_DUMP_ON_EXIT = 1 };
+enum hak_dump_on {
+	HAK_DUMP_ON_EXIT = 1,
+	HAK_DUMP_ON_ABORT = 2,
+	HAK_DUMP_ON_CRASH = 4,
+	HAK_DUMP_ON_OOM = 8,
+	HAK_DUMP_ON_SIGNAL = 16,
+};
 
 struct hak_config {
 #define HAK_ENV_VALUE(field, name, type, value, text, minimum, maximum, words, help) uint64_t field;
@@ -20,6 +26,10 @@ extern struct hak_config hak_config;
 
 /* The words of HAKMEM_DUMP_ON, NULL at the end; word i is bit i. */
 extern const char *const hak_dump_on_words[];
+
+/* The words of HAKMEM_DUMP_SIGNAL likewise, and the signals that they name. */
+extern const char *const hak_dump_signal_words[];
+extern const uint8_t hak_dump_signals[];
 
 /* The table as rows, for the parser and the tests. */
 extern const struct hak_env_row hak_config_rows[];

@@ -20,14 +20,23 @@ struct held {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct held table[HAK_FD_MAX]; /* under lock */
 
+static HAK_TLS bool lockless;
+
 void hak_fd_lock(void)
 {
-	pthread_mutex_lock(&lock);
+	if (!lockless)
+		pthread_mutex_lock(&lock);
 }
 
 void hak_fd_unlock(void)
 {
-	pthread_mutex_unlock(&lock);
+	if (!lockless)
+		pthread_mutex_unlock(&lock);
+}
+
+void hak_fd_go_lockless(bool on)
+{
+	lockless = on;
 }
 
 /* The lowest number for ours: the last quarter of what the soft limit allows. */

@@ -15,6 +15,10 @@
 void hak_fd_lock(void);
 void hak_fd_unlock(void);
 
+/* Until it is called with false, the calling thread takes no lock here: in a signal handler, where the lock may be held by
+ * the very code that was interrupted. A child of fork may then inherit a descriptor, as long as that takes. */
+void hak_fd_go_lockless(bool on);
+
 /* Takes `fd` over: moves it to a high number with close-on-exec set, and remembers it. The lock must be held. Returns
  * the new number, or -1 with errno set, `fd` closed. */
 int hak_fd_adopt(int fd);

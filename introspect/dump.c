@@ -12,6 +12,7 @@
 #include "introspect/descriptor.h"
 #include "introspect/encode.h"
 #include "introspect/memory.h"
+#include "introspect/proc.h"
 #include "introspect/protocol.h"
 #include "introspect/quiet.h"
 #include "introspect/ring.h"
@@ -169,6 +170,79 @@ void hak_dump_modules(struct hak_json *json, const char *exe)
 	hak_buffer_free(&buffer);
 }
 
+/* A run of mappings of one file. */
+struct mapped {
+	struct hak_json *json;
+	uint64_t start, end, inode; /* inode 0: none yet */
+	char path[HAK_PROC_TEXT_MAX];
+};
+
+/* Reads what is mapped of an ELF file: its load address and build-id. Returns false if it is none. */
+static bool read_mapped(const struct mapped *mapped, struct module *module)
+{
+	const ElfW(Ehdr) *header = (const ElfW(Ehdr) *)mapped->start;
+	const ElfW(Phdr) *segments = (const ElfW(Phdr) *)(mapped->start + header->e_phoff);
+	size_t room = mapped->end - mapped->start;
+
+	if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_phoff > room ||
+	    header->e_phnum * sizeof(*segments) > room - header->e_phoff)
+		return false;
+	*module = (struct module){.base = mapped->start, .end = mapped->end};
+	for (unsigned i = 0; i < header->e_phnum; i++) {
+		if (segments[i].p_type == PT_LOAD && segments[i].p_offset == 0)
+			module->base = mapped->start - segments[i].p_vaddr;
+	}
+	for (unsigned i = 0; i < header->e_phnum; i++) {
+		uint64_t notes = module->base + segments[i].p_vaddr;
+
+		if (segments[i].p_type == PT_NOTE && !module->build_id_length && notes >= mapped->start &&
+		    notes <= mapped->end && segments[i].p_memsz <= mapped->end - notes)
+			find_build_id(module, (const char *)notes, segments[i].p_memsz);
+	}
+	return true;
+}
+
+static void end_mapped(struct mapped *mapped)
+{
+	struct module module;
+
+	if (mapped->inode && read_mapped(mapped, &module))
+		encode_module(mapped->json, &module, mapped->path, strlen(mapped->path));
+	mapped->inode = 0;
+}
+
+static bool take_mapping(void *argument, const struct hak_proc_mapping *mapping)
+{
+	struct mapped *mapped = argument;
+
+	/* The memory behind the file's own part of the last segment has no name. */
+	if (mapped->inode && mapping->inode == mapped->inode && mapping->offset != 0) {
+		mapped->end = mapping->end;
+		return true;
+	}
+	if (mapped->inode && mapping->inode)
+		end_mapped(mapped);
+	if (mapping->inode && mapping->offset == 0 && mapping->permissions[0] == 'r' &&
+	    mapping->end - mapping->start >= sizeof(ElfW(Ehdr)) && mapping->path[0] == '/') {
+		mapped->start = mapping->start;
+		mapped->end = mapping->end;
+		mapped->inode = mapping->inode;
+		hak_copy_text(mapped->path, sizeof(mapped->path), mapping->path);
+	}
+	return true;
+}
+
+void hak_dump_mapped_modules(struct hak_json *json)
+{
+	struct mapped mapped = {.json = json};
+
+	hak_json_key(json, "modules");
+	hak_json_array(json);
+	hak_proc_mappings(take_mapping, &mapped);
+	end_mapped(&mapped);
+	hak_json_end(json);
+}
+
 /* Writes the document to `fd`. Returns 0 or a negative errno. */
 static int write_document(int fd, const char *reason, uint64_t *bytes)
 {
@@ -200,19 +274,10 @@ static int write_document(int fd, const char *reason, uint64_t *bytes)
 	return result;
 }
 
-/* Where a dump goes. It is mapped, as its texts are too big for a small stack. */
-struct target {
-	bool in_place;                     /* a device or a pipe: written as it is, never replaced */
-	int fd;                            /* adopted */
-	char path[HAK_DUMP_PATH_MAX];      /* the file, behind any symbolic links */
-	char temporary[HAK_DUMP_PATH_MAX]; /* its name until it is whole, "" while it has none */
-	char link[HAK_DUMP_PATH_MAX];      /* the text of a link that is being followed */
-};
-
 /* Replaces target->path by what it refers to as long as it is a symbolic link. Nothing needs to be there. The kernel
  * refuses to follow links that strangers left in directories like /tmp, but does not see those that are followed here:
  * so only links of this user and of root are. Returns 0 or a negative errno. */
-static int follow_links(struct target *target)
+static int follow_links(struct hak_dump_target *target)
 {
 	for (int i = 0; i < LINKS_MAX; i++) {
 		struct hak_protocol_text text = {target->path, sizeof(target->path), 0, false};
@@ -240,7 +305,7 @@ static int follow_links(struct target *target)
 }
 
 /* Sets path and in_place for a dump to `path`. Returns 0 or a negative errno. */
-static int find_target(struct target *target, const char *path)
+static int find_target(struct hak_dump_target *target, const char *path)
 {
 	struct stat status, found;
 	bool exists = stat(path, &status) == 0;
@@ -267,7 +332,7 @@ static int find_target(struct target *target, const char *path)
 }
 
 /* Fills in the name beside the file that it has until it is whole. */
-static bool name_temporary(struct target *target)
+static bool name_temporary(struct hak_dump_target *target)
 {
 	struct hak_protocol_text text = {target->temporary, sizeof(target->temporary), 0, false};
 
@@ -279,7 +344,7 @@ static bool name_temporary(struct target *target)
 }
 
 /* The descriptors' lock is held. Returns an adopted descriptor or a negative errno. */
-static int open_named(struct target *target)
+static int open_named(struct hak_dump_target *target)
 {
 	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
 	int fd;
@@ -306,7 +371,7 @@ static void descriptor_path(int fd, char out[FD_PATH_MAX])
 
 /* Opens a file without a name in the target's directory: it goes away by itself should the process end meanwhile. The
  * descriptors' lock is held. Returns an adopted descriptor, or a negative errno where there is no such thing. */
-static int open_nameless(struct target *target)
+static int open_nameless(struct hak_dump_target *target)
 {
 	char from[FD_PATH_MAX];
 	size_t length = (size_t)(hak_proc_basename(target->path) - target->path);
@@ -329,7 +394,7 @@ static int open_nameless(struct target *target)
 }
 
 /* Opens a device or a pipe without ever waiting for its other end. The descriptors' lock is held. */
-static int open_in_place(const struct target *target)
+static int open_in_place(const struct hak_dump_target *target)
 {
 	struct stat status;
 	int fd = open(target->path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -345,13 +410,13 @@ static int open_in_place(const struct target *target)
 	return fd < 0 ? -errno : fd;
 }
 
-static int open_target(struct target *target)
+static int open_target(struct hak_dump_target *target)
 {
 	hak_fd_lock();
 	if (target->in_place) {
 		target->fd = open_in_place(target);
 	} else {
-		target->fd = open_nameless(target);
+		target->fd = target->bare ? -ENOENT : open_nameless(target);
 		if (target->fd < 0)
 			target->fd = open_named(target);
 	}
@@ -360,7 +425,7 @@ static int open_target(struct target *target)
 }
 
 /* Gives the whole file its name. Returns 0 or a negative errno. */
-static int publish(struct target *target)
+static int publish(struct hak_dump_target *target)
 {
 	char from[FD_PATH_MAX];
 
@@ -383,15 +448,16 @@ static int publish(struct target *target)
 	return rename(target->temporary, target->path) == 0 ? 0 : -errno;
 }
 
-static int write_file(struct target *target, const char *path, const char *reason, uint64_t *bytes)
+static int write_file(struct hak_dump_target *target, const char *path, int (*document)(void *, int), void *argument)
 {
 	int result = find_target(target, path);
 
+	target->temporary[0] = 0;
 	if (result == 0)
 		result = open_target(target);
 	if (result < 0)
 		return result;
-	result = write_document(target->fd, reason, bytes);
+	result = document(argument, target->fd);
 	if (result == 0 && !target->in_place)
 		result = publish(target);
 	hak_fd_close(target->fd);
@@ -400,18 +466,41 @@ static int write_file(struct target *target, const char *path, const char *reaso
 	return result;
 }
 
+int hak_dump_write_by(
+	struct hak_dump_target *target, const char *path, int (*document)(void *argument, int fd), void *argument)
+{
+	struct hak_quiet quiet;
+	int result;
+
+	hak_quiet_begin(&quiet);
+	result = write_file(target, path, document, argument);
+	hak_quiet_end(&quiet);
+	return result;
+}
+
+/* The arguments of write_document. */
+struct document {
+	const char *reason;
+	uint64_t *bytes;
+};
+
+static int write_document_of(void *argument, int fd)
+{
+	const struct document *document = argument;
+
+	return write_document(fd, document->reason, document->bytes);
+}
+
 int hak_dump_write(const char *path, const char *reason, uint64_t *bytes)
 {
-	struct target *target = hak_memory_map(sizeof(*target), HAK_MEMORY_PRIVATE);
-	struct hak_quiet quiet;
+	struct hak_dump_target *target = hak_memory_map(sizeof(*target), HAK_MEMORY_PRIVATE);
+	struct document document = {reason, bytes};
 	int result;
 
 	*bytes = 0;
 	if (!target)
 		return -ENOMEM;
-	hak_quiet_begin(&quiet);
-	result = write_file(target, path, reason, bytes);
-	hak_quiet_end(&quiet);
+	result = hak_dump_write_by(target, path, write_document_of, &document);
 	hak_memory_unmap(target, sizeof(*target));
 	return result;
 }

@@ -20,13 +20,32 @@ bool hak_dump_resolve(const char *path, char *out, size_t size);
  * the process's end leaves no half file, and an older dump is replaced only by a complete one. Symbolic links are
  * followed, if they belong to this user or to root, and the file behind them is replaced. Devices and pipes are written
  * to as they are, without waiting for a reader to come (-ENXIO) or longer than HAK_JSON_WAIT_MS for one that does not
- * read (-ETIMEDOUT); disks are refused (-EPERM). reason goes into the document ("exit" or "request"). *bytes is set to
+ * read (-ETIMEDOUT); disks are refused (-EPERM). reason goes into the document ("exit" or "request"; crash.h has the others). *bytes is set to
  * the length. Returns 0 or a negative errno. Any thread, not in a signal handler; the signals that writing can raise
  * (SIGXFSZ, SIGPIPE) do not reach the program. */
 int hak_dump_write(const char *path, const char *reason, uint64_t *bytes);
 
-/* Writes the members "events" and "modules" of the document. Exposed for tests. */
+/* Where a dump goes. It is mapped, as its texts are too big for a small stack. */
+struct hak_dump_target {
+	bool in_place;                     /* a device or a pipe: written as it is, never replaced */
+	bool bare;                         /* set by the caller: the file has a name from the start, see below */
+	int fd;                            /* adopted */
+	char path[HAK_DUMP_PATH_MAX];      /* the file, behind any symbolic links */
+	char temporary[HAK_DUMP_PATH_MAX]; /* its name until it is whole, "" while it has none */
+	char link[HAK_DUMP_PATH_MAX];      /* the text of a link that is being followed */
+};
+
+/* What hak_dump_write does, with a document of the caller's: document(argument, fd) writes it and returns 0 or a negative
+ * errno. Makes system calls only. With `bare` it does without /proc and without a lock of its own: for a signal handler,
+ * in a thread that hak_fd_go_lockless was called in. */
+int hak_dump_write_by(
+	struct hak_dump_target *target, const char *path, int (*document)(void *argument, int fd), void *argument);
+
+/* Writes the members "events" and "modules" of the document. */
 void hak_dump_events(struct hak_json *json);
 void hak_dump_modules(struct hak_json *json, const char *exe);
+
+/* "modules" as /proc/self/maps shows them, by address: without the loader's lock, for a signal handler. */
+void hak_dump_mapped_modules(struct hak_json *json);
 
 #endif

@@ -228,30 +228,32 @@ static void encode_slot(struct hak_json *json, const struct hak_slot_info *slot)
 	hak_json_end(json);
 }
 
-static void encode_superslabs(struct hak_json *json, const struct hak_inspect *heap)
+void hak_encode_superslab(struct hak_json *json, const struct hak_superslab_info *superslab, bool in_motion)
+{
+	hak_json_object(json);
+	hak_json_member_hex(json, "ss", superslab->address);
+	MEMBER(superslab, index);
+	hak_json_key(json, "in_lru");
+	hak_json_bool(json, superslab->in_lru);
+	if (in_motion) {
+		hak_json_key(json, "in_motion");
+		hak_json_bool(json, true);
+	}
+	MEMBER(superslab, active_slots);
+	list(json, "slots");
+	for (unsigned slot = 0; slot < HAK_SLOTS_PER_SS; slot++)
+		encode_slot(json, &superslab->slots[slot]);
+	hak_json_end(json);
+	hak_json_end(json);
+}
+
+static void encode_slot_fields(struct hak_json *json)
 {
 	static const char *const fields[] = {"state", "class", "used", "capacity", "span", "age_ms"};
 
 	list(json, "slot_fields");
 	for (size_t i = 0; i < HAK_COUNT_OF(fields); i++)
 		hak_json_string(json, fields[i]);
-	hak_json_end(json);
-	list(json, "superslabs");
-	for (size_t i = 0; i < heap->superslab_count; i++) {
-		const struct hak_superslab_info *superslab = &heap->superslabs[i];
-
-		hak_json_object(json);
-		hak_json_member_hex(json, "ss", superslab->address);
-		MEMBER(superslab, index);
-		hak_json_key(json, "in_lru");
-		hak_json_bool(json, superslab->in_lru);
-		MEMBER(superslab, active_slots);
-		list(json, "slots");
-		for (unsigned slot = 0; slot < HAK_SLOTS_PER_SS; slot++)
-			encode_slot(json, &superslab->slots[slot]);
-		hak_json_end(json);
-		hak_json_end(json);
-	}
 	hak_json_end(json);
 }
 
@@ -271,7 +273,7 @@ static void encode_trace(struct hak_json *json, const struct hak_ring_totals *to
 	hak_json_end(json);
 }
 
-void hak_encode_snapshot_members(struct hak_json *json, const struct hak_snapshot *snapshot)
+void hak_encode_state_members(struct hak_json *json, const struct hak_snapshot *snapshot)
 {
 	const struct hak_inspect *heap = &snapshot->heap;
 
@@ -289,7 +291,16 @@ void hak_encode_snapshot_members(struct hak_json *json, const struct hak_snapsho
 	encode_trace(json, &snapshot->trace, snapshot->trace_groups);
 	encode_classes(json, heap);
 	encode_threads(json, snapshot);
-	encode_superslabs(json, heap);
+	encode_slot_fields(json);
+}
+
+void hak_encode_snapshot_members(struct hak_json *json, const struct hak_snapshot *snapshot)
+{
+	hak_encode_state_members(json, snapshot);
+	list(json, "superslabs");
+	for (size_t i = 0; i < snapshot->heap.superslab_count; i++)
+		hak_encode_superslab(json, &snapshot->heap.superslabs[i], false);
+	hak_json_end(json);
 }
 
 void hak_encode_snapshot(struct hak_json *json, const struct hak_snapshot *snapshot)

@@ -19,6 +19,11 @@ void hak_encode_snapshot(struct hak_json *json, const struct hak_snapshot *snaps
 /* Its members behind "type", for the object that is open: a dump goes on behind them. */
 void hak_encode_snapshot_members(struct hak_json *json, const struct hak_snapshot *snapshot);
 
+/* The same but "superslabs", which come last and of which each is one hak_encode_superslab: for a dump of a crash, which
+ * has no memory for all at once. in_motion marks a row that was changing while it was read. */
+void hak_encode_state_members(struct hak_json *json, const struct hak_snapshot *snapshot);
+void hak_encode_superslab(struct hak_json *json, const struct hak_superslab_info *superslab, bool in_motion);
+
 /* One event: {"time_us", "tid", "name", "group", "args": {…}}. An event with an id that is not in the table is skipped.
  * */
 void hak_encode_event(struct hak_json *json, const struct hak_event *event);

@@ -207,6 +207,7 @@ void hak_json_string_n(struct hak_json *json, const char *text, size_t length)
 
 	begin_value(json);
 	put(json, "\"", 1);
+	json->in_string = true;
 	while (length) {
 		size_t step = utf8_length(byte, length);
 
@@ -223,6 +224,7 @@ void hak_json_string_n(struct hak_json *json, const char *text, size_t length)
 		byte += step;
 		length -= step;
 	}
+	json->in_string = false;
 	put(json, "\"", 1);
 }
 
@@ -243,9 +245,26 @@ void hak_json_key(struct hak_json *json, const char *name)
 		put(json, ",", 1);
 	json->has_members |= bit;
 	json->after_key = true; /* so that the name's string is written without a comma of its own */
+	json->in_key = true;
 	hak_json_string(json, name);
 	put(json, ":", 1);
+	json->in_key = false;
 	json->after_key = true;
+}
+
+void hak_json_unwind(struct hak_json *json, unsigned depth)
+{
+	if (json->in_string)
+		put(json, "\"", 1);
+	if (json->in_key)
+		put(json, ":", 1);
+	if (json->in_key || json->after_key) {
+		json->after_key = true;
+		hak_json_null(json);
+	}
+	json->in_string = json->in_key = false;
+	while (json->depth > depth)
+		hak_json_end(json);
 }
 
 /* Writes `number` in `base` so that it ends before `end`; returns its first digit. */

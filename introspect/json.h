@@ -23,6 +23,7 @@ struct hak_json {
 	int error;                 /* errno's value of the first failure, 0 while there was none */
 	unsigned depth;
 	bool after_key;
+	volatile bool in_key, in_string; /* what hak_json_unwind finds half written */
 	uint64_t has_members; /* bit d: the object or array at depth d has a member */
 	uint64_t is_array;    /* bit d: it is an array */
 	uint64_t total;       /* bytes that were written to fd */
@@ -68,6 +69,10 @@ void hak_json_null(struct hak_json *json);
 void hak_json_raw(struct hak_json *json, const char *text, size_t length);
 /* One byte outside any value: the newline that ends a message. */
 void hak_json_newline(struct hak_json *json);
+
+/* Closes what is open down to `depth`, wherever writing was left: by siglongjmp, in the midst of a string even. What was
+ * begun becomes whole, be it "" or null. */
+void hak_json_unwind(struct hak_json *json, unsigned depth);
 
 /* A key and its value. */
 void hak_json_member_string(struct hak_json *json, const char *name, const char *text);

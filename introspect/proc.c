@@ -151,3 +151,83 @@ void hak_proc_thread_name(pid_t tid, char out[HAK_PROC_NAME_MAX])
 		length--;
 	out[length > 0 ? length : 0] = 0;
 }
+
+/* Reads a hex number and moves on to behind it. */
+static uint64_t take_hex(const char **text)
+{
+	uint64_t value = 0;
+
+	for (;; (*text)++) {
+		char c = **text;
+
+		if (c >= '0' && c <= '9')
+			value = value * 16 + (uint64_t)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			value = value * 16 + (uint64_t)(c - 'a' + 10);
+		else
+			return value;
+	}
+}
+
+/* Takes a line apart: "start-end perms offset device inode   path". */
+static void read_mapping(const char *line, struct hak_proc_mapping *out)
+{
+	*out = (struct hak_proc_mapping){.path = ""};
+	out->start = take_hex(&line);
+	line += *line == '-';
+	out->end = take_hex(&line);
+	line += *line == ' ';
+	for (unsigned i = 0; i < 4 && *line; i++)
+		out->permissions[i] = *line++;
+	line += *line == ' ';
+	out->offset = take_hex(&line);
+	line += *line == ' ';
+	line += strcspn(line, " ");
+	line += *line == ' ';
+	for (; *line >= '0' && *line <= '9'; line++)
+		out->inode = out->inode * 10 + (uint64_t)(*line - '0');
+	line += strspn(line, " ");
+	out->path = line;
+}
+
+/* Gives out the whole lines at the front of `text`, and moves the rest there. Returns false once `each` has enough. */
+static bool give_lines(char *text, size_t *length, bool (*each)(void *, const struct hak_proc_mapping *), void *argument)
+{
+	struct hak_proc_mapping mapping;
+	char *line = text, *end;
+
+	while ((end = memchr(line, '\n', *length - (size_t)(line - text)))) {
+		*end = 0;
+		read_mapping(line, &mapping);
+		if (!each(argument, &mapping))
+			return false;
+		line = end + 1;
+	}
+	*length -= (size_t)(line - text);
+	memmove(text, line, *length);
+	return true;
+}
+
+bool hak_proc_mappings(bool (*each)(void *argument, const struct hak_proc_mapping *mapping), void *argument)
+{
+	char text[2 * HAK_PROC_TEXT_MAX];
+	size_t length = 0;
+	ssize_t got;
+	int fd;
+
+	hak_fd_lock();
+	fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		hak_fd_unlock();
+		return false;
+	}
+	do {
+		got = read(fd, text + length, sizeof(text) - length);
+		if (got > 0)
+			length += (size_t)got;
+	} while ((got < 0 && errno == EINTR) ||
+		(got > 0 && give_lines(text, &length, each, argument) && length < sizeof(text)));
+	close(fd);
+	hak_fd_unlock();
+	return got >= 0;
+}

@@ -37,6 +37,16 @@ bool hak_proc_is_gone(pid_t pid, uint64_t start_time);
 /* Bytes of the process in memory, 0 where unknown. */
 uint64_t hak_proc_resident(void);
 
+/* A line of /proc/self/maps. */
+struct hak_proc_mapping {
+	uint64_t start, end, offset, inode;
+	char permissions[5]; /* "rw-p" */
+	const char *path;    /* "" where there is none */
+};
+/* Calls each(argument, mapping) for each mapping of this process, by address, until it returns false. Returns false if
+ * they can't be read. */
+bool hak_proc_mappings(bool (*each)(void *argument, const struct hak_proc_mapping *mapping), void *argument);
+
 /* The name of a thread of this process, "" where unknown (it may have ended). */
 void hak_proc_thread_name(pid_t tid, char out[HAK_PROC_NAME_MAX]);
 

@@ -102,8 +102,11 @@ static bool take_names(struct hak_snapshot *snapshot)
 
 bool hak_snapshot_take(struct hak_snapshot *snapshot)
 {
-	if (!take_heap(snapshot))
-		return false;
+	return take_heap(snapshot) && hak_snapshot_facts(snapshot);
+}
+
+bool hak_snapshot_facts(struct hak_snapshot *snapshot)
+{
 	snapshot->seq = hak_add_relaxed(&last_seq, 1) + 1;
 	snapshot->time_us = hak_snapshot_now_us();
 	snapshot->realtime_us = hak_snapshot_clock_us(CLOCK_REALTIME);

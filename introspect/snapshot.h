@@ -40,6 +40,10 @@ void hak_snapshot_init(struct hak_snapshot *snapshot);
  * signal handler; one thread at a time for one snapshot, several threads with their own ones. */
 bool hak_snapshot_take(struct hak_snapshot *snapshot);
 
+/* Takes all but the heap's state, of whose threads the names are read. Returns false if memory for these is refused; none
+ * is asked for if names.capacity suffices, and then this may run in a signal handler. */
+bool hak_snapshot_facts(struct hak_snapshot *snapshot);
+
 /* Gives the mappings back. */
 void hak_snapshot_free(struct hak_snapshot *snapshot);
 

@@ -6,7 +6,7 @@
 
 static void defaults_mean_what_they_say(void)
 {
-	UNIT_EQUAL(hak_config_count, 6);
+	UNIT_EQUAL(hak_config_count, 7);
 	for (size_t i = 0; i < hak_config_count; i++) {
 		const struct hak_env_row *row = &hak_config_rows[i];
 		CU_ASSERT_TRUE(strncmp(row->name, "HAKMEM_", 7) == 0);
@@ -17,12 +17,9 @@ static void defaults_mean_what_they_say(void)
 		}
 		uint64_t before = *(uint64_t *)row->value;
 		if (row->type == HAK_ENV_WORDS) {
-			UNIT_STRING(row->default_text, "");
-			UNIT_EQUAL(before, 0);
 			/* The viewer prints the help without the words at hand, so the help names them all. */
 			for (unsigned word = 0; row->words[word]; word++)
 				CU_ASSERT_PTR_NOT_NULL(strstr(row->help, row->words[word]));
-			continue;
 		}
 		CU_ASSERT_TRUE(hak_env_assign(row, row->default_text));
 		UNIT_EQUAL(*(uint64_t *)row->value, before);

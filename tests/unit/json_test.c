@@ -232,5 +232,37 @@ static void full_disk(void)
 	close(full);
 }
 
+/* Wherever writing was left, what was begun is closed. */
+static void unwinding(void)
+{
+	char text[128];
+	struct hak_json json;
+	for (int at = 0; at < 4; at++) {
+		hak_json_to_memory(&json, text, sizeof(text));
+		hak_json_object(&json);
+		hak_json_member_u64(&json, "a", 1);
+		hak_json_key(&json, "b");
+		hak_json_array(&json);
+		if (at > 0)
+			hak_json_object(&json);
+		if (at > 1)
+			hak_json_key(&json, "c");
+		if (at > 2) {
+			hak_json_string(&json, "half");
+			json.length--; /* as if the string's last quote had not been reached */
+			json.in_string = true;
+		}
+		hak_json_unwind(&json, 1);
+		hak_json_member_u64(&json, "d", 2);
+		hak_json_end(&json);
+		CU_ASSERT_TRUE(hak_json_finish(&json));
+		text[json.length] = 0;
+		static const char *const expected[] = {"[]", "[{}]", "[{\"c\":null}]", "[{\"c\":\"half\"}]"};
+		char whole[128];
+		snprintf(whole, sizeof(whole), "{\"a\":1,\"b\":%s,\"d\":2}", expected[at]);
+		UNIT_STRING(text, whole);
+	}
+}
+
 UNIT_MAIN("json", UNIT(structure), UNIT(numbers), UNIT(strings), UNIT(too_little_memory), UNIT(misuse_is_an_error),
-	UNIT(depth), UNIT(into_a_growing_buffer), UNIT(into_a_descriptor), UNIT(full_disk))
+	UNIT(depth), UNIT(into_a_growing_buffer), UNIT(into_a_descriptor), UNIT(full_disk), UNIT(unwinding))

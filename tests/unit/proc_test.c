@@ -98,4 +98,33 @@ static void resident_memory_grows(void)
 	munmap(memory, bytes);
 }
 
-UNIT_MAIN("proc", UNIT(files), UNIT(names), UNIT(threads), UNIT(resident_memory_grows))
+struct mapping_search {
+	uint64_t address;
+	bool writable, named;
+	unsigned seen;
+};
+
+static bool look_at_mapping(void *argument, const struct hak_proc_mapping *mapping)
+{
+	struct mapping_search *search = argument;
+	search->seen++;
+	if (search->address < mapping->start || search->address >= mapping->end)
+		return true;
+	search->writable = strcmp(mapping->permissions, "rw-p") == 0;
+	search->named = strstr(mapping->path, "proc") != NULL && mapping->path[0] == '/' && mapping->inode;
+	return false;
+}
+
+static void mappings(void)
+{
+	static int variable = 1;
+	int local;
+	struct mapping_search search = {.address = (uintptr_t)&variable};
+	CU_ASSERT_TRUE(hak_proc_mappings(look_at_mapping, &search));
+	CU_ASSERT_TRUE(search.writable && search.named);
+	search = (struct mapping_search){.address = (uintptr_t)&local};
+	CU_ASSERT_TRUE(hak_proc_mappings(look_at_mapping, &search));
+	CU_ASSERT_TRUE(search.writable && !search.named && search.seen > 3);
+}
+
+UNIT_MAIN("proc", UNIT(files), UNIT(names), UNIT(threads), UNIT(resident_memory_grows), UNIT(mappings))

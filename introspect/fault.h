@@ -1,0 +1,48 @@
+/* fault.h: the signals of a crash: caught, given to the writer of dumps, and handed on as if nobody had been there.
+ *
+ * Handlers run on a stack of their own in each thread that has one: the thread that loads the library, and every thread
+ * from its first slow path in the allocator on. Threads that set an alternate stack themselves keep theirs. A thread
+ * without one is served on its own stack, which does for everything but that stack's overflow. */
+#ifndef HAK_FAULT_H
+#define HAK_FAULT_H
+
+#include <signal.h>
+
+#include "lib/base.h"
+
+/* A signal as its handler got it. */
+struct hak_fault {
+	const char *reason; /* "crash", "abort" or "signal": the word of HAKMEM_DUMP_ON */
+	int signal;
+	const siginfo_t *info;
+	const void *context; /* ucontext_t */
+};
+
+struct hak_fault_options {
+	bool crash;    /* SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS */
+	bool abort;    /* SIGABRT */
+	sigset_t asks; /* signals by which a dump is asked for: the program goes on */
+	/* Writes a dump: in a signal handler, in one thread at a time, once for crash and abort together. */
+	void (*dump)(const struct hak_fault *fault);
+};
+
+/* Installs the handlers, and gives the calling thread its stack. Once, before other threads exist. */
+void hak_fault_install(const struct hak_fault_options *options);
+
+/* A thread's alternate stack comes and goes with its life in the allocator. Do nothing unless handlers are installed. */
+void hak_fault_thread_birth(void);
+void hak_fault_thread_death(void);
+
+/* In a child of fork: no dump is being written here. */
+void hak_fault_after_fork(void);
+
+/* Runs step(argument) while a dump is written by this thread. Returns false if it crashed: it was left where it was. Also
+ * outside of handlers, between hak_fault_begin and hak_fault_end. Nests; at most 1,000 crashes are survived. */
+bool hak_fault_guard(void (*step)(void *argument), void *argument);
+
+/* The right to write a dump from where no handler runs. Returns false if another thread has it for too long, or if a
+ * dump of a crash was begun. */
+bool hak_fault_begin(void);
+void hak_fault_end(void);
+
+#endif
