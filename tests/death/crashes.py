@@ -202,9 +202,13 @@ def children():
 
 def no_room():
     """Where the dump can't be written one line says so, nothing half is left, and the end is the same."""
-    for path, reason in (("missing/dump", "No such file or directory"), ("/dev/full", "No space left on device")):
+    for path, size, reason in (("missing/dump", -1, "No such file or directory"), ("/dev/full", -1, "No space left on device"),
+                               ("dump", 8192, "File too large")):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
         with Folder() as folder:
             child = subprocess.run([program("crashes"), "null_pointer"], cwd=folder, text=True, stderr=subprocess.PIPE, timeout=TIMEOUT,
+                                   preexec_fn=limit,
                                    env=clean_environment(LD_PRELOAD=LIBRARY, HAKMEM_DUMP_ON="crash", HAKMEM_DUMP_PATH=path))
             equal(child.returncode, -signal.SIGSEGV, "end")
             check(child.stderr.startswith("hakmem: no dump: ") and child.stderr.endswith(f": {reason}\n"), f"stderr: {child.stderr!r}")
