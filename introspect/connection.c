@@ -15,8 +15,10 @@ void hak_connection_open(struct hak_connection *client, int fd, uint64_t now_us)
 	client->sent = 0;
 	client->end_of_input = client->closing = client->broken = false;
 	client->progress_us = now_us;
-	client->snapshots = client->events = false;
+	client->snapshots = client->events = client->full = false;
 	client->interval_us = client->due_us = client->dropped = 0;
+	client->base = client->filtered = client->requests_us = 0;
+	client->filter = (struct hak_event_filter){0};
 	client->reader = (struct hak_ring_reader){0};
 }
 
@@ -43,6 +45,11 @@ bool hak_connection_has_room(const struct hak_connection *client, size_t length)
 bool hak_connection_may_request(const struct hak_connection *client)
 {
 	return !client->closing && !client->broken && hak_connection_pending(client) < HAK_CONNECTION_BUFFER;
+}
+
+uint64_t hak_connection_request_us(const struct hak_connection *client)
+{
+	return client->requests_us > HAK_REQUEST_AHEAD_US ? client->requests_us - HAK_REQUEST_AHEAD_US : 0;
 }
 
 bool hak_connection_has_line(const struct hak_connection *client)

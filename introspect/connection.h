@@ -6,6 +6,7 @@
 #include "introspect/json.h"
 #include "introspect/memory.h"
 #include "introspect/protocol.h"
+#include "introspect/request.h"
 #include "introspect/ring.h"
 
 /* Bytes that may wait for a client before it counts as slow. A single longer message is queued too, when nothing else
@@ -24,11 +25,22 @@ struct hak_connection {
 	uint64_t progress_us; /* when bytes were last taken, or the first one was queued */
 	/* What it has subscribed to. */
 	bool snapshots, events;
+	bool full;     /* no deltas */
+	uint64_t base; /* seq of the snapshot that it knows, 0: it gets a whole one next */
 	uint64_t interval_us;
 	uint64_t due_us;              /* when the next messages are due */
 	uint64_t dropped;             /* snapshots not queued and not yet told of */
 	struct hak_ring_reader reader; /* open while `events` */
+	struct hak_event_filter filter;
+	uint64_t filtered;    /* events that it left out, not yet told of */
+	uint64_t requests_us; /* requests may be handled until this is a second ahead of the clock; each moves it on */
 };
+
+/* How much ahead of the clock a client's requests may be, and what they count for: so a client gets 1,000 small answers
+ * a second, or 90 snapshots. */
+#define HAK_REQUEST_AHEAD_US 1000000
+#define HAK_REQUEST_COST_US 1000
+#define HAK_REQUEST_SNAPSHOT_COST_US 10000
 
 /* Begins with a connected, non-blocking socket. */
 void hak_connection_open(struct hak_connection *client, int fd, uint64_t now_us);
@@ -44,6 +56,9 @@ bool hak_connection_has_room(const struct hak_connection *client, size_t length)
 
 /* Says whether the client's next request may be handled: its answer has room. */
 bool hak_connection_may_request(const struct hak_connection *client);
+
+/* When its next request may be handled: not after `now`, or at the time returned. */
+uint64_t hak_connection_request_us(const struct hak_connection *client);
 
 /* Says whether a whole request has arrived. */
 bool hak_connection_has_line(const struct hak_connection *client);

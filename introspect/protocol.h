@@ -27,17 +27,24 @@
 #define HAK_PROTOCOL_NAME_MAX 48  /* a socket's name, with its terminating zero */
 
 /* The verbs: X(name, "arguments", "meaning"). The reply's type stands in brackets.
- * The value of path reaches to the end of the line, so that it may hold spaces; no other argument may follow it. */
+ * The value of path, and TEXT, reach to the end of the line, so that they may hold spaces; no other argument may follow.
+ * */
 #define HAK_PROTOCOL_VERBS(X) \
 	X(snapshot, "", "the state of the heap, once [snapshot]") \
-	X(subscribe, "what=snapshot,events interval_ms=N", \
-		"stream these every N ms (10 to 3600000, default 200) from now on; replaces an earlier one [ok]") \
+	X(subscribe, "what=snapshot,events interval_ms=N full=1 group=G,… class=N,… thread=N,… rate=N", \
+		"stream these every N ms (10 to 3600000, default 200) from now on: a snapshot, then deltas, or snapshots " \
+		"only; events of these groups, size classes and threads only, so many a second; replaces an earlier one [ok]") \
 	X(unsubscribe, "", "end the stream [ok]") \
+	X(resync, "", "let the stream go on with a snapshot [ok]") \
 	X(schema, "", "the JSON Schema of all messages [schema]") \
-	X(stats, "", "the process-wide counters and the endpoint's own [stats]") \
+	X(stats, "meshable=1", "the process-wide counters and the endpoint's own; what merging sparse slabs could free [stats]") \
 	X(dump, "path=PATH", "write a dump; without a path HAKMEM_DUMP_PATH says where [dump_written]") \
-	X(drain, "", "ask every thread to give its cached blocks back [ok]") \
+	X(drain, "", "ask every thread to give its cached blocks back at its next slow path [ok, with threads]") \
 	X(purge, "", "return idle memory to the system now [ok, with bytes]") \
+	X(trim, "", "both [ok, with threads and bytes]") \
+	X(set, "trace=G,… debug=G,… drain_interval=N purge_delay_ms=N for_ms=N", \
+		"change what is recorded, what is printed, and these settings; for N ms or for good; says what is set [ok]") \
+	X(mark, "TEXT", "an event of your own, of 1 to 40 bytes [ok, with recorded]") \
 	X(ping, "", "see whether the endpoint answers [pong]")
 
 /* The codes of error messages: X(code, "meaning"). After the codes that say so the endpoint closes the connection. */
@@ -77,10 +84,13 @@ static inline const char *hak_protocol_verb_name(enum hak_protocol_verb verb)
 	return names[verb];
 }
 
-/* Values of the key "type". A snapshot and a dump have the same keys at the same places; a dump adds "reason", "events"
+/* Values of the key "type". A delta has those members of a snapshot that differ from the one with seq `base`, which is
+ * the last that this client was sent: sections whole, of classes and superslabs the rows; "superslabs_gone" has the
+ * index of those that are shown no more. A snapshot and a dump have the same keys at the same places; a dump adds "reason", "events"
  * (the last ones, oldest first) and "modules". "dropped" tells a slow client how many snapshots it missed. */
 #define HAK_TYPE_HELLO "hello"
 #define HAK_TYPE_SNAPSHOT "snapshot"
+#define HAK_TYPE_DELTA "delta"
 #define HAK_TYPE_EVENTS "events"
 #define HAK_TYPE_DROPPED "dropped"
 #define HAK_TYPE_OK "ok"

@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "lib/inspect.h"
+#include "lib/trace.h"
+
 #define TEXT_OF_(macro) #macro
 #define TEXT_OF(macro) TEXT_OF_(macro)
 #define INTERVAL_MESSAGE \
@@ -18,6 +21,11 @@ static bool fail(struct hak_request *request, enum hak_protocol_error error, con
 	request->error = error;
 	request->message = message;
 	return false;
+}
+
+static bool bad(struct hak_request *request, const char *message)
+{
+	return fail(request, HAK_ERROR_bad_argument, message);
 }
 
 static bool equals(struct word word, const char *text)
@@ -39,36 +47,197 @@ static struct word next_word(const char **line, const char *end)
 	return word;
 }
 
-/* subscribe's what=: words separated by commas. */
+/* Cuts the next item off a list of words separated by commas; *more is false at its end. */
+static struct word next_item(struct word *list, bool *more)
+{
+	const char *comma = memchr(list->text, ',', list->length);
+	struct word item = {list->text, comma ? (size_t)(comma - list->text) : list->length};
+
+	*more = comma != NULL;
+	if (comma) {
+		list->text = comma + 1;
+		list->length -= item.length + 1;
+	}
+	return item;
+}
+
+static bool number_between(struct word value, uint64_t minimum, uint64_t maximum, uint64_t *number)
+{
+	/* The value ends at a space or at the line's zero, so reading it does not go beyond. */
+	const char *end = hak_protocol_read_number(value.text, number);
+
+	return end == value.text + value.length && *number >= minimum && *number <= maximum;
+}
+
 static bool parse_what(struct hak_request *request, struct word value)
 {
+	bool more = true;
+
 	request->snapshots = request->events = false;
-	for (;;) {
-		const char *comma = memchr(value.text, ',', value.length);
-		struct word item = {value.text, comma ? (size_t)(comma - value.text) : value.length};
+	while (more) {
+		struct word item = next_item(&value, &more);
 
 		if (equals(item, "snapshot"))
 			request->snapshots = true;
 		else if (equals(item, "events"))
 			request->events = true;
 		else
-			return fail(request, HAK_ERROR_bad_argument, "what is snapshot, events or both with a comma");
-		if (!comma)
-			return true;
-		value.length -= item.length + 1;
-		value.text = comma + 1;
+			return bad(request, "what is snapshot, events or both with a comma");
 	}
+	return true;
 }
 
 static bool parse_interval(struct hak_request *request, struct word value)
 {
-	const char *end = hak_protocol_read_number(value.text, &request->interval_ms);
+	return number_between(value, HAK_INTERVAL_MS_MIN, HAK_INTERVAL_MS_MAX, &request->interval_ms) ||
+		bad(request, INTERVAL_MESSAGE);
+}
 
-	if (end != value.text + value.length || request->interval_ms < HAK_INTERVAL_MS_MIN ||
-	    request->interval_ms > HAK_INTERVAL_MS_MAX)
-		return fail(request, HAK_ERROR_bad_argument, INTERVAL_MESSAGE);
+static bool parse_full(struct hak_request *request, struct word value)
+{
+	request->full = equals(value, "1");
+	return request->full || equals(value, "0") || bad(request, "full is 0 or 1");
+}
+
+/* Groups of events by name; also all, and none where that makes sense. */
+static bool parse_groups(struct word value, bool none, uint64_t *groups)
+{
+	bool more = true;
+
+	*groups = 0;
+	if (none && equals(value, "none"))
+		return true;
+	while (more) {
+		struct word item = next_item(&value, &more);
+		unsigned group = 0;
+
+		while (group < HAK_TRACE_GROUP_COUNT && !equals(item, hak_trace_group_names[group]))
+			group++;
+		if (equals(item, "all"))
+			*groups = HAK_GROUP_ALL;
+		else if (group == HAK_TRACE_GROUP_COUNT)
+			return false;
+		else
+			*groups |= 1u << group;
+	}
 	return true;
 }
+
+static bool parse_group(struct hak_request *request, struct word value)
+{
+	uint64_t groups;
+
+	if (!parse_groups(value, false, &groups))
+		return bad(request, "group is all, or names of groups separated by commas");
+	request->filter.groups = (uint32_t)groups;
+	return true;
+}
+
+static bool parse_class(struct hak_request *request, struct word value)
+{
+	bool more = true;
+	uint64_t number;
+
+	while (more) {
+		if (!number_between(next_item(&value, &more), 0, HAK_CLASS_COUNT - 1, &number))
+			return bad(request, "class is numbers of size classes separated by commas");
+		request->filter.classes |= 1ull << number;
+	}
+	return true;
+}
+
+static bool parse_thread(struct hak_request *request, struct word value)
+{
+	struct hak_event_filter *filter = &request->filter;
+	bool more = true;
+	uint64_t number;
+
+	while (more) {
+		if (filter->threads == HAK_FILTER_THREADS ||
+		    !number_between(next_item(&value, &more), 1, INT32_MAX, &number))
+			return bad(request,
+				"thread is at most " TEXT_OF(HAK_FILTER_THREADS) " thread ids separated by commas");
+		filter->tids[filter->threads++] = (uint32_t)number;
+	}
+	return true;
+}
+
+static bool parse_rate(struct hak_request *request, struct word value)
+{
+	return number_between(value, 1, 1000000000, &request->filter.rate) ||
+		bad(request, "rate is a number from 1 to 1000000000");
+}
+
+static bool parse_meshable(struct hak_request *request, struct word value)
+{
+	return number_between(value, 0, 1, &request->meshable) || bad(request, "meshable is 0 or 1");
+}
+
+static bool give(struct hak_request *request, enum hak_control control)
+{
+	request->given |= 1u << control;
+	return true;
+}
+
+static bool parse_trace(struct hak_request *request, struct word value)
+{
+	return parse_groups(value, true, &request->value[HAK_CONTROL_TRACE]) ?
+		give(request, HAK_CONTROL_TRACE) :
+		bad(request, "trace is none, all, or names of groups separated by commas");
+}
+
+static bool parse_debug(struct hak_request *request, struct word value)
+{
+	return parse_groups(value, true, &request->value[HAK_CONTROL_DEBUG]) ?
+		give(request, HAK_CONTROL_DEBUG) :
+		bad(request, "debug is none, all, or names of groups separated by commas");
+}
+
+static bool parse_drain_interval(struct hak_request *request, struct word value)
+{
+	uint64_t minimum, maximum;
+
+	hak_inspect_setting_range(HAK_SETTING_DRAIN_INTERVAL, &minimum, &maximum);
+	return number_between(value, minimum, maximum, &request->value[HAK_CONTROL_DRAIN_INTERVAL]) ?
+		give(request, HAK_CONTROL_DRAIN_INTERVAL) :
+		bad(request, "drain_interval is a number in the range of HAKMEM_TINY_SLL_DRAIN_INTERVAL");
+}
+
+static bool parse_purge_delay(struct hak_request *request, struct word value)
+{
+	uint64_t minimum, maximum;
+
+	hak_inspect_setting_range(HAK_SETTING_PURGE_DELAY_MS, &minimum, &maximum);
+	return number_between(value, minimum, maximum, &request->value[HAK_CONTROL_PURGE_DELAY_MS]) ?
+		give(request, HAK_CONTROL_PURGE_DELAY_MS) :
+		bad(request, "purge_delay_ms is a number in the range of HAKMEM_PURGE_DELAY_MS");
+}
+
+static bool parse_for(struct hak_request *request, struct word value)
+{
+	return number_between(value, 1, 86400000, &request->for_ms) ||
+		bad(request, "for_ms is a number from 1 to 86400000");
+}
+
+static const struct argument {
+	enum hak_protocol_verb verb;
+	const char *key;
+	bool (*parse)(struct hak_request *request, struct word value);
+} arguments[] = {
+	{HAK_VERB_subscribe, "what", parse_what},
+	{HAK_VERB_subscribe, "interval_ms", parse_interval},
+	{HAK_VERB_subscribe, "full", parse_full},
+	{HAK_VERB_subscribe, "group", parse_group},
+	{HAK_VERB_subscribe, "class", parse_class},
+	{HAK_VERB_subscribe, "thread", parse_thread},
+	{HAK_VERB_subscribe, "rate", parse_rate},
+	{HAK_VERB_stats, "meshable", parse_meshable},
+	{HAK_VERB_set, "trace", parse_trace},
+	{HAK_VERB_set, "debug", parse_debug},
+	{HAK_VERB_set, "drain_interval", parse_drain_interval},
+	{HAK_VERB_set, "purge_delay_ms", parse_purge_delay},
+	{HAK_VERB_set, "for_ms", parse_for},
+};
 
 /* Reads one key=value of the request's verb. */
 static bool parse_argument(struct hak_request *request, struct word argument)
@@ -77,9 +246,11 @@ static bool parse_argument(struct hak_request *request, struct word argument)
 	struct word key = {argument.text, equal ? (size_t)(equal - argument.text) : argument.length};
 	struct word value = {equal ? equal + 1 : "", equal ? argument.length - key.length - 1 : 0};
 
-	if (request->verb != HAK_VERB_subscribe || !(equals(key, "what") || equals(key, "interval_ms")))
-		return fail(request, HAK_ERROR_unknown_argument, "the verb does not take this argument");
-	return equals(key, "what") ? parse_what(request, value) : parse_interval(request, value);
+	for (size_t i = 0; i < HAK_COUNT_OF(arguments); i++) {
+		if (arguments[i].verb == request->verb && equals(key, arguments[i].key))
+			return arguments[i].parse(request, value);
+	}
+	return fail(request, HAK_ERROR_unknown_argument, "the verb does not take this argument");
 }
 
 /* dump's path reaches to the end of the line, spaces included. */
@@ -95,9 +266,20 @@ static bool parse_path(struct hak_request *request, const char *line, const char
 		return fail(request, HAK_ERROR_unknown_argument, "the verb does not take this argument");
 	request->path = line + sizeof(key) - 1;
 	if (memchr(request->path, 0, (size_t)(end - request->path)))
-		return fail(request, HAK_ERROR_bad_argument, "path holds a zero byte");
+		return bad(request, "path holds a zero byte");
 	if (request->path == end)
-		return fail(request, HAK_ERROR_bad_argument, "path is empty");
+		return bad(request, "path is empty");
+	return true;
+}
+
+/* mark's text too. */
+static bool parse_text(struct hak_request *request, const char *line, const char *end)
+{
+	while (line < end && *line == ' ')
+		line++;
+	request->text = line;
+	if (line == end || end - line > HAK_TRACE_TEXT_MAX || memchr(line, 0, (size_t)(end - line)))
+		return bad(request, "a mark is a text of 1 to " TEXT_OF(HAK_TRACE_TEXT_MAX) " bytes");
 	return true;
 }
 
@@ -107,7 +289,8 @@ bool hak_request_parse(struct hak_request *request, const char *line, size_t len
 	struct word word = next_word(&line, end);
 	unsigned verb = 0;
 
-	*request = (struct hak_request){.snapshots = true, .interval_ms = HAK_INTERVAL_MS_DEFAULT};
+	*request = (struct hak_request){
+		.snapshots = true, .interval_ms = HAK_INTERVAL_MS_DEFAULT, .filter.groups = HAK_GROUP_ALL};
 	while (verb < HAK_VERB_COUNT && !equals(word, hak_protocol_verb_name((enum hak_protocol_verb)verb)))
 		verb++;
 	if (verb == HAK_VERB_COUNT)
@@ -115,9 +298,13 @@ bool hak_request_parse(struct hak_request *request, const char *line, size_t len
 	request->verb = (enum hak_protocol_verb)verb;
 	if (request->verb == HAK_VERB_dump)
 		return parse_path(request, line, end);
+	if (request->verb == HAK_VERB_mark)
+		return parse_text(request, line, end);
 	for (word = next_word(&line, end); word.length; word = next_word(&line, end)) {
 		if (!parse_argument(request, word))
 			return false;
 	}
+	if (request->for_ms && !request->given)
+		return bad(request, "for_ms says how long something else is set");
 	return true;
 }

@@ -8,12 +8,41 @@
 #define HAK_INTERVAL_MS_MIN 10
 #define HAK_INTERVAL_MS_MAX 3600000
 #define HAK_INTERVAL_MS_DEFAULT 200
+#define HAK_FILTER_THREADS 16
+
+/* Which events a subscriber wants. */
+struct hak_event_filter {
+	uint32_t groups;  /* bits of enum hak_trace_group */
+	uint64_t classes; /* a bit a size class; 0: any, and events that have none */
+	uint32_t threads; /* how many of tids there are; 0: any */
+	uint32_t tids[HAK_FILTER_THREADS];
+	uint64_t rate; /* events a second at most, 0: any number */
+};
+
+/* What `set` can change. A value is a number, for the first two bits of enum hak_trace_group. */
+enum hak_control {
+	HAK_CONTROL_TRACE,
+	HAK_CONTROL_DEBUG,
+	HAK_CONTROL_DRAIN_INTERVAL,
+	HAK_CONTROL_PURGE_DELAY_MS,
+	HAK_CONTROL_COUNT
+};
 
 struct hak_request {
 	enum hak_protocol_verb verb;
-	bool snapshots, events; /* subscribe: what */
-	uint64_t interval_ms;   /* subscribe */
-	const char *path;       /* dump: points into the line; NULL where HAKMEM_DUMP_PATH says where */
+	/* subscribe: */
+	bool snapshots, events;
+	bool full; /* no deltas */
+	uint64_t interval_ms;
+	struct hak_event_filter filter;
+	/* set: */
+	uint32_t given; /* a bit for each enum hak_control that has a value */
+	uint64_t value[HAK_CONTROL_COUNT];
+	uint64_t for_ms; /* 0: for good */
+	uint64_t meshable; /* stats: 1 if asked for */
+	/* Both point into the line and reach to its end: */
+	const char *path; /* dump: NULL where HAKMEM_DUMP_PATH says where */
+	const char *text; /* mark */
 	/* Where parsing failed: */
 	enum hak_protocol_error error;
 	const char *message;

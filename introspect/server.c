@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <time.h>
 
+#include "introspect/control.h"
 #include "introspect/descriptor.h"
 #include "introspect/endpoint.h"
 #include "introspect/memory.h"
@@ -54,10 +55,13 @@ static int timeout_ms(const struct hak_server *server, uint64_t now)
 			continue;
 		if ((client->snapshots || client->events) && client->due_us < due)
 			due = client->due_us;
-		/* A request that came with others and had to wait for room: poll knows nothing of it. */
-		if (hak_connection_may_request(client) && hak_connection_has_line(client))
-			due = now;
+		/* A request that came with others and had to wait for room, or its time: poll knows nothing of it. */
+		if (hak_connection_may_request(client) && hak_connection_has_line(client) &&
+			hak_connection_request_us(client) < due)
+			due = hak_connection_request_us(client);
 	}
+	if (hak_control_due() < due)
+		due = hak_control_due();
 	return due > now ? (int)((due - now + 999) / 1000) : 0;
 }
 
@@ -75,7 +79,8 @@ static void prepare_polls(struct hak_server *server, uint64_t now)
 			continue;
 		server->polled[server->poll_count++] = client;
 		*poll_entry = (struct pollfd){client->fd, 0, 0};
-		if (!client->end_of_input && hak_connection_may_request(client))
+		if (!client->end_of_input && hak_connection_may_request(client) &&
+			hak_connection_request_us(client) <= now)
 			poll_entry->events |= POLLIN;
 		if (hak_connection_pending(client))
 			poll_entry->events |= POLLOUT;
@@ -128,7 +133,7 @@ static void check_listener(struct hak_server *server, uint64_t now)
 }
 
 /* Drops clients whose descriptor was closed by the program, and receives from the others. */
-static void receive_all(struct hak_server *server)
+static void receive_all(struct hak_server *server, uint64_t now)
 {
 	for (nfds_t i = 1; i < server->poll_count; i++) {
 		struct hak_connection *client = server->polled[i];
@@ -142,8 +147,8 @@ static void receive_all(struct hak_server *server)
 		}
 		if (events & (POLLIN | POLLHUP | POLLERR))
 			hak_connection_receive(client);
-		/* Hung up and nothing left to read: nobody is there to send to. */
-		if ((events & (POLLHUP | POLLERR)) && client->end_of_input)
+		/* Hung up and nothing left to read, or more than it may ask at a time: nobody is there to send to. */
+		if ((events & (POLLHUP | POLLERR)) && (client->end_of_input || hak_connection_request_us(client) > now))
 			client->broken = true;
 	}
 }
@@ -153,7 +158,7 @@ static void serve(struct hak_server *server, struct hak_connection *client, uint
 {
 	struct hak_service *service = &server->service;
 
-	hak_service_answer(service, client);
+	hak_service_answer(service, client, now);
 	hak_service_stream(service, client, now);
 	if (hak_connection_pending(client) && !client->broken) {
 		if (hak_fd_is_ours(client->fd))
@@ -199,8 +204,8 @@ static void run_round(struct hak_server *server)
 	check_listener(server, now);
 	if (server->polls[0].fd == server->endpoint.listener && (server->polls[0].revents & POLLIN))
 		accept_clients(server, now);
-	receive_all(server);
-	server->service.document_ready = false;
+	receive_all(server, now);
+	hak_service_begin_round(&server->service, now);
 	for (size_t i = 0; i < HAK_SERVICE_CLIENTS; i++) {
 		if (server->service.clients[i].fd >= 0)
 			serve(server, &server->service.clients[i], now);
@@ -260,7 +265,7 @@ struct hak_server *hak_server_start(const struct hak_server_options *options, in
 	hak_proc_stat(&stat);
 	hak_service_init(&server->service);
 	server->service.dump_pattern = options->dump_pattern;
-	server->service.trace_groups = options->trace_groups;
+	hak_control_begin(options->trace_groups);
 	server->service.trace_bytes = options->trace_bytes;
 	server->service.start_time = stat.start_time;
 	server->stuck_us = options->stuck_ms * 1000;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "introspect/control.h"
 #include "introspect/dump.h"
 #include "introspect/request.h"
 #include "introspect/schema.h"
@@ -15,22 +16,76 @@
 
 #define EVENTS_A_MESSAGE 512
 
-/* Takes and encodes this round's snapshot, unless that is done. Returns false if memory is refused. */
-static bool prepare_document(struct hak_service *service)
+/* Switches the tracepoints on that somebody listens to, and back to the settings' choice afterwards. */
+static void update_groups(const struct hak_service *service)
 {
-	struct hak_json json;
+	uint32_t groups = (uint32_t)hak_control_get(HAK_CONTROL_TRACE);
 
-	if (service->document_ready)
+	for (size_t i = 0; i < HAK_SERVICE_CLIENTS; i++) {
+		if (service->clients[i].fd >= 0 && service->clients[i].events)
+			groups |= service->clients[i].filter.groups;
+	}
+	hak_trace_set_groups(groups);
+}
+
+void hak_service_begin_round(struct hak_service *service, uint64_t now)
+{
+	service->state_ready = service->document_ready = false;
+	service->change_base = 0;
+	if (hak_control_revert(now))
+		update_groups(service);
+}
+
+/* Takes this round's snapshot, unless that is done. Returns false if memory is refused. */
+static bool prepare_state(struct hak_service *service)
+{
+	if (service->state_ready)
 		return true;
 	if (!hak_snapshot_take(&service->snapshot))
 		return false;
 	service->stats.snapshots++;
-	service->document.length = 0;
-	hak_json_to_buffer(&json, &service->document);
-	hak_encode_snapshot(&json, &service->snapshot);
+	service->state_ready = !service->snapshot.following || hak_delta_note(&service->delta, &service->snapshot);
+	return service->state_ready;
+}
+
+/* Makes this round's message for who knows the snapshot with seq `base`, or none (0), unless that is done. Returns NULL
+ * if memory is refused. */
+static const struct hak_buffer *prepare_message(struct hak_service *service, uint64_t base)
+{
+	struct hak_buffer *message = base ? &service->change : &service->document;
+	struct hak_json json;
+
+	if (!prepare_state(service))
+		return NULL;
+	if (base ? service->change_base == base : service->document_ready)
+		return message;
+	message->length = 0;
+	hak_json_to_buffer(&json, message);
+	if (base)
+		hak_delta_encode(&json, &service->delta, &service->snapshot, base);
+	else
+		hak_encode_snapshot(&json, &service->snapshot);
 	hak_json_newline(&json);
-	service->document_ready = hak_json_finish(&json);
-	return service->document_ready;
+	if (!hak_json_finish(&json))
+		return NULL;
+	service->stats.deltas += base != 0;
+	if (base)
+		service->change_base = base;
+	else
+		service->document_ready = true;
+	return message;
+}
+
+/* Whether `length` bytes more may wait, of all clients' messages. */
+static bool has_room(const struct hak_service *service, size_t length)
+{
+	size_t waiting = 0;
+
+	for (size_t i = 0; i < HAK_SERVICE_CLIENTS; i++) {
+		if (service->clients[i].fd >= 0)
+			waiting += hak_connection_pending(&service->clients[i]);
+	}
+	return waiting == 0 || waiting + length <= HAK_SERVICE_WAITING;
 }
 
 static void reply_error(struct hak_service *service, struct hak_connection *client, const char *line,
@@ -44,21 +99,23 @@ static void reply_error(struct hak_service *service, struct hak_connection *clie
 	hak_connection_message_end(client, &json, hak_snapshot_now_us());
 }
 
-static void reply_ok(struct hak_connection *client, enum hak_protocol_verb verb, uint64_t bytes)
+static void reply_ok(struct hak_connection *client, enum hak_protocol_verb verb, const struct hak_done *done)
 {
 	struct hak_json json;
 
 	hak_connection_message(client, &json);
-	hak_encode_ok(&json, verb, bytes);
+	hak_encode_ok(&json, verb, done);
 	hak_connection_message_end(client, &json, hak_snapshot_now_us());
 }
 
 static void reply_snapshot(struct hak_service *service, struct hak_connection *client, const char *line)
 {
-	if (prepare_document(service))
-		hak_connection_queue(client, service->document.data, service->document.length, hak_snapshot_now_us());
-	else
+	const struct hak_buffer *message = NULL;
+
+	if (!has_room(service, service->document.length) || !(message = prepare_message(service, 0)))
 		reply_error(service, client, line, HAK_ERROR_no_memory, "no memory for the snapshot");
+	else
+		hak_connection_queue(client, message->data, message->length, hak_snapshot_now_us());
 }
 
 static void reply_dump(struct hak_service *service, struct hak_connection *client, const struct hak_request *request,
@@ -86,16 +143,22 @@ static void reply_dump(struct hak_service *service, struct hak_connection *clien
 	hak_connection_message_end(client, &json, hak_snapshot_now_us());
 }
 
-/* Switches the tracepoints on while anybody listens, and back to the settings' choice afterwards. */
-static void update_groups(const struct hak_service *service)
+/* Follows the heap while anybody is sent deltas. */
+static void update_following(struct hak_service *service)
 {
-	uint32_t groups = service->trace_groups;
+	bool wanted = false;
 
 	for (size_t i = 0; i < HAK_SERVICE_CLIENTS; i++) {
-		if (service->clients[i].fd >= 0 && service->clients[i].events)
-			groups = HAK_GROUP_ALL;
+		const struct hak_connection *client = &service->clients[i];
+
+		wanted |= client->fd >= 0 && client->snapshots && !client->full;
 	}
-	hak_trace_set_groups(groups);
+	if (wanted == service->snapshot.following)
+		return;
+	hak_snapshot_follow(&service->snapshot, wanted);
+	/* What was taken in this round before is of the other kind. */
+	service->state_ready = service->document_ready = false;
+	service->change_base = 0;
 }
 
 static void unsubscribe(struct hak_service *service, struct hak_connection *client)
@@ -103,7 +166,7 @@ static void unsubscribe(struct hak_service *service, struct hak_connection *clie
 	bool had_events = client->events;
 
 	client->snapshots = client->events = false;
-	client->dropped = 0;
+	client->dropped = client->base = client->filtered = 0;
 	hak_ring_reader_close(&client->reader);
 	if (had_events)
 		update_groups(service);
@@ -116,31 +179,102 @@ static void subscribe(struct hak_service *service, struct hak_connection *client
 	if (request->events) {
 		client->events = hak_ring_start(service->trace_bytes) && hak_ring_reader_open(&client->reader, false);
 		if (!client->events) {
+			update_following(service);
 			reply_error(service, client, line, HAK_ERROR_no_memory, "no memory for events");
 			return;
 		}
 	}
 	client->snapshots = request->snapshots;
+	client->full = request->full;
+	client->filter = request->filter;
 	client->interval_us = request->interval_ms * 1000;
 	client->due_us = hak_snapshot_now_us();
 	if (client->events)
 		update_groups(service);
-	reply_ok(client, HAK_VERB_subscribe, 0);
+	update_following(service);
+	reply_ok(client, HAK_VERB_subscribe, NULL);
 }
 
 /* Verbs whose answer is a document of their own. */
-static void reply_document(struct hak_service *service, struct hak_connection *client, enum hak_protocol_verb verb)
+static void reply_document(struct hak_service *service, struct hak_connection *client, const struct hak_request *request)
 {
+	bool meshable = request->meshable && prepare_state(service);
 	struct hak_json json;
 
 	hak_connection_message(client, &json);
-	if (verb == HAK_VERB_stats)
-		hak_encode_stats(&json, &service->stats);
-	else if (verb == HAK_VERB_schema)
+	if (request->verb == HAK_VERB_stats)
+		hak_encode_stats(&json, &service->stats, meshable ? &service->snapshot.heap : NULL);
+	else if (request->verb == HAK_VERB_schema)
 		hak_encode_schema(&json, hak_schema_text, hak_schema_length());
 	else
 		hak_encode_pong(&json);
 	hak_connection_message_end(client, &json, hak_snapshot_now_us());
+}
+
+/* What is set now, and of what will revert, when. */
+static void reply_settings(struct hak_connection *client, uint64_t now)
+{
+	static const char *const names[] = {"trace", "debug", "drain_interval", "purge_delay_ms"};
+	struct hak_json json;
+
+	hak_connection_message(client, &json);
+	hak_json_object(&json);
+	hak_json_member_string(&json, "type", HAK_TYPE_OK);
+	hak_json_member_string(&json, "request", hak_protocol_verb_name(HAK_VERB_set));
+	hak_json_key(&json, "settings");
+	hak_json_object(&json);
+	for (unsigned i = 0; i < HAK_CONTROL_COUNT; i++) {
+		uint64_t value = hak_control_get((enum hak_control)i);
+
+		hak_json_key(&json, names[i]);
+		if (i == HAK_CONTROL_TRACE || i == HAK_CONTROL_DEBUG)
+			hak_encode_groups(&json, (uint32_t)value);
+		else
+			hak_json_u64(&json, value);
+	}
+	hak_json_end(&json);
+	hak_json_key(&json, "reverts_ms");
+	hak_json_object(&json);
+	for (unsigned i = 0; i < HAK_CONTROL_COUNT; i++) {
+		uint64_t due = hak_control_reverts_us((enum hak_control)i);
+
+		if (due)
+			hak_json_member_u64(&json, names[i], due > now ? (due - now + 999) / 1000 : 0);
+	}
+	hak_json_end(&json);
+	hak_json_end(&json);
+	hak_connection_message_end(client, &json, now);
+}
+
+static void set(struct hak_service *service, struct hak_connection *client, const struct hak_request *request,
+	const char *line)
+{
+	uint64_t now = hak_snapshot_now_us();
+
+	if (request->value[HAK_CONTROL_TRACE] && !hak_ring_start(service->trace_bytes)) {
+		reply_error(service, client, line, HAK_ERROR_no_memory, "no memory for events");
+		return;
+	}
+	hak_control_set(request, now);
+	update_groups(service);
+	reply_settings(client, now);
+}
+
+/* The verbs that do something to the heap. */
+static void control(struct hak_service *service, struct hak_connection *client, const struct hak_request *request)
+{
+	struct hak_done done = {0};
+
+	if (request->verb == HAK_VERB_mark)
+		done.recorded = hak_trace_text(request->text);
+	if (request->verb == HAK_VERB_drain || request->verb == HAK_VERB_trim)
+		done.threads = hak_inspect_request_drain();
+	if (request->verb == HAK_VERB_purge || request->verb == HAK_VERB_trim)
+		done.bytes = hak_inspect_purge();
+	/* Whoever asks after this wants to see its effect. */
+	service->state_ready = service->document_ready = false;
+	service->change_base = 0;
+	reply_ok(client, request->verb, &done);
 }
 
 static void handle(struct hak_service *service, struct hak_connection *client, const char *line, size_t length)
@@ -154,97 +288,165 @@ static void handle(struct hak_service *service, struct hak_connection *client, c
 	}
 	switch (request.verb) {
 	case HAK_VERB_snapshot:
+		client->requests_us += HAK_REQUEST_SNAPSHOT_COST_US;
 		reply_snapshot(service, client, line);
 		break;
 	case HAK_VERB_subscribe:
+		client->requests_us += HAK_REQUEST_SNAPSHOT_COST_US;
 		subscribe(service, client, &request, line);
 		break;
 	case HAK_VERB_unsubscribe:
 		unsubscribe(service, client);
-		reply_ok(client, request.verb, 0);
+		update_following(service);
+		reply_ok(client, request.verb, NULL);
+		break;
+	case HAK_VERB_resync:
+		client->requests_us += HAK_REQUEST_SNAPSHOT_COST_US;
+		client->base = 0;
+		client->due_us = hak_snapshot_now_us();
+		reply_ok(client, request.verb, NULL);
 		break;
 	case HAK_VERB_dump:
+		client->requests_us += HAK_REQUEST_SNAPSHOT_COST_US;
 		reply_dump(service, client, &request, line);
 		break;
-	case HAK_VERB_drain:
-		hak_inspect_request_drain();
-		service->document_ready = false; /* whoever asks after this wants to see its effect */
-		reply_ok(client, request.verb, 0);
+	case HAK_VERB_set:
+		set(service, client, &request, line);
 		break;
+	case HAK_VERB_drain:
 	case HAK_VERB_purge:
-		reply_ok(client, request.verb, hak_inspect_purge());
-		service->document_ready = false;
+	case HAK_VERB_trim:
+	case HAK_VERB_mark:
+		control(service, client, &request);
 		break;
 	case HAK_VERB_schema:
 	case HAK_VERB_stats:
 	case HAK_VERB_ping:
 	case HAK_VERB_COUNT:
-		reply_document(service, client, request.verb);
+		reply_document(service, client, &request);
 		break;
 	}
 }
 
-void hak_service_answer(struct hak_service *service, struct hak_connection *client)
+void hak_service_answer(struct hak_service *service, struct hak_connection *client, uint64_t now)
 {
 	char line[HAK_PROTOCOL_LINE_MAX];
 	bool too_long = false;
 	size_t length;
 
-	while (hak_connection_may_request(client) && hak_connection_next_line(client, line, &length, &too_long))
+	while (hak_connection_may_request(client) && hak_connection_request_us(client) <= now &&
+		hak_connection_next_line(client, line, &length, &too_long)) {
+		client->requests_us = (client->requests_us > now ? client->requests_us : now) + HAK_REQUEST_COST_US;
 		handle(service, client, line, length);
+	}
 	if (too_long) {
 		reply_error(service, client, "", HAK_ERROR_line_too_long, "a request has at most 4096 bytes");
 		client->closing = true;
 	}
 }
 
-/* Queues one message of events, at most EVENTS_A_MESSAGE of the reader's round, unless nothing happened. Returns true
- * if the round may hold more. */
-static bool stream_event_message(struct hak_connection *client, uint64_t now)
+/* Whether a subscriber wants to see an event. Marks are of no class. */
+static bool passes(const struct hak_event_filter *filter, const struct hak_event *event)
+{
+	const struct hak_event_type *type;
+
+	if (event->id >= HAK_EVENT_ID_COUNT)
+		return false;
+	type = &hak_event_types[event->id];
+	if (!(filter->groups & type->group))
+		return false;
+	for (unsigned i = 0; filter->threads; i++) {
+		if (i == filter->threads)
+			return false;
+		if (filter->tids[i] == event->tid)
+			break;
+	}
+	if (!filter->classes || type->group == HAK_GROUP_MARK)
+		return true;
+	for (unsigned i = 0; i < type->args; i++) {
+		if (strcmp(type->arg[i], "class") == 0)
+			return event->arg[i] < HAK_CLASS_COUNT && (filter->classes >> event->arg[i] & 1);
+	}
+	return false;
+}
+
+/* The round's next event that the client wants. */
+static bool next_event(struct hak_connection *client, struct hak_event *event)
+{
+	while (hak_ring_reader_next(&client->reader, event)) {
+		if (passes(&client->filter, event))
+			return true;
+		client->filtered++;
+	}
+	return false;
+}
+
+/* Queues one message of events, at most `limit` of the reader's round, unless nothing happened. Returns how many. */
+static unsigned stream_event_message(struct hak_connection *client, unsigned limit, uint64_t now)
 {
 	struct hak_ring_reader *reader = &client->reader;
 	struct hak_event event;
 	struct hak_json json;
-	bool got = hak_ring_reader_next(reader, &event);
+	unsigned count = 0;
+	bool got = next_event(client, &event);
 
 	if (!got && reader->lost == 0)
-		return false;
+		return 0;
 	hak_connection_message(client, &json);
 	hak_json_object(&json);
 	hak_json_member_string(&json, "type", HAK_TYPE_EVENTS);
 	hak_json_member_u64(&json, "time_us", now);
 	hak_json_key(&json, "events");
 	hak_json_array(&json);
-	for (unsigned count = 0; got; got = hak_ring_reader_next(reader, &event)) {
+	while (got) {
 		hak_encode_event(&json, &event);
-		if (++count == EVENTS_A_MESSAGE)
-			break;
+		got = ++count < limit && next_event(client, &event);
 	}
 	hak_json_end(&json);
 	/* Last, as reading the events is what finds out. */
+	hak_json_member_u64(&json, "filtered", client->filtered);
 	hak_json_member_u64(&json, "lost", reader->lost);
 	hak_json_end(&json);
 	hak_connection_message_end(client, &json, now);
-	reader->lost = 0;
-	return got;
+	reader->lost = client->filtered = 0;
+	return count;
+}
+
+/* How many events the client's rate allows an interval, at least one. */
+static uint64_t events_an_interval(const struct hak_connection *client)
+{
+	uint64_t events = client->filter.rate * (client->interval_us / 1000) / 1000;
+
+	return !client->filter.rate ? UINT64_MAX : events ? events : 1;
 }
 
 static void stream_events(struct hak_connection *client, uint64_t now)
 {
 	bool more = hak_ring_reader_begin(&client->reader) > 0;
+	uint64_t left = events_an_interval(client);
 
-	/* What has no room stays in the rings; should it be overwritten there, it is counted as lost. */
-	while (more && !client->broken && hak_connection_pending(client) < HAK_CONNECTION_BUFFER / 2)
-		more = stream_event_message(client, now);
+	/* What has no room, or is more than the rate allows, stays in the rings; should it be overwritten there, it is
+	 * counted as lost. */
+	while (more && left && !client->broken && hak_connection_pending(client) < HAK_CONNECTION_BUFFER / 2) {
+		unsigned limit = left < EVENTS_A_MESSAGE ? (unsigned)left : EVENTS_A_MESSAGE;
+		unsigned count = stream_event_message(client, limit, now);
+
+		left -= count;
+		more = count == limit;
+	}
 }
 
 static void stream_snapshot(struct hak_service *service, struct hak_connection *client, uint64_t now)
 {
+	uint64_t base = client->full ? 0 : client->base;
+	size_t expected = base ? service->change.length : service->document.length;
+	const struct hak_buffer *message = NULL;
 	struct hak_json json;
 
 	/* Without room no snapshot is taken for this client at all. */
-	if (!hak_connection_has_room(client, service->document.length) || !prepare_document(service) ||
-	    !hak_connection_has_room(client, service->document.length)) {
+	if (hak_connection_has_room(client, expected) && has_room(service, expected))
+		message = prepare_message(service, base);
+	if (!message || !hak_connection_has_room(client, message->length)) {
 		client->dropped++;
 		service->stats.dropped_snapshots++;
 		return;
@@ -255,7 +457,8 @@ static void stream_snapshot(struct hak_service *service, struct hak_connection *
 		hak_connection_message_end(client, &json, now);
 		client->dropped = 0;
 	}
-	hak_connection_queue(client, service->document.data, service->document.length, now);
+	hak_connection_queue(client, message->data, message->length, now);
+	client->base = service->snapshot.seq;
 }
 
 void hak_service_stream(struct hak_service *service, struct hak_connection *client, uint64_t now)
@@ -289,10 +492,13 @@ void hak_service_close(struct hak_service *service, struct hak_connection *clien
 {
 	unsubscribe(service, client);
 	hak_connection_close(client);
+	update_following(service);
 }
 
 void hak_service_init(struct hak_service *service)
 {
+	/* A child of fork may have been made while its parent's endpoint followed. */
+	hak_inspect_follow(false);
 	hak_snapshot_init(&service->snapshot);
 	for (size_t i = 0; i < HAK_SERVICE_CLIENTS; i++)
 		service->clients[i].fd = -1;
@@ -306,4 +512,6 @@ void hak_service_free(struct hak_service *service)
 	}
 	hak_snapshot_free(&service->snapshot);
 	hak_buffer_free(&service->document);
+	hak_buffer_free(&service->change);
+	hak_delta_free(&service->delta);
 }

@@ -37,6 +37,7 @@ void hak_snapshot_init(struct hak_snapshot *snapshot)
 	*snapshot = (struct hak_snapshot){0};
 	snapshot->superslabs.element = sizeof(struct hak_superslab_info);
 	snapshot->threads.element = sizeof(struct hak_thread_info);
+	snapshot->versions.element = sizeof(uint64_t);
 	snapshot->names.element = sizeof(struct hak_snapshot_name);
 }
 
@@ -44,7 +45,42 @@ void hak_snapshot_free(struct hak_snapshot *snapshot)
 {
 	hak_array_free(&snapshot->superslabs);
 	hak_array_free(&snapshot->threads);
+	hak_array_free(&snapshot->versions);
 	hak_array_free(&snapshot->names);
+}
+
+void hak_snapshot_follow(struct hak_snapshot *snapshot, bool on)
+{
+	hak_inspect_follow(on);
+	snapshot->following = snapshot->whole = on;
+}
+
+/* Makes room for the rows of so many SuperSlabs and threads. */
+static bool reserve(struct hak_snapshot *snapshot, size_t superslabs, size_t threads)
+{
+	struct hak_inspect *heap = &snapshot->heap;
+
+	if (!hak_array_reserve(&snapshot->superslabs, superslabs) || !hak_array_reserve(&snapshot->threads, threads))
+		return false;
+	if (snapshot->following && !hak_array_reserve(&snapshot->versions, snapshot->superslabs.capacity))
+		return false;
+	heap->superslabs = snapshot->superslabs.data;
+	heap->superslab_capacity = snapshot->superslabs.capacity;
+	heap->threads = snapshot->threads.data;
+	heap->thread_capacity = snapshot->threads.capacity;
+	return true;
+}
+
+/* Looks at the heap once. Returns whether every row had its place. */
+static bool look(struct hak_snapshot *snapshot)
+{
+	struct hak_inspect *heap = &snapshot->heap;
+
+	if (!snapshot->following)
+		hak_inspect(heap);
+	else if (hak_inspect_changes(heap, snapshot->versions.data, snapshot->seq, snapshot->whole))
+		snapshot->whole = false;
+	return heap->superslab_count <= heap->superslab_capacity && heap->thread_count <= heap->thread_capacity;
 }
 
 /* Copies the heap's state; the arrays grow until everything fits. */
@@ -54,22 +90,17 @@ static bool take_heap(struct hak_snapshot *snapshot)
 	size_t superslabs = 32, threads = 32;
 
 	for (int i = 0; i < ATTEMPTS; i++) {
-		if (!hak_array_reserve(&snapshot->superslabs, superslabs))
+		if (!reserve(snapshot, superslabs, threads))
 			return false;
-		if (!hak_array_reserve(&snapshot->threads, threads))
-			return false;
-		heap->superslabs = snapshot->superslabs.data;
-		heap->superslab_capacity = snapshot->superslabs.capacity;
-		heap->threads = snapshot->threads.data;
-		heap->thread_capacity = snapshot->threads.capacity;
-		hak_inspect(heap);
-		if (heap->superslab_count <= heap->superslab_capacity && heap->thread_count <= heap->thread_capacity)
+		if (look(snapshot))
 			return true;
 		/* Some more than were seen, as the next look comes later. */
 		superslabs = heap->superslab_count + heap->superslab_count / 4;
 		threads = heap->thread_count + heap->thread_count / 4;
 	}
-	/* A heap that outgrows every attempt is shown without its last rows. */
+	/* A heap that outgrows every attempt is shown without its last rows; to one who follows, not at all. */
+	if (snapshot->following && heap->superslab_count > heap->superslab_capacity)
+		return false;
 	if (heap->superslab_count > heap->superslab_capacity)
 		heap->superslab_count = heap->superslab_capacity;
 	if (heap->thread_count > heap->thread_capacity)
@@ -100,21 +131,19 @@ static bool take_names(struct hak_snapshot *snapshot)
 	return true;
 }
 
-bool hak_snapshot_take(struct hak_snapshot *snapshot)
+/* Everything but the heap. Program and arguments are `known` from an earlier snapshot. */
+static bool take_facts(struct hak_snapshot *snapshot, bool known)
 {
-	return take_heap(snapshot) && hak_snapshot_facts(snapshot);
-}
-
-bool hak_snapshot_facts(struct hak_snapshot *snapshot)
-{
-	snapshot->seq = hak_add_relaxed(&last_seq, 1) + 1;
 	snapshot->time_us = hak_snapshot_now_us();
 	snapshot->realtime_us = hak_snapshot_clock_us(CLOCK_REALTIME);
 	snapshot->uptime_us = snapshot->time_us - start_us;
 	snapshot->pid = getpid();
 	snapshot->ppid = getppid();
-	hak_proc_exe(snapshot->exe, sizeof(snapshot->exe));
-	hak_proc_cmdline(snapshot->cmdline, sizeof(snapshot->cmdline));
+	/* They don't change while this process lasts, and cost as much as all the rest. */
+	if (!known) {
+		hak_proc_exe(snapshot->exe, sizeof(snapshot->exe));
+		hak_proc_cmdline(snapshot->cmdline, sizeof(snapshot->cmdline));
+	}
 	hak_proc_stat(&snapshot->stat);
 	if (snapshot->stat.threads == 0)
 		snapshot->stat.threads = snapshot->heap.thread_count;
@@ -123,4 +152,18 @@ bool hak_snapshot_facts(struct hak_snapshot *snapshot)
 	snapshot->trace_groups = hak_trace_groups();
 	snapshot->own_bytes = hak_memory_mapped();
 	return take_names(snapshot);
+}
+
+bool hak_snapshot_take(struct hak_snapshot *snapshot)
+{
+	bool known = snapshot->following && snapshot->seq && snapshot->pid == getpid();
+
+	snapshot->seq = hak_add_relaxed(&last_seq, 1) + 1;
+	return take_heap(snapshot) && take_facts(snapshot, known);
+}
+
+bool hak_snapshot_facts(struct hak_snapshot *snapshot)
+{
+	snapshot->seq = hak_add_relaxed(&last_seq, 1) + 1;
+	return take_facts(snapshot, false);
 }

@@ -15,6 +15,9 @@ struct hak_snapshot_name {
 struct hak_snapshot {
 	struct hak_inspect heap; /* its arrays lie in the two mappings below */
 	struct hak_array superslabs, threads;
+	/* hak_snapshot_follow: of each row of heap.superslabs, uint64_t, the seq of the snapshot in which it changed. */
+	struct hak_array versions;
+	bool following, whole;    /* whole: the next snapshot writes every row */
 	struct hak_array names;   /* struct hak_snapshot_name; row i belongs to heap.threads[i] */
 	size_t name_count;
 	uint64_t names_time_us;   /* when the names were read */
@@ -43,6 +46,11 @@ bool hak_snapshot_take(struct hak_snapshot *snapshot);
 /* Takes all but the heap's state, of whose threads the names are read. Returns false if memory for these is refused; none
  * is asked for if names.capacity suffices, and then this may run in a signal handler. */
 bool hak_snapshot_facts(struct hak_snapshot *snapshot);
+
+/* From now on each snapshot looks only at what has changed of the slot map since the one before, which a heap of many
+ * SuperSlabs hardly notices; the rows stand by SuperSlab number then, with gaps (hak_inspect_changes). false ends this.
+ * One snapshot of a process at a time follows. */
+void hak_snapshot_follow(struct hak_snapshot *snapshot, bool on);
 
 /* Gives the mappings back. */
 void hak_snapshot_free(struct hak_snapshot *snapshot);

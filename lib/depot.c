@@ -128,6 +128,7 @@ static void take_blocks(struct hak_depot *depot, unsigned class, uint32_t slab, 
 	depot->handed_out += batch->length - before;
 	hak_mirror_used(slab, hak_slot(slab)->used);
 	bucket_update(depot, slab);
+	hak_ss_touch(hak_slot_ss(slab));
 }
 
 /* Neighbours in a batch often lie in the same slab: its look-up and its counts are done once for all of them. */
@@ -150,6 +151,7 @@ static void finish_returning(struct hak_depot *depot, struct returning *run, enu
 	slot = run->slot;
 	slot->free = (uint16_t)(slot->free + run->count);
 	hak_single_writer_add(&slot->used, -(int)run->count);
+	hak_ss_touch(hak_slot_ss(run->slab));
 	depot->handed_out -= run->count;
 	hak_mirror_used(run->slab, slot->used);
 	run->count = 0;

@@ -304,7 +304,7 @@ static void stash(struct hak_cache *cache, unsigned bin)
 /* Frees between drains: as set, fewer where a block is above 1 KiB, so that the memory that waits is about the same. */
 static uint64_t drain_interval(size_t block_bytes)
 {
-	uint64_t interval = hak_settings.drain_interval;
+	uint64_t interval = hak_load_relaxed(&hak_settings.drain_interval);
 
 	if (block_bytes > 1024)
 		interval = interval * 1024 / block_bytes;
@@ -451,7 +451,7 @@ bool hak_cache_free_large_short(struct hak_cache *cache, void *block)
 static void flush_bin(struct hak_cache *cache, unsigned bin, enum hak_release_cause cause)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
-	uint32_t blocks;
+	uint32_t blocks = 0;
 
 	if (!in_use(class))
 		return;
@@ -462,10 +462,9 @@ static void flush_bin(struct hak_cache *cache, unsigned bin, enum hak_release_ca
 		blocks = class->length;
 		hak_depot_put(HAK_CLASS_OF_BIN(bin), &batch, 1, cause);
 		set_head(cache, bin, NULL, 0);
-	} else {
-		blocks = 0;
 	}
 	blocks += give_coldest(cache, bin, class->batches, cause);
+	class->drain_at = class->frees + drain_interval(class_of(bin)->block_bytes);
 	if (blocks && cause != HAK_RELEASE_THREAD_EXIT) {
 		hak_stat_add(drains, 1);
 		hak_stat_add(drained_blocks, blocks);
@@ -478,6 +477,7 @@ void hak_cache_flush(struct hak_cache *cache, enum hak_release_cause cause)
 {
 	for (unsigned bin = HAK_BIN_OF_CLASS(0); bin < HAK_BIN_LARGE; bin++)
 		flush_bin(cache, bin, cause);
+	cache->classes[HAK_BIN_LARGE].drain_at = cache->classes[HAK_BIN_LARGE].frees + drain_interval(HAK_SLOT_BYTES);
 	hak_run_cache_flush(&cache->runs);
 	for (unsigned bin = HAK_BIN_OF_CLASS(0); hak_mirror_is_on() && bin < HAK_BIN_COUNT; bin++) {
 		if (bin == HAK_BIN_LARGE || in_use(&cache->classes[bin]))

@@ -8,6 +8,7 @@
 #include "inspect.h"
 #include "shared_pool.h"
 #include "stats.h"
+#include "trace.h"
 
 void *hak_malloc(size_t bytes)
 {
@@ -43,6 +44,42 @@ bool hak_trim(void)
 {
 	hak_inspect_request_drain();
 	return hak_inspect_purge() != 0;
+}
+
+size_t hak_drain(void)
+{
+	return hak_inspect_request_drain();
+}
+
+size_t hak_purge(void)
+{
+	return hak_inspect_purge();
+}
+
+bool hak_mark(const char *text)
+{
+	return hak_trace_text(text);
+}
+
+/* introspect/api.c has the ones that do something, and its definitions go first. */
+
+__attribute__((weak)) int64_t hak_snapshot(char *buffer, size_t size)
+{
+	(void)buffer;
+	(void)size;
+	return -ENOSYS;
+}
+
+__attribute__((weak)) int hak_snapshot_to(int descriptor)
+{
+	(void)descriptor;
+	return -ENOSYS;
+}
+
+__attribute__((weak)) int hak_dump(const char *path)
+{
+	(void)path;
+	return -ENOSYS;
 }
 
 void hak_stage_counts(struct hak_stage_counts *out)

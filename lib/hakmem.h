@@ -34,6 +34,26 @@ size_t hak_usable_size(const void *block);
  * threads drain at their next slow path. Returns true if anything went back. */
 bool hak_trim(void);
 
+/* The two halves of it: asks every thread to give its cached blocks back, this one at once, the others at their next slow
+ * path, and returns how many there are; returns idle memory to the system now, and how many bytes that were. */
+size_t hak_drain(void);
+size_t hak_purge(void);
+
+/* Puts an event named mark, with the first 40 bytes of `text`, among the others (HAKMEM_TRACE, subscribers). Returns
+ * whether anybody records it. */
+bool hak_mark(const char *text);
+
+/* The state of the heap, as the JSON document that the endpoint answers to `snapshot` (introspect/PROTOCOL.md), into
+ * `size` bytes at `buffer`, with a zero behind it. Returns its length; if that is not below `size`, there was no room, and
+ * nothing but a zero (if size is not 0) has been written. hak_snapshot_to writes it to a descriptor, with a newline, and
+ * returns 0. Neither needs the endpoint. Both return a negative errno on failure; -ENOSYS is libhakmem-core.so's answer,
+ * which has no introspection. */
+int64_t hak_snapshot(char *buffer, size_t size);
+int hak_snapshot_to(int descriptor);
+
+/* Writes a dump to `path`; NULL: to where HAKMEM_DUMP_PATH says. Returns 0 or a negative errno, as above. */
+int hak_dump(const char *path);
+
 /* How slabs were acquired since the process started, over all classes (README.md, "stages"). */
 struct hak_stage_counts {
 	uint64_t depot;      /* refills served by the depot, without a new slab */

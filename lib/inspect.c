@@ -45,23 +45,70 @@ static void fill_superslab(struct hak_superslab_info *info, uint32_t index, uint
 
 	info->address = hak_ss_address(index);
 	info->index = index;
+	info->taken_ms = now;
 	info->in_lru = ss->place == HAK_PLACE_LRU;
 	info->active_slots = (uint8_t)__builtin_popcount(ss->active);
 	for (unsigned i = 0; i < HAK_SLOTS_PER_SS; i++)
 		fill_slot(&info->slots[i], ss, i, now);
 }
 
-static void fill_map(struct hak_inspect *out, enum hak_place place)
+static void fill_place(struct hak_inspect *out, enum hak_place place)
 {
-	uint32_t now = hak_os_clock_ms();
-
 	for (uint32_t index = 0; index < hak_arena_taken(); index++) {
 		if (hak_ss(index)->place != place)
 			continue;
 		if (out->superslab_count < out->superslab_capacity)
-			fill_superslab(&out->superslabs[out->superslab_count], index, now);
+			fill_superslab(&out->superslabs[out->superslab_count], index, out->taken_ms);
 		out->superslab_count++;
 	}
+}
+
+/* Who follows, and where to: the arguments of hak_inspect_changes. */
+struct follower {
+	uint64_t *versions;
+	uint64_t version;
+	bool all;
+};
+
+/* Writes the rows that have changed. Returns false, having written none, if there are more than fit. */
+static bool fill_changes(struct hak_inspect *out, const struct follower *to)
+{
+	out->superslab_count = hak_arena_taken();
+	if (out->superslab_count > out->superslab_capacity)
+		return false;
+	for (uint32_t index = 0; index < out->superslab_count; index++) {
+		struct hak_superslab *ss = hak_ss(index);
+
+		if (!to->all && !hak_load_relaxed(&ss->touched))
+			continue;
+		/* Taken away first: who changes `used` meanwhile leaves a new one. Pairs with hak_ss_touch. */
+		hak_exchange_acquire(&ss->touched, 0);
+		to->versions[index] = to->version;
+		if (ss->place == HAK_PLACE_IN_USE || ss->place == HAK_PLACE_LRU)
+			fill_superslab(&out->superslabs[index], index, out->taken_ms);
+		else
+			out->superslabs[index] = (struct hak_superslab_info){.index = index};
+	}
+	return true;
+}
+
+/* Brings the notes into the cache, so that they are not waited for with the lock held. */
+static void approach_notes(void)
+{
+	uint32_t count = (uint32_t)(hak_load_relaxed(&hak_heap.slots) / HAK_SLOTS_PER_SS);
+
+	for (uint32_t index = 0; index < count; index++)
+		__builtin_prefetch(&hak_ss(index)->touched, 1);
+}
+
+static bool fill_map(struct hak_inspect *out, const struct follower *to)
+{
+	out->taken_ms = hak_os_clock_ms();
+	if (to)
+		return fill_changes(out, to);
+	fill_place(out, HAK_PLACE_IN_USE);
+	fill_place(out, HAK_PLACE_LRU);
+	return true;
 }
 
 /* The pool's figures. Its lock is held, or they may be of different moments. */
@@ -97,13 +144,17 @@ static void fill_figures(struct hak_inspect *out)
 #undef HAK_STAT
 }
 
-static void fill_pool(struct hak_inspect *out)
+static bool fill_pool(struct hak_inspect *out, const struct follower *to)
 {
+	bool fits;
+
+	if (to && !to->all)
+		approach_notes();
 	hak_lock_acquire(&hak_pool.lock);
-	fill_map(out, HAK_PLACE_IN_USE);
-	fill_map(out, HAK_PLACE_LRU);
+	fits = fill_map(out, to);
 	fill_figures(out);
 	hak_lock_release(&hak_pool.lock);
+	return fits;
 }
 
 /* ---- The counts of threads ---- */
@@ -188,16 +239,17 @@ static void fill_sums(struct hak_inspect *out)
 	}
 	out->slack_bytes = minus(active_bytes, out->live_bytes + out->cached_bytes);
 	out->lru_capacity = hak_settings.ss_lru;
-	out->drain_interval = hak_settings.drain_interval;
+	out->drain_interval = hak_inspect_setting(HAK_SETTING_DRAIN_INTERVAL);
 }
 
-void hak_inspect(struct hak_inspect *out)
+static bool inspect(struct hak_inspect *out, const struct follower *to)
 {
 	struct hak_superslab_info *superslabs = out->superslabs;
 	struct hak_thread_info *threads = out->threads;
 	size_t superslab_capacity = out->superslab_capacity;
 	size_t thread_capacity = out->thread_capacity;
 	int saved = errno;
+	bool fits;
 
 	memset(out, 0, sizeof(*out));
 	out->superslabs = superslabs;
@@ -209,9 +261,34 @@ void hak_inspect(struct hak_inspect *out)
 		out->classes[class].cached_blocks += hak_depot_cached_blocks(class);
 		out->classes[class].depot = hak_load_relaxed(&hak_depots[class].hits);
 	}
-	fill_pool(out);
+	fits = fill_pool(out, to);
 	fill_sums(out);
 	errno = saved;
+	return fits;
+}
+
+void hak_inspect(struct hak_inspect *out)
+{
+	inspect(out, NULL);
+}
+
+bool hak_inspect_changes(struct hak_inspect *out, uint64_t *versions, uint64_t version, bool all)
+{
+	const struct follower to = {versions, version, all};
+
+	return inspect(out, &to);
+}
+
+void hak_inspect_follow(bool on)
+{
+	hak_store_relaxed(&hak_ss_followed, on);
+	/* Who has seen the old value under one of these locks is done when we have had it. */
+	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++) {
+		hak_lock_acquire(&hak_depots[class].lock);
+		hak_lock_release(&hak_depots[class].lock);
+	}
+	hak_lock_acquire(&hak_pool.lock);
+	hak_lock_release(&hak_pool.lock);
 }
 
 /* ---- After a crash: without locks ---- */
@@ -334,7 +411,7 @@ void hak_inspect_mirror(struct hak_mirror *mirror)
 		hak_lock_acquire(&hak_depots[class].lock);
 	hak_lock_acquire(&hak_pool.lock);
 	if (mirror) {
-		hak_mirror_fill(mirror, hak_settings.ss_lru, hak_settings.drain_interval);
+		hak_mirror_fill(mirror, hak_settings.ss_lru, hak_inspect_setting(HAK_SETTING_DRAIN_INTERVAL));
 		for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++)
 			hak_mirror_store_depot(class, hak_depots[class].hits);
 	} else {
@@ -345,9 +422,50 @@ void hak_inspect_mirror(struct hak_mirror *mirror)
 		hak_lock_release(&hak_depots[class].lock);
 }
 
-void hak_inspect_request_drain(void)
+size_t hak_inspect_request_drain(void)
 {
+	size_t threads;
+
 	hak_thread_drain();
+	hak_lock_acquire(&hak_threads.lock);
+	threads = hak_threads.count;
+	hak_lock_release(&hak_threads.lock);
+	return threads;
+}
+
+static uint64_t *const settings[HAK_SETTING_COUNT] = {
+	[HAK_SETTING_DRAIN_INTERVAL] = &hak_settings.drain_interval,
+	[HAK_SETTING_PURGE_DELAY_MS] = &hak_settings.purge_delay_ms,
+};
+
+uint64_t hak_inspect_setting(enum hak_setting setting)
+{
+	return hak_load_relaxed(settings[setting]);
+}
+
+void hak_inspect_setting_range(enum hak_setting setting, uint64_t *minimum, uint64_t *maximum)
+{
+	const struct hak_env_row *row = hak_settings_rows;
+
+	while (row->value != settings[setting])
+		row++;
+	*minimum = row->minimum;
+	*maximum = row->maximum;
+}
+
+bool hak_inspect_set(enum hak_setting setting, uint64_t value)
+{
+	uint64_t minimum, maximum;
+
+	hak_inspect_setting_range(setting, &minimum, &maximum);
+	if (value < minimum || value > maximum)
+		return false;
+	if (value == hak_exchange_acquire(settings[setting], value))
+		return true;
+	/* A drain also sets each class's next one, which may have been a long time off. */
+	if (setting == HAK_SETTING_DRAIN_INTERVAL)
+		hak_cache_request_drain();
+	return true;
 }
 
 size_t hak_inspect_purge(void)

@@ -21,10 +21,11 @@ struct hak_slot_info {
 };
 
 struct hak_superslab_info {
-	uintptr_t address;
+	uintptr_t address; /* hak_inspect_changes: 0 where there is no SuperSlab in use or in the LRU cache */
 	uint32_t index; /* place in the reservation */
 	bool in_lru;    /* false: in use */
 	uint8_t active_slots;
+	uint32_t taken_ms; /* when the slots' ages were as they stand here, on the clock of hak_inspect.taken_ms */
 	struct hak_slot_info slots[HAK_SLOTS_PER_SS];
 };
 
@@ -59,6 +60,7 @@ struct hak_inspect {
 
 	size_t superslab_count; /* rows that exist: in use, then in the LRU cache, by address within each */
 	size_t thread_count;
+	uint32_t taken_ms;
 	struct hak_class_info classes[HAK_CLASS_COUNT];
 	struct hak_stats stats;
 
@@ -99,6 +101,17 @@ uint32_t hak_inspect_superslabs(void);
  * next, or its parts disagree. */
 bool hak_inspect_superslab(uint32_t index, struct hak_superslab_info *info, bool *in_motion);
 
+/* Notes from now on which SuperSlabs change (true), or no longer: a slow path then makes a store more for each slab that
+ * it takes blocks from or gives them to. One at a time follows. */
+void hak_inspect_follow(bool on);
+
+/* The same as hak_inspect for one who follows: superslabs[i] is the row of SuperSlab number i, kept by the caller from
+ * one call to the next, and only those rows are written that have changed since; versions[i], of as many elements, is
+ * set to `version` with them. `all` writes every row: the first time. superslab_count is the number of rows, those
+ * without a SuperSlab included; if it exceeds the capacity the result is false, nothing is written to the rows, and no
+ * change is forgotten. The pool's lock is held for about 5 ns a SuperSlab, and 100 ns for each that changed. */
+bool hak_inspect_changes(struct hak_inspect *out, uint64_t *versions, uint64_t version, bool all);
+
 /* What the slot map says of an address: fills `slot` and returns true if it lies in a SuperSlab in use or in the LRU
  * cache. *superslab is set to the SuperSlab's address, *index to the slot. */
 bool hak_inspect_address(const void *address, uintptr_t *superslab, unsigned *index, struct hak_slot_info *slot);
@@ -107,8 +120,18 @@ bool hak_inspect_address(const void *address, uintptr_t *superslab, unsigned *in
  * points to must stay as long as any thread may be in a slow path. Takes all locks of the pool and the depots. */
 void hak_inspect_mirror(struct hak_mirror *mirror);
 
-/* Makes every thread give its cached blocks back: the caller's at once, the others' at their next slow path. */
-void hak_inspect_request_drain(void);
+/* Makes every thread give its cached blocks back: the caller's at once, the others' at their next slow path. Returns how
+ * many threads there are. */
+size_t hak_inspect_request_drain(void);
+
+/* Settings that may change while the program runs; which rows of env.def they are is in inspect.c. */
+enum hak_setting { HAK_SETTING_DRAIN_INTERVAL, HAK_SETTING_PURGE_DELAY_MS, HAK_SETTING_COUNT };
+uint64_t hak_inspect_setting(enum hak_setting setting);
+/* What env.def allows. */
+void hak_inspect_setting_range(enum hak_setting setting, uint64_t *minimum, uint64_t *maximum);
+/* Returns false, changing nothing, if it doesn't allow `value`. Any thread; each slow path goes by what it finds. A new
+ * drain interval begins with a drain of all threads. */
+bool hak_inspect_set(enum hak_setting setting, uint64_t value);
 
 /* Returns idle memory to the system now, whatever its age (malloc_trim's work). Returns the bytes purged. */
 size_t hak_inspect_purge(void);

@@ -447,8 +447,10 @@ bool hak_large_resize(void *block, size_t bytes)
 			ok = slots < HAK_NO_SLOT / 2 && extend_run(run, (uint32_t)slots);
 		/* Its first SuperSlab may have changed by nothing but this. */
 		hak_mirror_moves(hak_slot_ss(run), HAK_BIN_LARGE);
-		if (hak_slot(run)->span != span)
+		if (hak_slot(run)->span != span) {
+			hak_ss_touch(hak_slot_ss(run));
 			hak_trace_large_resize((uintptr_t)block, span, hak_slot(run)->span);
+		}
 	}
 	hak_pool_unlock();
 	return ok;

@@ -61,7 +61,7 @@ static void purge_empty(uint32_t now, uint32_t idle_ms, unsigned *slots)
 /* Idle memory is looked for four times within the shorter of the two delays. */
 static uint32_t period_ms(void)
 {
-	uint64_t delay = hak_settings.purge_delay_ms;
+	uint64_t delay = hak_load_relaxed(&hak_settings.purge_delay_ms);
 
 	if (hak_settings.ss_lru_age_ms < delay)
 		delay = hak_settings.ss_lru_age_ms;
@@ -71,6 +71,7 @@ static uint32_t period_ms(void)
 bool hak_purge_due(uint32_t now, unsigned slots)
 {
 	uint32_t period = period_ms();
+	uint32_t delay = (uint32_t)hak_load_relaxed(&hak_settings.purge_delay_ms);
 
 	/* The time to wait is between 1 ms and a period, or it is over: the clock may have gone any distance since,
 	 * even once round. */
@@ -84,8 +85,8 @@ bool hak_purge_due(uint32_t now, unsigned slots)
 		hak_lru_evict(hak_pool.lru_oldest, now);
 	}
 	/* Whole SuperSlabs first: they cost one call for 2 MiB, and no huge page is broken up. */
-	purge_lru(now, (uint32_t)hak_settings.purge_delay_ms, &slots);
-	purge_empty(now, (uint32_t)hak_settings.purge_delay_ms, &slots);
+	purge_lru(now, delay, &slots);
+	purge_empty(now, delay, &slots);
 	/* Else there may be more to do, and the next slow path goes on with it. */
 	hak_store_relaxed(&hak_pool.next_purge_ms, slots ? now + period : now);
 	hak_pool_hand_over();

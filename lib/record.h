@@ -64,6 +64,7 @@ struct hak_superslab {
 	uint8_t place;                  /* enum hak_place */
 	uint8_t longest_unused;         /* longest run of UNUSED slots, while IN_USE */
 	bool away;                      /* RETIRED, and its address range not ours at present (arena.h) */
+	uint8_t touched;                /* hak_ss_touch */
 	uint32_t since_ms;              /* when it entered its place */
 	uint32_t lru_next, lru_previous;
 	uint8_t class_slots[HAK_BIN_COUNT];

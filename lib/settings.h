@@ -12,7 +12,8 @@ struct hak_settings {
 #undef HAK_ENV_STRING
 };
 
-/* Written by hak_settings_read before a second thread exists, constant afterwards. */
+/* Written by hak_settings_read before a second thread exists, constant afterwards, but for those that inspect.h can
+ * change: they are read with relaxed loads. */
 extern struct hak_settings hak_settings;
 
 /* The table as rows, for the parser and the tests. */

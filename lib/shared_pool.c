@@ -229,7 +229,9 @@ static uint32_t stage2(unsigned kind, unsigned slots, unsigned alignment)
 	uint32_t run = find_unused(bin_of_kind(kind), slots, alignment);
 
 	if (run == HAK_NO_SLOT) {
-		run = find_convertible(slots, alignment, (uint32_t)hak_settings.purge_delay_ms, CONVERT_LOOKS, &from);
+		uint32_t idle_ms = (uint32_t)hak_load_relaxed(&hak_settings.purge_delay_ms);
+
+		run = find_convertible(slots, alignment, idle_ms, CONVERT_LOOKS, &from);
 		return take_converted(run, kind, slots, from);
 	}
 	hak_pool.kinds[kind].stage2++;

@@ -3,6 +3,8 @@
 #include "mirror.h"
 #include "os.h"
 
+bool hak_ss_followed;
+
 /* Sets. A bit in level 1 says that the word below it in level 0 is not zero, likewise level 2. */
 
 /* The set's word number `word` of a level. */
@@ -208,6 +210,7 @@ void hak_slots_activate(uint32_t index, unsigned first, unsigned count, unsigned
 	count_slots(ss, bin, (int)count);
 	write_map(index, first, count, bin);
 	refresh(index, 1ull << bin);
+	hak_ss_touch(index);
 }
 
 /* Moves slots that keep their slab from one state's bits to another's. `bin` is what free finds in the class map. */
@@ -223,6 +226,7 @@ static void change_state(uint32_t index, unsigned first, unsigned count, uint32_
 	for (unsigned i = 0; i < count; i++)
 		hak_ss(index)->slots[first + i].since_ms = now;
 	write_map(index, first, count, bin);
+	hak_ss_touch(index);
 }
 
 void hak_slots_empty(uint32_t index, unsigned first, unsigned count)
@@ -251,6 +255,7 @@ void hak_slots_form(uint32_t index, unsigned first, unsigned count)
 		ss->slots[first + i].since_ms = now;
 	}
 	ss->slots[first].span = count;
+	hak_ss_touch(index);
 }
 
 void hak_slots_reset(uint32_t index, unsigned first, unsigned count)
@@ -275,6 +280,7 @@ void hak_slots_reset(uint32_t index, unsigned first, unsigned count)
 	ss->unused |= mask;
 	write_map(index, first, count, HAK_BIN_NONE);
 	refresh(index, lost & ~ss->bins);
+	hak_ss_touch(index);
 }
 
 void hak_ss_set_place(uint32_t index, enum hak_place place)
@@ -293,4 +299,5 @@ void hak_ss_set_place(uint32_t index, enum hak_place place)
 	else if (place == HAK_PLACE_RETIRED)
 		hak_set_add(HAK_SET_RETIRED, index);
 	refresh(index, 0);
+	hak_ss_touch(index);
 }

@@ -4,6 +4,7 @@
 #define HAK_SUPERSLAB_H
 
 #include "arena.h"
+#include "atomic.h"
 #include "base.h"
 #include "record.h"
 #include "size_class.h"
@@ -31,6 +32,19 @@ HAK_INLINE uint32_t hak_slot_ss(uint32_t slot)
 HAK_INLINE unsigned hak_slot_place(uint32_t slot)
 {
 	return slot % HAK_SLOTS_PER_SS;
+}
+
+/* Whether somebody follows what changes (inspect.h): else nothing is noted. */
+extern bool hak_ss_followed;
+
+/* Notes for who follows that the row of SuperSlab `index` looks different now. To be called after the change, with the
+ * lock held under which it was made: the pool's, or, for a slab's `used`, its depot's. The release pairs with the
+ * acquire of inspect.c, which takes the note away before it looks at the row. Stored even if the note is there already:
+ * it may be on its way out. */
+HAK_INLINE void hak_ss_touch(uint32_t index)
+{
+	if (HAK_UNLIKELY(hak_load_relaxed(&hak_ss_followed)))
+		hak_store_release(&hak_ss(index)->touched, 1);
 }
 
 /* `count` bits from `first`, for count up to 32. */

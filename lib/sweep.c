@@ -119,7 +119,7 @@ static uint32_t superslabs(void)
 
 void hak_sweep_due(uint32_t now, unsigned most)
 {
-	uint32_t period = (uint32_t)(hak_settings.purge_delay_ms / 2);
+	uint32_t period = (uint32_t)(hak_load_relaxed(&hak_settings.purge_delay_ms) / 2);
 	uint32_t due = hak_load_relaxed(&next_ms);
 	unsigned work = 0, elapsed;
 

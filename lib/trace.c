@@ -13,6 +13,7 @@
 #define EVENT_ROW(name, group, line, n, ...) [HAK_EVENT_ID_##name] = {#name, line, HAK_GROUP_##group, n, __VA_ARGS__},
 #define KIND_U 'U'
 #define KIND_P 'P'
+#define KIND_T 'T'
 const struct hak_event_type hak_event_types[HAK_EVENT_ID_COUNT] = {
 #define HAK_EVENT2(name, group, line, k1, a1, k2, a2) \
 	EVENT_ROW(name, group, line, 2, {KIND_##k1, KIND_##k2}, {#a1, #a2})
@@ -96,6 +97,11 @@ void hak_trace_set_lines(uint32_t groups)
 {
 	hak_store_relaxed(&line_groups, groups & HAK_GROUP_ALL);
 	update_mask();
+}
+
+uint32_t hak_trace_lines(void)
+{
+	return hak_load_relaxed(&line_groups);
 }
 
 void hak_trace_request_tick(bool on)
@@ -250,4 +256,14 @@ void hak_trace_fork_lock(void)
 void hak_trace_fork_unlock(void)
 {
 	hak_lock_release(&lines_lock);
+}
+
+bool hak_trace_text(const char *text)
+{
+	uint64_t word[HAK_EVENT_ARGS] = {0};
+
+	memcpy(word, text, strnlen(text, HAK_TRACE_TEXT_MAX));
+	hak_trace_mark(word[0], word[1], word[2], word[3], word[4]);
+	hak_trace_flush();
+	return HAK_TRACE && (hak_load_relaxed(&hak_trace_mask) & HAK_GROUP_MARK);
 }

@@ -16,7 +16,7 @@
 #define HAK_TRACE_GROUPS(X) \
 	X(ACQUIRE, "acquire") \
 	X(RELEASE, "release") \
-	X(LRU, "lru") X(DRAIN, "drain") X(MEMORY, "memory") X(LARGE, "large") X(THREAD, "thread") X(ERROR, "error")
+	X(LRU, "lru") X(DRAIN, "drain") X(MEMORY, "memory") X(LARGE, "large") X(THREAD, "thread") X(ERROR, "error") X(MARK, "mark")
 
 enum hak_trace_group_index {
 #define X(name, text) HAK_GROUP_INDEX_##name,
@@ -46,6 +46,8 @@ enum hak_event_id {
 };
 
 #define HAK_EVENT_ARGS 5
+#define HAK_TRACE_TEXT_MAX 40 /* bytes that fit the arguments */
+_Static_assert(HAK_TRACE_TEXT_MAX == HAK_EVENT_ARGS * sizeof(uint64_t), "a text fills an event's arguments");
 
 /* An event as the sink gets it: 56 bytes, so that a ring adds its 8-byte sequence word and has a 64-byte record. */
 struct hak_event {
@@ -62,7 +64,7 @@ struct hak_event_type {
 	char line[100]; /* empty: no debug line */
 	uint32_t group; /* enum hak_trace_group */
 	uint8_t args;
-	char kind[HAK_EVENT_ARGS];    /* 'U' or 'P' */
+	char kind[HAK_EVENT_ARGS];    /* 'U' or 'P'; 'T': this one and all behind it are a text, ended by a zero or the end */
 	char arg[HAK_EVENT_ARGS][12]; /* names */
 };
 extern const struct hak_event_type hak_event_types[HAK_EVENT_ID_COUNT];
@@ -103,6 +105,7 @@ void hak_trace_set_groups(uint32_t groups);
 uint32_t hak_trace_groups(void);
 /* Chooses the groups whose lines are printed; HAKMEM_*_DEBUG call it at start. */
 void hak_trace_set_lines(uint32_t groups);
+uint32_t hak_trace_lines(void);
 /* Asks for sink->tick at slow paths' ends (true), or no longer (false). */
 void hak_trace_request_tick(bool on);
 
@@ -172,5 +175,9 @@ void hak_trace_fork_unlock(void);
 #undef HAK_EVENT3
 #undef HAK_EVENT4
 #undef HAK_EVENT5
+
+/* Emits the event mark with the first HAK_TRACE_TEXT_MAX bytes of `text`. Returns whether anybody listens. No lock is
+ * held. */
+bool hak_trace_text(const char *text);
 
 #endif

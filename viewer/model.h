@@ -1,7 +1,6 @@
 /* model.h: a snapshot or dump as C structs, and what follows from two of them.
  *
- * The JSON comes from another process or from a file and is not trusted: every field's type and range is checked, and
- * the first that is wrong is named. The field lists below are the only place where the viewer writes the names down. */
+ * The field lists below are the only place where the viewer writes the names down; parse.c reads them. */
 #ifndef VIEWER_MODEL_H
 #define VIEWER_MODEL_H
 
@@ -13,6 +12,7 @@
 #include "viewer/problem.h"
 
 #define MODEL_SLOTS 32          /* slots a SuperSlab: the width of the slot map */
+#define MODEL_SLOT_COLUMNS 6
 #define MODEL_CLASSES_MAX 255   /* a slot's class has to fit a byte */
 #define MODEL_SUPERSLABS_MAX (1u << 21) /* 4 TiB of address space */
 #define MODEL_THREADS_MAX (1u << 20)
@@ -91,6 +91,7 @@ struct snapshot {
 	struct thread_row *threads;
 	struct superslab *superslabs;
 	size_t class_count, thread_count, superslab_count;
+	int slot_place[MODEL_SLOT_COLUMNS]; /* parse.c: where the columns stand in a slot's row */
 };
 
 /* Sums that several panels show. */
@@ -115,9 +116,7 @@ struct history {
 		acquires[MODEL_HISTORY];
 };
 
-/* Reads a snapshot or dump document. Returns NULL and says what is wrong with which field if it isn't one; free the
- * result with snapshot_free. Unknown keys are ignored. */
-struct snapshot *snapshot_parse(const cJSON *document, struct problem *problem);
+/* Frees what parse.h made; NULL is nothing. */
 void snapshot_free(struct snapshot *snapshot);
 
 struct totals snapshot_totals(const struct snapshot *snapshot);

@@ -141,6 +141,8 @@ static void take_messages(struct screen *screen)
 			snprintf(screen->watch->note, sizeof(screen->watch->note), "%s", problem.text);
 		else if (what == WATCH_SNAPSHOT)
 			screen->watch->note[0] = '\0'; /* all is well again */
+		else if (what == WATCH_RESYNC)
+			client_send(&screen->link->client, "resync");
 		screen->dirty = true;
 	}
 	if (!alive) {

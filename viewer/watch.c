@@ -10,6 +10,7 @@
 
 #include "introspect/protocol.h"
 #include "viewer/format.h"
+#include "viewer/parse.h"
 
 #define DUMP_BYTES_MAX ((size_t)1 << 30)
 
@@ -43,6 +44,36 @@ void watch_lose(struct watch *watch, const char *reason)
 	snprintf(watch->note, sizeof(watch->note), "%s", reason);
 }
 
+static enum watch_message take(struct watch *watch, struct snapshot *snapshot)
+{
+	watch->resyncing = false;
+	if (!watch->paused) {
+		watch_show(watch, snapshot);
+	} else {
+		snapshot_free(watch->pending);
+		watch->pending = snapshot;
+	}
+	return WATCH_SNAPSHOT;
+}
+
+/* A delta that doesn't build on the newest snapshot is of no use, and neither are those behind it: a whole snapshot has
+ * to be asked for, once. */
+static enum watch_message take_delta(struct watch *watch, const cJSON *document, struct problem *problem)
+{
+	const struct snapshot *newest = watch->pending != NULL ? watch->pending : watch->snapshot;
+	struct snapshot *snapshot = NULL;
+	uint64_t base;
+	if (model_number(cJSON_GetObjectItemCaseSensitive(document, "base"), &base) && newest != NULL &&
+		!newest->is_dump && newest->seq == base && !watch->resyncing)
+		snapshot = snapshot_apply(newest, document, problem);
+	if (snapshot != NULL)
+		return take(watch, snapshot);
+	if (watch->resyncing)
+		return WATCH_OTHER;
+	watch->resyncing = true;
+	return WATCH_RESYNC;
+}
+
 static enum watch_message take_snapshot(struct watch *watch, const cJSON *document, struct problem *problem)
 {
 	struct snapshot *snapshot = snapshot_parse(document, problem);
@@ -51,13 +82,7 @@ static enum watch_message take_snapshot(struct watch *watch, const cJSON *docume
 	/* A dump brings its last events with it. */
 	if (snapshot->is_dump)
 		events_add(&watch->events, cJSON_GetObjectItemCaseSensitive(document, "events"));
-	if (!watch->paused) {
-		watch_show(watch, snapshot);
-	} else {
-		snapshot_free(watch->pending);
-		watch->pending = snapshot;
-	}
-	return WATCH_SNAPSHOT;
+	return take(watch, snapshot);
 }
 
 static enum watch_message take_events(struct watch *watch, const cJSON *document)
@@ -89,6 +114,8 @@ static enum watch_message take_document(struct watch *watch, const cJSON *docume
 	}
 	if (strcmp(type->valuestring, HAK_TYPE_SNAPSHOT) == 0 || strcmp(type->valuestring, HAK_TYPE_DUMP) == 0)
 		return take_snapshot(watch, document, problem);
+	if (strcmp(type->valuestring, HAK_TYPE_DELTA) == 0)
+		return take_delta(watch, document, problem);
 	if (strcmp(type->valuestring, HAK_TYPE_EVENTS) == 0)
 		return take_events(watch, document);
 	if (strcmp(type->valuestring, HAK_TYPE_ERROR) == 0)

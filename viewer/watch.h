@@ -24,6 +24,7 @@ struct watch {
 	struct snapshot *snapshot; /* the one that is shown; NULL before the first */
 	struct snapshot *pending;  /* while paused: the newest one */
 	bool paused;
+	bool resyncing;            /* a whole snapshot has been asked for: deltas are ignored until it comes */
 	struct rates rates;
 	bool rates_are_means;      /* since the program's start, as there is no earlier snapshot */
 	struct history history;
@@ -36,7 +37,8 @@ struct watch {
 /* What a message was. */
 enum watch_message {
 	WATCH_BAD,      /* not JSON, or a snapshot with a wrong field: `problem` says which */
-	WATCH_SNAPSHOT, /* applied, or kept while paused */
+	WATCH_SNAPSHOT, /* applied, or kept while paused; also what a delta made of the one before */
+	WATCH_RESYNC,   /* a delta that doesn't fit: a whole snapshot is to be asked for */
 	WATCH_EVENTS,
 	WATCH_REPLY,    /* an ok, a pong, … */
 	WATCH_REFUSED,  /* an error message: `problem` quotes it */

@@ -48,7 +48,7 @@ class Subscriber:
             return
         with stream:
             try:
-                stream.sendall(f"subscribe what={self.what} interval_ms={INTERVAL_MS}\n".encode())
+                stream.sendall(f"subscribe what={self.what} interval_ms={INTERVAL_MS} full=1\n".encode())
                 while got := stream.recv(1 << 20):
                     self.bytes += len(got)
                     if self.keeps:

@@ -79,6 +79,26 @@ class Client:
         self.close()
 
 
+PARTS = ("process", "memory", "stages", "pool", "large", "lru", "drain", "syscalls", "faults", "trace", "threads")
+
+
+def apply_delta(state, delta):
+    """The snapshot that a delta makes of the one before it."""
+    if delta["base"] != state["seq"]:
+        fail(f"a delta builds on {delta['base']}, not on {state['seq']}, which came before it")
+    after = dict(state, type="snapshot", **{key: delta[key] for key in ("seq", "time_us", "realtime_us", "uptime_us")})
+    after.update({key: delta[key] for key in PARTS if key in delta})
+    changed = {row["class"]: row for row in delta["classes"]}
+    after["classes"] = [changed.get(row["class"], row) for row in state["classes"]]
+    age = state["slot_fields"].index("age_ms")
+    later = delta["time_us"] // 1000 - state["time_us"] // 1000
+    gone = set(delta["superslabs_gone"]) | {row["index"] for row in delta["superslabs"]}
+    rows = [dict(row, slots=[slot[:age] + [slot[age] + later] + slot[age + 1:] for slot in row["slots"]])
+            for row in state["superslabs"] if row["index"] not in gone]
+    after["superslabs"] = sorted(rows + delta["superslabs"], key=lambda row: (row["in_lru"], row["index"]))
+    return after
+
+
 def connect(directory, pid):
     """Waits for a program's socket and connects."""
     def attempt():

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "introspect/request.h"
+#include "lib/inspect.h"
+#include "lib/trace.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_request(const char *line, size_t length)
@@ -23,6 +25,13 @@ static void check_request(const char *line, size_t length)
 		FUZZ_CHECK(request.verb == HAK_VERB_dump);
 		FUZZ_CHECK(request.path > line && request.path < end && strlen(request.path) == (size_t)(end - request.path));
 	}
+	if (request.text) {
+		FUZZ_CHECK(request.verb == HAK_VERB_mark);
+		FUZZ_CHECK(request.text > line && request.text < end && strlen(request.text) == (size_t)(end - request.text));
+	}
+	FUZZ_CHECK(request.filter.threads <= HAK_FILTER_THREADS && request.filter.groups != 0);
+	FUZZ_CHECK(request.filter.groups <= HAK_GROUP_ALL && request.filter.classes >> HAK_CLASS_COUNT == 0);
+	FUZZ_CHECK(request.given >> HAK_CONTROL_COUNT == 0 && (request.given == 0 || request.verb == HAK_VERB_set));
 	/* A request begins with its verb, whatever blanks there are before it. */
 	const char *verb = hak_protocol_verb_name(request.verb);
 	const char *first = line + strspn(line, " ");

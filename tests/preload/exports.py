@@ -15,7 +15,8 @@ NEW = [f"_Zn{kind}m{rest}" for kind in "wa" for rest in ("", "RKSt9nothrow_t", "
                                                           "St11align_val_tRKSt9nothrow_t")]
 DELETE = [f"_Zd{kind}Pv{rest}" for kind in "la" for rest in ("", "m", "RKSt9nothrow_t", "St11align_val_t", "mSt11align_val_t",
                                                              "St11align_val_tRKSt9nothrow_t")]
-PUBLIC = """hak_malloc hak_free hak_calloc hak_realloc hak_memalign hak_usable_size hak_trim hak_stage_counts hak_version""".split()
+PUBLIC = """hak_malloc hak_free hak_calloc hak_realloc hak_memalign hak_usable_size hak_trim hak_drain hak_purge
+    hak_mark hak_snapshot hak_snapshot_to hak_dump hak_stage_counts hak_version""".split()
 
 # Names of the same function: what libc allocates by one of them, a program frees by another.
 ALIASES = {"malloc": "__libc_malloc", "free": "__libc_free cfree __libc_cfree", "calloc": "__libc_calloc", "realloc": "__libc_realloc",
@@ -78,7 +79,7 @@ def main():
         check("NODELETE" in dynamic and "NOW" in dynamic, f"{library.name} is not linked with -z nodelete -z now")
         check("RELRO" in run([tool("readelf"), "-lW", library]).stdout, f"{library.name} is not linked with -z relro")
         names = exported(library)
-        missing = [name for name in LIBC_NAMES + NEW + DELETE if name not in names]
+        missing = [name for name in LIBC_NAMES + NEW + DELETE + PUBLIC if name not in names]
         check(not missing, f"{library.name} does not export {missing}")
         extra = sorted(names - set(LIBC_NAMES + NEW + DELETE + PUBLIC))
         check(not extra, f"{library.name} exports more than it should: {extra}")

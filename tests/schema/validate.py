@@ -12,7 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 from support import LIBRARY, SOURCE, Folder, check, clean_environment, equal, program, skip  # noqa: E402
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "endpoint"))
-from client import connect  # noqa: E402
+from client import apply_delta, connect  # noqa: E402
 
 try:
     import jsonschema
@@ -151,9 +151,24 @@ def check_other_messages(client, folder):
     equal(validate(client.ask("schema"), "schema")["schema"], SCHEMA, "the schema that the endpoint sends")
     validate(client.ask("ping"), "pong")
     validate(client.ask("stats"), "stats")
+    meshable = validate(client.ask("stats meshable=1"), "stats")["meshable"]
+    equal(meshable["bytes"], total(meshable["classes"], "bytes"), "meshable bytes against the sum over classes")
     validate(client.ask("nonsense"), "error")
-    equal(validate(client.ask("drain"), "ok")["request"], "drain", "request")
+    check(validate(client.ask("drain"), "ok")["threads"] >= 8, "drain asks fewer than eight threads")
     check("bytes" in validate(client.ask("purge"), "ok"), "purge says no bytes")
+    check({"bytes", "threads"} <= validate(client.ask("trim"), "ok").keys(), "trim says no bytes or threads")
+    equal(validate(client.ask("mark nobody listens"), "ok")["recorded"], False, "a mark that nobody records")
+    before = validate(client.ask("set"), "ok")["settings"]
+    now = validate(client.ask("set trace=lru debug=none drain_interval=77 purge_delay_ms=5000 for_ms=60000"), "ok")
+    equal(now["settings"], {"trace": ["lru"], "debug": [], "drain_interval": 77, "purge_delay_ms": 5000}, "settings")
+    equal(set(now["reverts_ms"]), set(now["settings"]), "settings that revert")
+    equal(client.ask("snapshot")["drain"]["interval"], 77, "the drain interval that a snapshot shows")
+    validate(client.ask("set trace=none debug=none for_ms=1"), "ok")
+    client.ask(f"set drain_interval={before['drain_interval']} purge_delay_ms={before['purge_delay_ms']}")
+    deadline = time.monotonic() + 30
+    while (now := validate(client.ask("set"), "ok"))["reverts_ms"] and time.monotonic() < deadline:
+        pass
+    equal(now["settings"], before, "settings after their time")
     path = folder / "a dump.json"
     written = validate(client.ask(f"dump path={path}"), "dump_written")
     equal(written["path"], str(path), "path of the dump")
@@ -167,22 +182,66 @@ def check_other_messages(client, folder):
 def check_stream(client):
     """Snapshots and events come on their own, the events with their types' names and in order."""
     validate(client.ask("subscribe what=snapshot,events interval_ms=50"), "ok")
-    seen = {"snapshot": 0, "events": 0}
+    seen = {"delta": 0, "events": 0, "snapshot": 0}
     deadline = time.monotonic() + 30
-    while min(seen.values()) < 3 and time.monotonic() < deadline:
+    state = None
+    while (seen["delta"] < 10 or seen["events"] < 3) and time.monotonic() < deadline:
         message = client.read()
         validate(message, message["type"])
         seen[message["type"]] = seen.get(message["type"], 0) + 1
-        if message["type"] == "events":
+        if message["type"] == "snapshot":
+            state = message
+        elif message["type"] == "delta":
+            after = validate(apply_delta(state, message), "snapshot")
+            check_slot_map(after)
+            check_sums(after)
+            check_progress(state, after)
+            state = after
+        elif message["type"] == "events":
             times = [event["time_us"] for event in message["events"]]
             equal(times, sorted(times), "the order of events")
-    check(min(seen.values()) >= 3, f"streamed in 30 s: {seen}")
+    check(seen["delta"] >= 10 and seen["events"] >= 3 and seen["snapshot"] == 1, f"streamed in 30 s: {seen}")
+    client.send("resync")
+    while True:
+        message = client.read()
+        if validate(message, message["type"])["type"] == "ok":
+            break
+    while message["type"] not in ("snapshot", "delta"):
+        message = client.read()
+    equal(message["type"], "snapshot", "the state that follows a resync")
     client.send("unsubscribe")
     while True:
         message = client.read()
         if validate(message, message["type"])["type"] == "ok":
             break
     equal(client.ask("snapshot")["trace"]["groups"], [], "groups recorded when nobody listens any more")
+
+
+def check_deltas_at_rest(client, process):
+    """What the deltas made of a snapshot is what a whole snapshot says, when nothing moves any more."""
+    validate(client.ask("subscribe interval_ms=10"), "ok")
+    state = validate(client.read(), "snapshot")
+    command(process, "rest")
+    client.send("ping")
+    while (message := client.read())["type"] != "pong":
+        state = apply_delta(state, message)
+    while (message := client.read()) and (message["classes"] or message["superslabs"]):
+        state = apply_delta(state, message)
+    client.send("resync")
+    while message["type"] != "snapshot":
+        if message["type"] == "delta":
+            state = apply_delta(state, message)
+        message = client.read()
+    for key in message.keys() - {"seq", "time_us", "realtime_us", "uptime_us", "memory", "superslabs", "syscalls"}:
+        equal(state[key], message[key], f"{key}: by deltas, and whole")
+    for kept, whole in zip(state["superslabs"], message["superslabs"], strict=True):
+        for a, b in zip(kept["slots"], whole["slots"], strict=True):
+            equal(a[:-1], b[:-1], f"a slot of {whole['ss']}: by deltas, and whole")
+            check(abs(a[-1] - b[-1] - (state["time_us"] - message["time_us"]) / 1000) < 50, f"its age: {a}, {b}")
+    client.send("unsubscribe")
+    while client.read()["type"] != "ok":
+        pass
+    equal(command(process, "go"), ["busy"], "the program's answer")
 
 
 def command(process, line):
@@ -217,6 +276,8 @@ def main():
                 _, allocs, frees = command(process, "rest")
                 check_at_rest(client, int(allocs), int(frees), nothing)
                 equal(command(process, "go"), ["busy"], "the program's answer")
+            for _ in range(3):
+                check_deltas_at_rest(client, process)
             process.stdin.close()
             _, allocs, frees = process.stdout.readline().split()
             equal(allocs, frees, "the program's own allocs and frees at its end")

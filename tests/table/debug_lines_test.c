@@ -35,6 +35,7 @@ static const struct {
 	{HAK_EVENT_ID_thread_death, {1, 0}, NULL},
 	{HAK_EVENT_ID_fork_child, {1, 2}, NULL},
 	{HAK_EVENT_ID_misuse, {1, SS}, NULL},
+	{HAK_EVENT_ID_mark, {0x6968}, NULL},
 };
 
 static void every_row_makes_its_documented_line(void)
@@ -68,7 +69,7 @@ static void rows_describe_their_arguments(void)
 		CU_ASSERT_TRUE(type->group != 0 && (type->group & (type->group - 1)) == 0 && type->group <= HAK_GROUP_ALL);
 		CU_ASSERT_TRUE(type->args >= 2 && type->args <= HAK_EVENT_ARGS);
 		for (unsigned a = 0; a < type->args; a++) {
-			CU_ASSERT_TRUE(type->kind[a] == 'U' || type->kind[a] == 'P');
+			CU_ASSERT_TRUE(strchr("UPT", type->kind[a]) != NULL);
 			CU_ASSERT_TRUE(type->arg[a][0] != '\0');
 		}
 	}

@@ -25,16 +25,26 @@ static const char *finish(void)
 
 static void small_messages(void)
 {
+	const struct hak_done done = {.threads = 3, .bytes = 5, .recorded = true};
 	begin();
 	hak_encode_error(&json, "what \"is\"", HAK_ERROR_unknown_verb, "no");
 	UNIT_STRING(finish(),
 		"{\"type\":\"error\",\"request\":\"what \\\"is\\\"\",\"code\":\"unknown_verb\",\"message\":\"no\"}");
 	begin();
-	hak_encode_ok(&json, HAK_VERB_drain, 5);
-	UNIT_STRING(finish(), "{\"type\":\"ok\",\"request\":\"drain\"}");
+	hak_encode_ok(&json, HAK_VERB_drain, &done);
+	UNIT_STRING(finish(), "{\"type\":\"ok\",\"request\":\"drain\",\"threads\":3}");
 	begin();
-	hak_encode_ok(&json, HAK_VERB_purge, 5);
+	hak_encode_ok(&json, HAK_VERB_purge, &done);
 	UNIT_STRING(finish(), "{\"type\":\"ok\",\"request\":\"purge\",\"bytes\":5}");
+	begin();
+	hak_encode_ok(&json, HAK_VERB_trim, &done);
+	UNIT_STRING(finish(), "{\"type\":\"ok\",\"request\":\"trim\",\"threads\":3,\"bytes\":5}");
+	begin();
+	hak_encode_ok(&json, HAK_VERB_mark, &done);
+	UNIT_STRING(finish(), "{\"type\":\"ok\",\"request\":\"mark\",\"recorded\":true}");
+	begin();
+	hak_encode_ok(&json, HAK_VERB_unsubscribe, NULL);
+	UNIT_STRING(finish(), "{\"type\":\"ok\",\"request\":\"unsubscribe\"}");
 	begin();
 	hak_encode_dropped(&json, 9);
 	UNIT_STRING(finish(), "{\"type\":\"dropped\",\"snapshots\":9}");
@@ -86,6 +96,16 @@ static void events(void)
 	begin();
 	hak_encode_event(&json, &event);
 	CU_ASSERT_PTR_NOT_NULL(strstr(finish(), "{\"bytes\":9007199254740991,\"committed\":9007199254740991}"));
+	/* A text ends at its zero, or fills all arguments. */
+	event = (struct hak_event){.id = HAK_EVENT_ID_mark};
+	memcpy(event.arg, "ab \"c\"", 6);
+	begin();
+	hak_encode_event(&json, &event);
+	CU_ASSERT_PTR_NOT_NULL(strstr(finish(), "\"group\":\"mark\",\"args\":{\"text\":\"ab \\\"c\\\"\"}}"));
+	memset(event.arg, 'x', sizeof(event.arg));
+	begin();
+	hak_encode_event(&json, &event);
+	UNIT_EQUAL(strspn(strstr(finish(), "text\":\"") + 7, "x"), 40);
 	event.id = HAK_EVENT_ID_COUNT;
 	begin();
 	hak_encode_event(&json, &event);
@@ -128,12 +148,39 @@ static void stats(void)
 {
 	struct hak_endpoint_stats own = {.clients = 2, .requests = 71, .bytes_sent = 1234};
 	begin();
-	hak_encode_stats(&json, &own);
+	hak_encode_stats(&json, &own, NULL);
 	finish();
 #define HAK_STAT(name, meaning) CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"" #name "\":"));
 #include "lib/stats.def"
 #undef HAK_STAT
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"requests\":71"));
+	CU_ASSERT_PTR_NULL(strstr(text, "meshable"));
 }
 
-UNIT_MAIN("encode", UNIT(small_messages), UNIT(a_request_is_shortened), UNIT(events), UNIT(a_snapshot), UNIT(stats))
+/* Three slabs of class 1 (of 100 blocks) with 10, 40 and 50 in use and one with 51, and one of class 0: what the first
+ * three hold fits one. */
+static void sparse_slabs(void)
+{
+	static struct hak_superslab_info row = {.address = HAK_SS_BYTES};
+	static struct hak_inspect heap = {.superslabs = &row, .superslab_count = 1};
+	static const uint16_t used[] = {10, 40, 50, 51, 1};
+	struct hak_endpoint_stats own = {0};
+	heap.classes[0].slots_per_slab = 1;
+	heap.classes[1].slots_per_slab = 3;
+	for (unsigned i = 0; i < HAK_SLOTS_PER_SS; i++)
+		row.slots[i].class = HAK_NO_CLASS;
+	for (unsigned i = 0; i < HAK_COUNT_OF(used); i++)
+		row.slots[3 * i] = (struct hak_slot_info){
+			.state = HAK_SLOT_ACTIVE, .class = i < 4, .used = used[i], .capacity = 100, .span = i < 4 ? 3 : 1};
+	begin();
+	hak_encode_stats(&json, &own, &heap);
+	char expected[300];
+	snprintf(expected, sizeof(expected), "\"meshable\":{\"classes\":["
+		"{\"class\":0,\"slabs\":1,\"used\":1,\"capacity\":100,\"bytes\":0},"
+		"{\"class\":1,\"slabs\":3,\"used\":100,\"capacity\":100,\"bytes\":%zu}],\"bytes\":%zu}}",
+		6 * HAK_SLOT_BYTES, 6 * HAK_SLOT_BYTES);
+	CU_ASSERT_PTR_NOT_NULL(strstr(finish(), expected));
+}
+
+UNIT_MAIN("encode", UNIT(small_messages), UNIT(a_request_is_shortened), UNIT(events), UNIT(a_snapshot), UNIT(stats),
+	UNIT(sparse_slabs))

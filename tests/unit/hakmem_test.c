@@ -2,9 +2,11 @@
 #include "lib/hakmem.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 #include "lib/os.h"
 #include "lib/stats.h"
+#include "lib/trace.h"
 #include "tests/unit/unit.h"
 
 static void blocks(void)
@@ -78,9 +80,62 @@ static void trim_inside_slabs(void)
 		hak_free(kept[i]);
 }
 
+static void *allocate_and_free(void *ignored)
+{
+	hak_free(hak_malloc(100));
+	return ignored;
+}
+
+static void drain_and_purge(void)
+{
+	pthread_t thread;
+	pthread_create(&thread, NULL, allocate_and_free, NULL);
+	pthread_join(thread, NULL);
+	hak_free(hak_malloc(100));
+	UNIT_EQUAL(hak_drain(), 1);
+	char *big = memset(hak_malloc(10 << 20), 1, 10 << 20);
+	hak_free(big);
+	CU_ASSERT_TRUE(hak_purge() >= 10 << 20);
+	UNIT_EQUAL(hak_purge(), 0);
+}
+
+static struct hak_event last_event;
+
+static void remember(const struct hak_event *event)
+{
+	last_event = *event;
+}
+
+static void marks(void)
+{
+	static const struct hak_sink sink = {.event = remember};
+	CU_ASSERT_FALSE(hak_mark("nobody listens"));
+	hak_trace_set_sink(&sink);
+	hak_trace_set_groups(HAK_GROUP_MARK);
+	CU_ASSERT_TRUE(hak_mark("a text of more than forty bytes, the rest of which is left out"));
+	UNIT_EQUAL(last_event.id, HAK_EVENT_ID_mark);
+	UNIT_EQUAL(memcmp(last_event.arg, "a text of more than forty bytes, the res", 40), 0);
+	CU_ASSERT_TRUE(hak_mark("hi"));
+	UNIT_EQUAL(last_event.arg[0], 0x6968);
+	UNIT_EQUAL(last_event.arg[1], 0);
+	hak_trace_set_groups(0);
+	hak_trace_set_sink(NULL);
+}
+
+/* What the core library says: the one with introspection has its own (api_test.c). */
+static void no_introspection(void)
+{
+	char text[8] = "as ever";
+	UNIT_EQUAL(hak_snapshot(text, sizeof(text)), -ENOSYS);
+	UNIT_STRING(text, "as ever");
+	UNIT_EQUAL(hak_snapshot_to(-1), -ENOSYS);
+	UNIT_EQUAL(hak_dump("/nonexistent/dump"), -ENOSYS);
+}
+
 static void version(void)
 {
 	UNIT_STRING(hak_version(), HAKMEM_VERSION);
 }
 
-UNIT_MAIN("hakmem", UNIT(blocks), UNIT(stages), UNIT(trim), UNIT(trim_inside_slabs), UNIT(version))
+UNIT_MAIN("hakmem", UNIT(blocks), UNIT(stages), UNIT(trim), UNIT(trim_inside_slabs), UNIT(drain_and_purge),
+	UNIT(marks), UNIT(no_introspection), UNIT(version))

@@ -231,6 +231,125 @@ static void pictures_of_a_running_program(void)
 	check_map(&last);
 }
 
+/* ---- Following what changes ---- */
+
+#define ROWS 4096
+
+static struct hak_superslab_info kept[ROWS];
+static uint64_t versions[ROWS];
+static uint64_t version;
+
+/* Brings the rows that are kept up to date; returns how many were written. */
+static unsigned follow(bool all)
+{
+	static struct hak_thread_info threads[HEAP_THREADS];
+	struct hak_inspect heap = {.superslabs = kept, .superslab_capacity = ROWS, .threads = threads,
+		.thread_capacity = HEAP_THREADS};
+	unsigned written = 0;
+	CU_ASSERT_TRUE_FATAL(hak_inspect_changes(&heap, versions, ++version, all));
+	for (size_t i = 0; i < heap.superslab_count; i++)
+		written += versions[i] == version;
+	return written;
+}
+
+/* The rows that are kept are those that a look at all of the heap finds. */
+static void compare_rows(void)
+{
+	struct hak_inspect heap = heap_look();
+	size_t shown = 0;
+	unsigned wrong = 0;
+	for (size_t i = 0; i < ROWS; i++)
+		shown += kept[i].address != 0;
+	UNIT_EQUAL(shown, heap.superslab_count);
+	for (size_t i = 0; i < heap.superslab_count; i++) {
+		struct hak_superslab_info now = heap.superslabs[i], *then = &kept[now.index];
+		wrong += now.address != then->address || now.index != then->index || now.in_lru != then->in_lru ||
+			now.active_slots != then->active_slots;
+		for (unsigned slot = 0; slot < HAK_SLOTS_PER_SS; slot++) {
+			const struct hak_slot_info *a = &now.slots[slot], *b = &then->slots[slot];
+			wrong += a->state != b->state || a->class != b->class || a->used != b->used ||
+				a->capacity != b->capacity || a->span != b->span;
+			/* Ages grow by the time between the two looks, whatever the rounding of their clock. */
+			wrong += a->age_ms - b->age_ms != now.taken_ms - then->taken_ms;
+		}
+	}
+	UNIT_EQUAL(wrong, 0);
+}
+
+static void changes_are_followed(void)
+{
+	memset(kept, 0, sizeof(kept));
+	hak_inspect_follow(true);
+	follow(true);
+	compare_rows();
+	UNIT_EQUAL(follow(false), 0);
+	fill();
+	CU_ASSERT_TRUE(follow(false) > 1);
+	compare_rows();
+	/* Large runs that grow, shrink and go, within a SuperSlab and over several. */
+	char *large = hak_malloc(3 << 20);
+	follow(false);
+	compare_rows();
+	unsigned written = 0;
+	for (size_t bytes = 100 << 10; bytes < 20u << 20; bytes += bytes / 2) {
+		large = hak_realloc(large, bytes);
+		written += follow(false);
+		compare_rows();
+	}
+	CU_ASSERT_TRUE(written > 10);
+	for (size_t bytes = 20u << 20; bytes > 100 << 10; bytes -= bytes / 3) {
+		large = hak_realloc(large, bytes);
+		follow(false);
+		compare_rows();
+	}
+	hak_free(large);
+	empty();
+	hak_trim();
+	follow(false);
+	compare_rows();
+	UNIT_EQUAL(follow(false), 0);
+	hak_inspect_follow(false);
+	fill();
+	UNIT_EQUAL(follow(false), 0);
+	empty();
+}
+
+static void changes_beyond_the_room_are_not_forgotten(void)
+{
+	struct hak_inspect small = {.superslabs = kept, .superslab_capacity = 1};
+	hak_inspect_follow(true);
+	follow(true);
+	fill();
+	CU_ASSERT_FALSE(hak_inspect_changes(&small, versions, ++version, false));
+	CU_ASSERT_TRUE(small.superslab_count > 1);
+	follow(false);
+	compare_rows();
+	empty();
+	hak_inspect_follow(false);
+}
+
+/* However the looks fall between the changes: when all threads are done, the next one finds the last of them. */
+static void changes_of_running_threads_are_followed(void)
+{
+	pthread_t threads[3];
+	hak_inspect_follow(true);
+	follow(true);
+	for (int round = 0; round < 20; round++) {
+		hak_store_release(&stop, 0u);
+		for (int i = 0; i < 3; i++)
+			pthread_create(&threads[i], NULL, churn, NULL);
+		for (int i = 0; i < 200; i++)
+			follow(false);
+		hak_store_release(&stop, 1u);
+		for (int i = 0; i < 3; i++)
+			pthread_join(threads[i], NULL);
+		follow(false);
+		compare_rows();
+	}
+	hak_inspect_follow(false);
+}
+
 UNIT_MAIN("inspect", UNIT(live_blocks_are_exact_at_rest), UNIT(map_and_figures_agree),
 	UNIT(stages_agree_with_the_public_counts), UNIT(rows_beyond_the_room_are_counted), UNIT(an_address_is_found),
-	UNIT(purge_and_drain), UNIT(pictures_of_a_running_program))
+	UNIT(purge_and_drain), UNIT(pictures_of_a_running_program), UNIT(changes_are_followed),
+	UNIT(changes_beyond_the_room_are_not_forgotten), UNIT(changes_of_running_threads_are_followed))

@@ -4,6 +4,7 @@
 
 #include "tests/unit/sample_snapshot.h"
 #include "tests/unit/unit.h"
+#include "viewer/parse.h"
 
 static struct snapshot *parse(const char *json, struct problem *problem)
 {
@@ -222,8 +223,91 @@ static void class_letters(void)
 	UNIT_EQUAL(class_symbol(SLOT_NO_CLASS), '@');
 }
 
+#define DELTA_ROW(index, used) \
+	"{\"ss\":\"0x7f5a00" index "00000\",\"index\":" index ",\"in_lru\":false,\"active_slots\":1,\"slots\":[" \
+	"[\"ACTIVE\",0," used ",4096,1,5]," SAMPLE_REST "," SAMPLE_4(SAMPLE_UNUSED) "," SAMPLE_UNUSED "," SAMPLE_UNUSED \
+	"," SAMPLE_UNUSED "]}"
+#define DELTA(seq, rows, gone) \
+	"{\"type\":\"delta\",\"seq\":" seq ",\"base\":7,\"time_us\":9500000,\"realtime_us\":1,\"uptime_us\":2500000," \
+	"\"lru\":{\"length\":5,\"capacity\":16,\"pushes\":6,\"hits\":1,\"evictions\":1}," \
+	"\"threads\":[{\"tid\":4711,\"name\":\"sample\",\"cached_bytes\":1,\"allocs\":2,\"frees\":3}]," \
+	"\"classes\":[{\"class\":1,\"block_bytes\":6144,\"slabs\":9,\"empty_slots\":0,\"allocs\":50,\"frees\":30," \
+	"\"live_blocks\":20,\"cached_blocks\":2,\"stage1\":0,\"stage2\":2,\"stage3\":0,\"free_list_peak\":0}]," \
+	"\"superslabs\":[" rows "],\"superslabs_gone\":[" gone "]}"
+
+static struct snapshot *apply(const struct snapshot *base, const char *json, struct problem *problem)
+{
+	cJSON *document = cJSON_Parse(json);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(document);
+	struct snapshot *snapshot = snapshot_apply(base, document, problem);
+	cJSON_Delete(document);
+	return snapshot;
+}
+
+static void a_delta(void)
+{
+	struct problem problem = {""};
+	struct snapshot *base = parse(sample_snapshot, &problem);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(base);
+	/* New rows before and behind the one that is there; 1000 is gone, which nobody knew. */
+	struct snapshot *s = apply(base, DELTA("9", DELTA_ROW("9", "10") "," DELTA_ROW("1", "20"), "1000"), &problem);
+	UNIT_STRING(problem.text, "");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+	UNIT_EQUAL(s->seq, 9);
+	UNIT_EQUAL(s->time_us, 9500000);
+	UNIT_EQUAL(s->uptime_us, 2500000);
+	UNIT_EQUAL(s->lru.length, 5);
+	UNIT_EQUAL(s->pool.superslabs, 1);       /* not in the delta */
+	UNIT_STRING(s->process.exe, "/usr/bin/sample");
+	UNIT_EQUAL(s->class_count, 2);
+	UNIT_EQUAL(s->classes[0].allocs, 5000);
+	UNIT_EQUAL(s->classes[1].slabs, 9);
+	UNIT_EQUAL(s->thread_count, 1);
+	UNIT_EQUAL(s->superslab_count, 3);
+	UNIT_EQUAL(s->superslabs[0].index, 1);
+	UNIT_EQUAL(s->superslabs[0].slots[0].used, 20);
+	UNIT_EQUAL(s->superslabs[0].slots[0].age_ms, 5);
+	UNIT_EQUAL(s->superslabs[1].index, 3);
+	UNIT_EQUAL(s->superslabs[1].slots[0].age_ms, 1500 + 500); /* it has grown older */
+	UNIT_EQUAL(s->superslabs[2].index, 9);
+	UNIT_EQUAL(base->class_count + base->thread_count + base->superslab_count, 5); /* the base stays */
+	/* A row replaced, one gone. */
+	struct snapshot *t = apply(s, DELTA("10", DELTA_ROW("3", "30"), "9"), &problem);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(t);
+	UNIT_EQUAL(t->superslab_count, 2);
+	UNIT_EQUAL(t->superslabs[0].index, 1);
+	UNIT_EQUAL(t->superslabs[1].index, 3);
+	UNIT_EQUAL(t->superslabs[1].slots[0].used, 30);
+	snapshot_free(t);
+	snapshot_free(s);
+	snapshot_free(base);
+}
+
+static void wrong_deltas(void)
+{
+	static const char *const wrong[] = {
+		"{}", "{\"type\":\"delta\"}", DELTA("-1", "", ""), DELTA("9", "1", ""), DELTA("9", "", "-1"),
+		DELTA("9", "", "\"x\""), DELTA("9", DELTA_ROW("9", "-10"), ""),
+		"{\"seq\":8,\"time_us\":1,\"uptime_us\":1,\"classes\":[],\"superslabs\":[],\"superslabs_gone\":[]}",
+		"{\"seq\":8,\"time_us\":9500000,\"uptime_us\":1,\"classes\":[{\"class\":2}],\"superslabs\":[],"
+			"\"superslabs_gone\":[]}",
+		"{\"seq\":8,\"time_us\":9500000,\"uptime_us\":1,\"classes\":[],\"superslabs\":[]}",
+		"{\"seq\":8,\"time_us\":9500000,\"uptime_us\":1,\"threads\":3,\"classes\":[],\"superslabs\":[],"
+			"\"superslabs_gone\":[]}",
+	};
+	struct problem problem = {""};
+	struct snapshot *base = parse(sample_snapshot, &problem);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		problem.text[0] = 0;
+		CU_ASSERT_PTR_NULL(apply(base, wrong[i], &problem));
+		CU_ASSERT_TRUE(problem.text[0] != 0);
+	}
+	snapshot_free(base);
+}
+
 UNIT_MAIN("model", UNIT(a_good_snapshot), UNIT(runs_know_their_first_slot), UNIT(bad_fields_are_named),
 	UNIT(keys_may_be_missing),
 	UNIT(unknown_keys_are_ignored), UNIT(columns_may_be_in_another_order), UNIT(sums_and_rates),
 	UNIT(history_forgets_the_oldest),
-	UNIT(class_letters))
+	UNIT(class_letters),
+	UNIT(a_delta), UNIT(wrong_deltas))

@@ -1,6 +1,9 @@
 /* Request lines: what they mean, and what is wrong with those that mean nothing. */
 #include "introspect/request.h"
 
+#include "lib/inspect.h"
+#include "lib/trace.h"
+
 #include "tests/unit/unit.h"
 
 static bool parse(struct hak_request *request, const char *line)
@@ -18,7 +21,7 @@ static void verbs(void)
 	struct hak_request request;
 	for (size_t i = 0; i < HAK_COUNT_OF(names); i++) {
 		char line[64];
-		snprintf(line, sizeof(line), "  %s ", names[i]);
+		snprintf(line, sizeof(line), "  %s %s", names[i], i == HAK_VERB_mark ? "x" : "");
 		CU_ASSERT_TRUE(parse(&request, line));
 		UNIT_EQUAL(request.verb, i);
 	}
@@ -46,6 +49,53 @@ static void subscriptions(void)
 		UNIT_EQUAL(request.events, cases[i].events);
 		UNIT_EQUAL(request.interval_ms, cases[i].interval_ms);
 	}
+}
+
+static void filters(void)
+{
+	struct hak_request request;
+	CU_ASSERT_TRUE(parse(&request, "subscribe what=events"));
+	UNIT_EQUAL(request.filter.groups, HAK_GROUP_ALL);
+	UNIT_EQUAL(request.filter.classes, 0);
+	UNIT_EQUAL(request.filter.threads, 0);
+	CU_ASSERT_FALSE(request.full);
+	CU_ASSERT_TRUE(parse(&request,
+		"subscribe what=events group=lru,acquire class=0,6 thread=12,2147483647 rate=50 full=1"));
+	UNIT_EQUAL(request.filter.groups, HAK_GROUP_LRU | HAK_GROUP_ACQUIRE);
+	UNIT_EQUAL(request.filter.classes, 1ull << 0 | 1ull << 6);
+	UNIT_EQUAL(request.filter.threads, 2);
+	UNIT_EQUAL(request.filter.tids[0], 12);
+	UNIT_EQUAL(request.filter.tids[1], INT32_MAX);
+	UNIT_EQUAL(request.filter.rate, 50);
+	CU_ASSERT_TRUE(request.full);
+	CU_ASSERT_TRUE(parse(&request, "stats meshable=1"));
+	UNIT_EQUAL(request.meshable, 1);
+}
+
+static void settings(void)
+{
+	struct hak_request request;
+	CU_ASSERT_TRUE(parse(&request, "set"));
+	UNIT_EQUAL(request.given, 0);
+	CU_ASSERT_TRUE(parse(&request, "set trace=none debug=all drain_interval=16 purge_delay_ms=0 for_ms=5"));
+	UNIT_EQUAL(request.given, 15);
+	UNIT_EQUAL(request.value[HAK_CONTROL_TRACE], 0);
+	UNIT_EQUAL(request.value[HAK_CONTROL_DEBUG], HAK_GROUP_ALL);
+	UNIT_EQUAL(request.value[HAK_CONTROL_DRAIN_INTERVAL], 16);
+	UNIT_EQUAL(request.value[HAK_CONTROL_PURGE_DELAY_MS], 0);
+	UNIT_EQUAL(request.for_ms, 5);
+	CU_ASSERT_TRUE(parse(&request, "set debug=drain"));
+	UNIT_EQUAL(request.given, 1u << HAK_CONTROL_DEBUG);
+	UNIT_EQUAL(request.value[HAK_CONTROL_DEBUG], HAK_GROUP_DRAIN);
+}
+
+static void marks(void)
+{
+	struct hak_request request;
+	CU_ASSERT_TRUE(parse(&request, "mark  two words=x "));
+	UNIT_STRING(request.text, "two words=x ");
+	CU_ASSERT_TRUE(parse(&request, "mark 0123456789012345678901234567890123456789"));
+	UNIT_EQUAL(strlen(request.text), 40);
 }
 
 static void paths(void)
@@ -79,6 +129,20 @@ static void faults(void)
 		{"subscribe interval_ms=184467440737095516160", HAK_ERROR_bad_argument},
 		{"dump path", HAK_ERROR_unknown_argument}, {"dump path=", HAK_ERROR_bad_argument},
 		{"dump x path=/y", HAK_ERROR_unknown_argument},
+		{"subscribe full=2", HAK_ERROR_bad_argument}, {"subscribe group=", HAK_ERROR_bad_argument},
+		{"subscribe group=none", HAK_ERROR_bad_argument}, {"subscribe group=lru,", HAK_ERROR_bad_argument},
+		{"subscribe class=", HAK_ERROR_bad_argument}, {"subscribe class=1,", HAK_ERROR_bad_argument},
+		{"subscribe class=64", HAK_ERROR_bad_argument}, {"subscribe class=1,x", HAK_ERROR_bad_argument},
+		{"subscribe thread=0", HAK_ERROR_bad_argument}, {"subscribe thread=2147483648", HAK_ERROR_bad_argument},
+		{"subscribe thread=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17", HAK_ERROR_bad_argument},
+		{"subscribe rate=0", HAK_ERROR_bad_argument}, {"resync now", HAK_ERROR_unknown_argument},
+		{"stats meshable=2", HAK_ERROR_bad_argument}, {"stats full=1", HAK_ERROR_unknown_argument},
+		{"set what=events", HAK_ERROR_unknown_argument}, {"set trace=", HAK_ERROR_bad_argument},
+		{"set debug=acquire,none", HAK_ERROR_bad_argument}, {"set drain_interval=15", HAK_ERROR_bad_argument},
+		{"set purge_delay_ms=86400001", HAK_ERROR_bad_argument}, {"set for_ms=10", HAK_ERROR_bad_argument},
+		{"set debug=all for_ms=0", HAK_ERROR_bad_argument}, {"mark", HAK_ERROR_bad_argument},
+		{"mark   ", HAK_ERROR_bad_argument},
+		{"mark 01234567890123456789012345678901234567890", HAK_ERROR_bad_argument},
 	};
 	for (size_t i = 0; i < HAK_COUNT_OF(cases); i++) {
 		struct hak_request request;
@@ -101,7 +165,7 @@ static void zero_bytes(void)
 		ROW("\0ping", HAK_ERROR_unknown_verb), ROW("ping \0", HAK_ERROR_unknown_argument),
 		ROW("subscribe what=events\0", HAK_ERROR_bad_argument),
 		ROW("subscribe interval_ms=10\0", HAK_ERROR_bad_argument),
-		ROW("dump path=/a\0b", HAK_ERROR_bad_argument),
+		ROW("dump path=/a\0b", HAK_ERROR_bad_argument), ROW("mark a\0b", HAK_ERROR_bad_argument),
 #undef ROW
 	};
 	for (size_t i = 0; i < HAK_COUNT_OF(cases); i++) {
@@ -111,4 +175,4 @@ static void zero_bytes(void)
 	}
 }
 
-UNIT_MAIN("request", UNIT(verbs), UNIT(subscriptions), UNIT(paths), UNIT(faults), UNIT(zero_bytes))
+UNIT_MAIN("request", UNIT(verbs), UNIT(subscriptions), UNIT(filters), UNIT(settings), UNIT(marks), UNIT(paths), UNIT(faults), UNIT(zero_bytes))

@@ -21,7 +21,7 @@ static void it_is_whole(void)
 
 static void it_names_everything(void)
 {
-	static const char *const types[] = {HAK_TYPE_HELLO, HAK_TYPE_SNAPSHOT, HAK_TYPE_EVENTS, HAK_TYPE_DROPPED,
+	static const char *const types[] = {HAK_TYPE_HELLO, HAK_TYPE_SNAPSHOT, HAK_TYPE_DELTA, HAK_TYPE_EVENTS, HAK_TYPE_DROPPED,
 		HAK_TYPE_OK, HAK_TYPE_PONG, HAK_TYPE_STATS, HAK_TYPE_SCHEMA, HAK_TYPE_DUMP_WRITTEN, HAK_TYPE_ERROR,
 		HAK_TYPE_DUMP};
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)

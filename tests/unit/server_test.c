@@ -161,8 +161,8 @@ static void streams_beside_allocating_threads(void)
 	size_t capacity = 0;
 	while (snapshots < 20) {
 		CU_ASSERT_TRUE_FATAL(getline(&line, &capacity, client) > 0);
-		if (strncmp(line, "{\"type\":\"snapshot\"", 18) == 0) {
-			snapshots++;
+		if (strncmp(line, snapshots ? "{\"type\":\"delta\"" : "{\"type\":\"snapshot\"", snapshots ? 15 : 18) == 0) {
+			CU_ASSERT_TRUE(snapshots++ == 0 || number(line, "base") == last);
 			CU_ASSERT_TRUE(number(line, "seq") > last);
 			last = number(line, "seq");
 		}

@@ -4,6 +4,7 @@
 
 #include <sys/socket.h>
 
+#include "introspect/control.h"
 #include "introspect/descriptor.h"
 #include "introspect/ring.h"
 #include "lib/trace.h"
@@ -58,8 +59,9 @@ static const char *ask(const char *line)
 	UNIT_EQUAL(write(peer, line, strlen(line)), strlen(line));
 	UNIT_EQUAL(write(peer, "\n", 1), 1);
 	hak_connection_receive(client);
-	service.document_ready = false;
-	hak_service_answer(&service, client);
+	hak_service_begin_round(&service, 0);
+	client->requests_us = 0;
+	hak_service_answer(&service, client, 0);
 	return arrived();
 }
 
@@ -84,18 +86,22 @@ static void answers(void)
 	CU_ASSERT_TRUE(starts(ask("ping"), "{\"type\":\"pong\","));
 	CU_ASSERT_TRUE(starts(ask("stats"), "{\"type\":\"stats\","));
 	CU_ASSERT_TRUE(starts(ask("schema"), "{\"type\":\"schema\",\"schema\":{\"$schema\":"));
-	UNIT_STRING(ask("drain"), "{\"type\":\"ok\",\"request\":\"drain\"}\n");
+	CU_ASSERT_TRUE(starts(ask("drain"), "{\"type\":\"ok\",\"request\":\"drain\",\"threads\":"));
 	CU_ASSERT_TRUE(starts(ask("purge"), "{\"type\":\"ok\",\"request\":\"purge\",\"bytes\":"));
+	CU_ASSERT_TRUE(starts(ask("trim"), "{\"type\":\"ok\",\"request\":\"trim\",\"threads\":"));
+	UNIT_STRING(ask("mark x"), "{\"type\":\"ok\",\"request\":\"mark\",\"recorded\":false}\n");
+	UNIT_STRING(ask("resync"), "{\"type\":\"ok\",\"request\":\"resync\"}\n");
+	CU_ASSERT_PTR_NOT_NULL(strstr(ask("stats meshable=1"), "\"meshable\":{\"classes\":["));
 	CU_ASSERT_TRUE(starts(ask("dump"), "{\"type\":\"error\",\"request\":\"dump\",\"code\":\"io\","));
 	CU_ASSERT_TRUE(starts(ask("what"), "{\"type\":\"error\",\"request\":\"what\",\"code\":\"unknown_verb\","));
 	UNIT_STRING(ask("unsubscribe"), "{\"type\":\"ok\",\"request\":\"unsubscribe\"}\n");
 	CU_ASSERT_TRUE(starts(ask("snapshot"), "{\"type\":\"snapshot\","));
-	UNIT_EQUAL(service.stats.requests, 9);
+	UNIT_EQUAL(service.stats.requests, 13);
 	UNIT_EQUAL(service.stats.errors, 2);
-	UNIT_EQUAL(service.stats.snapshots, 1);
+	UNIT_EQUAL(service.stats.snapshots, 2); /* meshable needs one too */
 	/* Several of one round share a snapshot; after a drain there is a new one. */
 	UNIT_EQUAL(count_of(ask("snapshot\nsnapshot\ndrain\nsnapshot"), "\"type\":\"snapshot\""), 3);
-	UNIT_EQUAL(service.stats.snapshots, 3);
+	UNIT_EQUAL(service.stats.snapshots, 4);
 	end();
 }
 
@@ -106,14 +112,16 @@ static void snapshots_come_at_their_interval(void)
 	uint64_t now = client->due_us;
 	hak_service_stream(&service, client, now - 1);
 	UNIT_STRING(arrived(), "");
+	hak_service_begin_round(&service, 0);
 	hak_service_stream(&service, client, now);
 	UNIT_EQUAL(count_of(arrived(), "\"type\":\"snapshot\""), 1);
 	UNIT_EQUAL(client->due_us, now + 100000);
 	hak_service_stream(&service, client, now + 99999);
 	UNIT_STRING(arrived(), "");
 	/* Late by two and a half intervals: one snapshot, and the rhythm stays. */
+	hak_service_begin_round(&service, 0);
 	hak_service_stream(&service, client, now + 350000);
-	UNIT_EQUAL(count_of(arrived(), "\"type\":\"snapshot\""), 1);
+	UNIT_EQUAL(count_of(arrived(), "\"type\":\"delta\""), 1);
 	UNIT_EQUAL(client->due_us, now + 400000);
 	ask("unsubscribe");
 	hak_service_stream(&service, client, now + 1000000);
@@ -124,11 +132,11 @@ static void snapshots_come_at_their_interval(void)
 static void a_slow_client_is_told(void)
 {
 	begin();
-	ask("subscribe interval_ms=10");
+	ask("subscribe interval_ms=10 full=1");
 	uint64_t now = client->due_us;
 	/* Nobody reads: snapshots wait until there is no room, and from then on are dropped without being taken. */
 	while (client->dropped == 0) {
-		service.document_ready = false;
+		hak_service_begin_round(&service, 0);
 		hak_service_stream(&service, client, now += 10000);
 	}
 	uint64_t taken = service.stats.snapshots;
@@ -140,10 +148,104 @@ static void a_slow_client_is_told(void)
 	CU_ASSERT_FALSE(hak_connection_may_request(client) && hak_connection_pending(client) >= HAK_CONNECTION_BUFFER);
 	arrived();
 	/* As soon as it has read, and before the next one is due: how many, and a fresh one. */
-	service.document_ready = false;
+	hak_service_begin_round(&service, 0);
 	hak_service_stream(&service, client, now + 1);
 	CU_ASSERT_TRUE(starts(arrived(), "{\"type\":\"dropped\",\"snapshots\":5}\n{\"type\":\"snapshot\","));
 	UNIT_EQUAL(client->dropped, 0);
+	end();
+}
+
+/* The number behind `key` in what arrived last, at its last occurrence. */
+static unsigned long long number(const char *key)
+{
+	const char *found = NULL;
+	for (const char *at = got; (at = strstr(at, key)); at++)
+		found = at + strlen(key);
+	return found ? strtoull(found, NULL, 10) : 0;
+}
+
+static const char *round_at(uint64_t now)
+{
+	hak_service_begin_round(&service, 0);
+	hak_service_stream(&service, client, now);
+	return arrived();
+}
+
+/* Each delta names the message before it, also where some had no room in between, and resync asks for a snapshot. */
+static void deltas_name_their_base(void)
+{
+	begin();
+	ask("subscribe interval_ms=10");
+	uint64_t now = client->due_us;
+	CU_ASSERT_TRUE(starts(round_at(now), "{\"type\":\"snapshot\","));
+	unsigned long long base = number("\"seq\":");
+	for (int i = 0; i < 3; i++) {
+		CU_ASSERT_TRUE(starts(round_at(now += 10000), "{\"type\":\"delta\","));
+		UNIT_EQUAL(number("\"base\":"), base);
+		CU_ASSERT_TRUE(number("\"seq\":") > base);
+		base = number("\"seq\":");
+	}
+	UNIT_EQUAL(service.stats.deltas, 3);
+	while (client->dropped < 3) {
+		hak_service_begin_round(&service, 0);
+		hak_service_stream(&service, client, now += 10000);
+		if (!client->dropped)
+			base = client->base;
+	}
+	arrived();
+	CU_ASSERT_TRUE(starts(round_at(now + 1), "{\"type\":\"dropped\",\"snapshots\":3}\n{\"type\":\"delta\","));
+	UNIT_EQUAL(number("\"base\":"), base);
+	UNIT_STRING(ask("resync"), "{\"type\":\"ok\",\"request\":\"resync\"}\n");
+	CU_ASSERT_TRUE(starts(round_at(client->due_us), "{\"type\":\"snapshot\","));
+	CU_ASSERT_TRUE(service.snapshot.following);
+	ask("unsubscribe");
+	CU_ASSERT_FALSE(service.snapshot.following);
+	CU_ASSERT_TRUE(starts(ask("snapshot"), "{\"type\":\"snapshot\","));
+	end();
+}
+
+static void requests_have_a_rate(void)
+{
+	begin();
+	const char many[] = "ping\nping\nping\nsnapshot\nsnapshot\n";
+	UNIT_EQUAL(write(peer, many, strlen(many)), strlen(many));
+	hak_connection_receive(client);
+	hak_service_begin_round(&service, 0);
+	client->requests_us = 5000000 + HAK_REQUEST_AHEAD_US;
+	hak_service_answer(&service, client, 4999999);
+	UNIT_EQUAL(service.stats.requests, 0);
+	hak_service_answer(&service, client, 5000000);
+	UNIT_EQUAL(service.stats.requests, 1);
+	UNIT_EQUAL(hak_connection_request_us(client), 5000000 + HAK_REQUEST_COST_US);
+	hak_service_answer(&service, client, 5002000);
+	UNIT_EQUAL(service.stats.requests, 3);
+	hak_service_answer(&service, client, 5003000);
+	UNIT_EQUAL(service.stats.requests, 4);
+	UNIT_EQUAL(hak_connection_request_us(client), 5003000 + HAK_REQUEST_COST_US + HAK_REQUEST_SNAPSHOT_COST_US);
+	arrived();
+	/* Who has asked for nothing lately may ask for a second's worth at once. */
+	hak_service_answer(&service, client, 60000000);
+	UNIT_EQUAL(hak_connection_request_us(client),
+		60000000 + HAK_REQUEST_COST_US + HAK_REQUEST_SNAPSHOT_COST_US - HAK_REQUEST_AHEAD_US);
+	arrived();
+	end();
+}
+
+static void settings_are_told_and_revert(void)
+{
+	begin();
+	hak_control_begin(0);
+	ask("set drain_interval=100 purge_delay_ms=1000");
+	UNIT_STRING(got, "{\"type\":\"ok\",\"request\":\"set\",\"settings\":{\"trace\":[],\"debug\":[],"
+		"\"drain_interval\":100,\"purge_delay_ms\":1000},\"reverts_ms\":{}}\n");
+	ask("set trace=lru,drain drain_interval=200 for_ms=5000");
+	CU_ASSERT_PTR_NOT_NULL(strstr(got, "\"trace\":[\"lru\",\"drain\"],"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(got, "\"reverts_ms\":{\"trace\":5000,\"drain_interval\":5000}}"));
+	UNIT_EQUAL(hak_trace_groups(), HAK_GROUP_LRU | HAK_GROUP_DRAIN);
+	hak_service_begin_round(&service, hak_control_due());
+	UNIT_EQUAL(hak_trace_groups(), 0);
+	ask("set");
+	CU_ASSERT_PTR_NOT_NULL(strstr(got, "\"trace\":[],\"debug\":[],\"drain_interval\":100,"));
 	end();
 }
 
@@ -170,19 +272,73 @@ static void events_are_streamed_and_losses_counted(void)
 	hak_service_stream(&service, client, now += 10000);
 	CU_ASSERT_TRUE(starts(arrived(), "{\"type\":\"events\",\"time_us\":"));
 	UNIT_EQUAL(count_of(got, "\"name\":\"drain\""), 3);
-	UNIT_EQUAL(count_of(got, "],\"lost\":0}\n"), 1);
+	UNIT_EQUAL(count_of(got, "],\"filtered\":0,\"lost\":0}\n"), 1);
 	/* A ring has 64 records: of 100 events 36 are lost, and this is said once. */
 	record(2000, 100);
 	hak_service_stream(&service, client, now += 10000);
 	arrived();
 	UNIT_EQUAL(count_of(got, "\"name\":\"drain\""), 64);
-	UNIT_EQUAL(count_of(got, "],\"lost\":36}\n"), 1);
+	UNIT_EQUAL(count_of(got, "],\"filtered\":0,\"lost\":36}\n"), 1);
 	record(3000, 1);
 	hak_service_stream(&service, client, now += 10000);
-	UNIT_EQUAL(count_of(arrived(), "],\"lost\":0}\n"), 1);
+	UNIT_EQUAL(count_of(arrived(), "],\"filtered\":0,\"lost\":0}\n"), 1);
 	UNIT_EQUAL(count_of(got, "\"type\":\"events\""), 1);
 	hak_service_close(&service, client);
 	UNIT_EQUAL(hak_trace_groups(), 0);
+	end();
+}
+
+static void record_one(enum hak_event_id id, uint32_t tid, uint64_t first)
+{
+	struct hak_event event = {.time_ns = 1, .tid = tid, .id = (uint16_t)id, .arg = {first}};
+	hak_ring_record(&event);
+}
+
+static void only_the_events_that_are_wanted(void)
+{
+	begin();
+	ask("subscribe what=events group=drain,mark,lru class=6 thread=11,12 interval_ms=10");
+	UNIT_EQUAL(hak_trace_groups(), HAK_GROUP_DRAIN | HAK_GROUP_MARK | HAK_GROUP_LRU);
+	hak_trace_set_groups(0);
+	uint64_t now = client->due_us;
+	record_one(HAK_EVENT_ID_drain, 11, 6);      /* wanted */
+	record_one(HAK_EVENT_ID_drain, 12, 6);      /* wanted */
+	record_one(HAK_EVENT_ID_drain, 13, 6);      /* another thread */
+	record_one(HAK_EVENT_ID_drain, 11, 7);      /* another class */
+	record_one(HAK_EVENT_ID_depot_hit, 11, 6);  /* another group */
+	record_one(HAK_EVENT_ID_lru_push, 11, 6);   /* of no class */
+	record_one(HAK_EVENT_ID_mark, 11, 0x6968);  /* wanted */
+	record_one(HAK_EVENT_ID_mark, 13, 0x6968);  /* another thread */
+	round_at(now);
+	UNIT_EQUAL(count_of(got, "\"name\":\"drain\""), 2);
+	UNIT_EQUAL(count_of(got, "\"name\":\"mark\""), 1);
+	UNIT_EQUAL(count_of(got, "\"name\":"), 3);
+	UNIT_EQUAL(count_of(got, "],\"filtered\":5,\"lost\":0}\n"), 1);
+	ask("unsubscribe");
+	end();
+}
+
+/* What the rate leaves waiting comes later, or is counted when it is overwritten. */
+static void events_have_a_rate(void)
+{
+	begin();
+	ask("subscribe what=events rate=1000 interval_ms=10");
+	hak_trace_set_groups(0);
+	uint64_t now = client->due_us;
+	record(1000, 25);
+	UNIT_EQUAL(count_of(round_at(now), "\"name\":\"drain\""), 10);
+	UNIT_EQUAL(count_of(round_at(now += 10000), "\"name\":\"drain\""), 10);
+	record(2000, 64 + 3);
+	/* Of the five that were left, and of the new ones, the first three are lost: the ring has 64 records. */
+	UNIT_EQUAL(count_of(round_at(now += 10000), "\"name\":\"drain\""), 10);
+	unsigned long long lost = number("\"lost\":");
+	unsigned sum = 10;
+	for (int i = 0; i < 10; i++) {
+		sum += count_of(round_at(now += 10000), "\"name\":\"drain\"");
+		lost += count_of(got, "\"lost\":") ? number("\"lost\":") : 0;
+	}
+	UNIT_EQUAL(sum + lost, 5 + 64 + 3);
+	CU_ASSERT_TRUE(lost >= 8);
 	end();
 }
 
@@ -198,4 +354,6 @@ static void a_line_too_long_ends_it(void)
 }
 
 UNIT_MAIN("service", UNIT(answers), UNIT(snapshots_come_at_their_interval), UNIT(a_slow_client_is_told),
+	UNIT(deltas_name_their_base), UNIT(requests_have_a_rate), UNIT(settings_are_told_and_revert),
+	UNIT(only_the_events_that_are_wanted), UNIT(events_have_a_rate),
 	UNIT(events_are_streamed_and_losses_counted), UNIT(a_line_too_long_ends_it))

@@ -174,7 +174,7 @@ static void closed_pipe_switches_the_group_off(void)
 
 static void group_names(void)
 {
-	static const char *const expected[] = {"acquire", "release", "lru", "drain", "memory", "large", "thread", "error", NULL};
+	static const char *const expected[] = {"acquire", "release", "lru", "drain", "memory", "large", "thread", "error", "mark", NULL};
 	for (unsigned i = 0; i < HAK_COUNT_OF(expected); i++) {
 		if (expected[i] != NULL)
 			UNIT_STRING(hak_trace_group_names[i], expected[i]);

@@ -190,6 +190,38 @@ static void dump_files(void)
 	watch_free(&watch);
 }
 
+#define DELTA(seq, base) \
+	"{\"type\":\"delta\",\"seq\":" #seq ",\"base\":" #base ",\"time_us\":9500000,\"uptime_us\":2500000," \
+	"\"classes\":[],\"superslabs\":[],\"superslabs_gone\":[]}"
+
+/* A delta builds on the newest snapshot. One that doesn't asks for a whole one, once; until that comes the others are
+ * of no use. */
+static void deltas_follow(void)
+{
+	struct problem problem = {""};
+	UNIT_EQUAL(take(DELTA(8, 7), &problem), WATCH_RESYNC);
+	UNIT_EQUAL(take(sample_snapshot, &problem), WATCH_SNAPSHOT);
+	UNIT_EQUAL(take(DELTA(8, 7), &problem), WATCH_SNAPSHOT);
+	UNIT_EQUAL(watch.snapshot->seq, 8);
+	UNIT_EQUAL(watch.snapshot->superslab_count, 1);
+	/* While paused the one that waits is the newest. */
+	watch_pause(&watch, true);
+	UNIT_EQUAL(take(DELTA(9, 8), &problem), WATCH_SNAPSHOT);
+	UNIT_EQUAL(take(DELTA(10, 9), &problem), WATCH_SNAPSHOT);
+	UNIT_EQUAL(watch.snapshot->seq, 8);
+	watch_pause(&watch, false);
+	UNIT_EQUAL(watch.snapshot->seq, 10);
+	UNIT_EQUAL(take(DELTA(13, 12), &problem), WATCH_RESYNC);
+	UNIT_EQUAL(take(DELTA(14, 13), &problem), WATCH_OTHER);
+	UNIT_EQUAL(take(DELTA(15, 10), &problem), WATCH_OTHER);
+	UNIT_EQUAL(watch.snapshot->seq, 10);
+	UNIT_EQUAL(take(sample_snapshot, &problem), WATCH_SNAPSHOT);
+	UNIT_EQUAL(watch.snapshot->seq, 7);
+	UNIT_EQUAL(take("{\"type\":\"delta\",\"base\":7}", &problem), WATCH_RESYNC);
+	watch_free(&watch);
+}
+
 UNIT_MAIN("watch", UNIT(messages_are_told_apart), UNIT(garbage_is_refused),
 	UNIT(what_follows_the_json_is_refused), UNIT(ends_in_the_middle_are_told_from_garbage), UNIT(truncation_is_noticed),
-	UNIT(damaged_bytes_do_no_harm), UNIT(rates_follow), UNIT(a_pause_keeps_what_is_shown), UNIT(dump_files))
+	UNIT(damaged_bytes_do_no_harm), UNIT(rates_follow), UNIT(a_pause_keeps_what_is_shown), UNIT(dump_files),
+	UNIT(deltas_follow))

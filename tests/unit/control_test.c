@@ -1,0 +1,57 @@
+/* What is set stays set, or reverts to what it was before. */
+#include "introspect/control.h"
+
+#include "lib/inspect.h"
+#include "lib/trace.h"
+#include "tests/unit/unit.h"
+
+static void set(enum hak_control control, uint64_t value, uint64_t for_ms, uint64_t now)
+{
+	struct hak_request request = {.given = 1u << control, .for_ms = for_ms};
+	request.value[control] = value;
+	hak_control_set(&request, now);
+}
+
+static void for_good(void)
+{
+	uint64_t interval = hak_control_get(HAK_CONTROL_DRAIN_INTERVAL);
+	set(HAK_CONTROL_DRAIN_INTERVAL, 50, 0, 1000);
+	UNIT_EQUAL(hak_inspect_setting(HAK_SETTING_DRAIN_INTERVAL), 50);
+	set(HAK_CONTROL_PURGE_DELAY_MS, 123, 0, 1000);
+	UNIT_EQUAL(hak_inspect_setting(HAK_SETTING_PURGE_DELAY_MS), 123);
+	set(HAK_CONTROL_DEBUG, HAK_GROUP_LRU, 0, 1000);
+	UNIT_EQUAL(hak_trace_lines(), HAK_GROUP_LRU);
+	set(HAK_CONTROL_DEBUG, 0, 0, 1000);
+	UNIT_EQUAL(hak_control_due(), UINT64_MAX);
+	CU_ASSERT_FALSE(hak_control_revert(UINT64_MAX));
+	UNIT_EQUAL(hak_control_get(HAK_CONTROL_DRAIN_INTERVAL), 50);
+	set(HAK_CONTROL_DRAIN_INTERVAL, interval, 0, 1000);
+}
+
+static void for_a_time(void)
+{
+	set(HAK_CONTROL_PURGE_DELAY_MS, 1000, 0, 0);
+	hak_control_begin(HAK_GROUP_DRAIN);
+	set(HAK_CONTROL_PURGE_DELAY_MS, 7, 10, 5000);
+	set(HAK_CONTROL_TRACE, HAK_GROUP_LRU, 20, 5000);
+	UNIT_EQUAL(hak_control_get(HAK_CONTROL_PURGE_DELAY_MS), 7);
+	UNIT_EQUAL(hak_control_get(HAK_CONTROL_TRACE), HAK_GROUP_LRU);
+	UNIT_EQUAL(hak_control_due(), 15000);
+	/* Once more, for longer: what it goes back to is still the first value. */
+	set(HAK_CONTROL_PURGE_DELAY_MS, 8, 100, 6000);
+	UNIT_EQUAL(hak_control_reverts_us(HAK_CONTROL_PURGE_DELAY_MS), 106000);
+	CU_ASSERT_FALSE(hak_control_revert(24999));
+	CU_ASSERT_TRUE(hak_control_revert(25000));
+	UNIT_EQUAL(hak_control_get(HAK_CONTROL_TRACE), HAK_GROUP_DRAIN);
+	UNIT_EQUAL(hak_control_get(HAK_CONTROL_PURGE_DELAY_MS), 8);
+	CU_ASSERT_TRUE(hak_control_revert(106000));
+	UNIT_EQUAL(hak_control_get(HAK_CONTROL_PURGE_DELAY_MS), 1000);
+	UNIT_EQUAL(hak_control_due(), UINT64_MAX);
+	/* For good, while it would have reverted: it doesn't. */
+	set(HAK_CONTROL_PURGE_DELAY_MS, 9, 10, 0);
+	set(HAK_CONTROL_PURGE_DELAY_MS, 10, 0, 0);
+	CU_ASSERT_FALSE(hak_control_revert(UINT64_MAX));
+	UNIT_EQUAL(hak_control_get(HAK_CONTROL_PURGE_DELAY_MS), 10);
+}
+
+UNIT_MAIN("control", UNIT(for_good), UNIT(for_a_time))
