@@ -16,6 +16,7 @@
 #include "introspect/ring.h"
 #include "introspect/server.h"
 #include "introspect/snapshot.h"
+#include "introspect/trace_file.h"
 #include "lib/atomic.h"
 #include "lib/env.h"
 #include "lib/trace.h"
@@ -33,7 +34,81 @@ static struct {
 	uint32_t starting; /* claimed by the thread whose tick starts the child's endpoint */
 	/* Copies, as programs overwrite their environment's strings; HAKMEM_DIR is absolute here. */
 	char hakmem_dir[HAK_PROTOCOL_PATH_MAX], xdg_runtime_dir[HAK_PROTOCOL_PATH_MAX];
+	char trace_file[HAK_PROTOCOL_PATH_MAX]; /* HAKMEM_TRACE_FILE, absolute, its places not filled in yet */
+	bool is_child;
+	bool told; /* that there is no trace file */
 } attached;
+
+/* Not 0 while events may be recorded. With a trace file it is a word that children find wiped, whatever they were made
+ * by: until they have a file of their own, nothing of theirs goes into their parent's. */
+static const uint32_t always = 1;
+static const uint32_t *recording = &always;
+
+static void record(const struct hak_event *event)
+{
+	if (HAK_LIKELY(hak_load_relaxed(hak_load_relaxed(&recording))))
+		hak_ring_record(event);
+}
+
+/* Fills in the places of HAKMEM_TRACE_FILE. The children of a process that did not think of them get a file each. */
+static bool trace_file_path(char *out, size_t size)
+{
+	struct hak_protocol_text text = {out, size, 0, false};
+	char exe[HAK_PROC_TEXT_MAX];
+
+	hak_proc_exe(exe, sizeof(exe));
+	if (!hak_dump_expand(attached.trace_file, exe, attached.owner, out, size))
+		return false;
+	if (attached.is_child && !strstr(attached.trace_file, "%p")) {
+		text.length = strlen(out);
+		hak_protocol_put(&text, ".");
+		hak_protocol_put_number(&text, (uint64_t)attached.owner);
+	}
+	return !text.overflow;
+}
+
+static void start_trace_file(void)
+{
+	char path[HAK_PROTOCOL_PATH_MAX] = "", tried[HAK_PROTOCOL_PATH_MAX] = "";
+	struct hak_trace_file_options options = {
+		.path = path,
+		.hakmem_dir = attached.hakmem_dir,
+		.xdg_runtime_dir = attached.xdg_runtime_dir,
+		.bytes = hak_config.trace_bytes,
+		.groups = (uint32_t)hak_config.trace,
+	};
+	int error = -ENAMETOOLONG;
+
+	if (!attached.trace_file[0] || trace_file_path(path, sizeof(path)))
+		error = hak_trace_file_open(&options, tried, sizeof(tried));
+	if (error == 0) {
+		hak_store_release(&recording, hak_trace_file_alive());
+		return;
+	}
+	hak_store_release(&recording, &always);
+	/* A directory that is not to be had is what the endpoint complains of too. */
+	if (!attached.told && (attached.trace_file[0] || (error != -EPERM && error != -ENOENT && error != -EACCES &&
+							error != -ENOTDIR && error != -EROFS && error != -ELOOP)))
+		hak_quiet_complain("no trace file, events are kept in memory", tried, -error);
+	attached.told = true;
+}
+
+/* Whether rings and slot map are to lie in a file. */
+static bool wants_trace_file(void)
+{
+	return hak_config.introspect || attached.trace_file[0];
+}
+
+/* Readies the rings, in the file if there is to be one. */
+static void start_recording(void)
+{
+	if (wants_trace_file())
+		start_trace_file();
+	if (hak_config.trace && !hak_ring_start(hak_config.trace_bytes)) {
+		hak_quiet_complain("no memory for HAKMEM_TRACE", "", errno);
+		hak_config.trace = 0;
+	}
+}
 
 static void start_server(void)
 {
@@ -69,17 +144,24 @@ static void fork_child(void)
 {
 	/* The parent's thread, sockets and buffers do not exist here; its socket's path is left alone. */
 	hak_fd_after_fork();
+	if (hak_trace_file_is_open()) {
+		/* The page was wiped already; until the first tick nothing is recorded. */
+		hak_trace_file_after_fork();
+		hak_ring_abandon();
+	} else {
+		hak_ring_after_fork();
+	}
 	hak_memory_after_fork();
-	hak_ring_after_fork();
 	hak_fault_after_fork();
 	hak_crash_after_fork();
 	hak_trace_set_groups((uint32_t)hak_config.trace);
+	attached.is_child = true;
 	attached.server = NULL;
 	attached.owner = getpid();
 	attached.fork_us = hak_snapshot_now_us();
 	attached.starting = 0;
 	hak_snapshot_set_start(attached.fork_us);
-	if (hak_config.introspect)
+	if (wants_trace_file())
 		hak_trace_request_tick(true);
 }
 
@@ -95,7 +177,9 @@ static void tick(void)
 		hak_undisturbed_begin(&undisturbed);
 		if (hak_cas_acquire_u32(&attached.starting, &unclaimed, 1)) {
 			hak_trace_request_tick(false);
-			start_server();
+			start_recording();
+			if (hak_config.introspect)
+				start_server();
 		}
 		hak_undisturbed_end(&undisturbed);
 	}
@@ -104,7 +188,9 @@ static void tick(void)
 
 static void thread_death(void)
 {
-	hak_ring_thread_death();
+	/* The ring's owner word lies in the file too: a child's thread must not free its parent's. */
+	if (HAK_LIKELY(hak_load_relaxed(hak_load_relaxed(&recording))))
+		hak_ring_thread_death();
 	hak_fault_thread_death();
 }
 
@@ -119,7 +205,7 @@ static void out_of_memory(uint64_t bytes)
 }
 
 static const struct hak_sink sink = {
-	.event = hak_ring_record,
+	.event = record,
 	.thread_birth = hak_fault_thread_birth,
 	.thread_death = thread_death,
 	.out_of_memory = out_of_memory,
@@ -157,8 +243,10 @@ static void prepare_dumps(void)
 bool hak_attach(char *const *environment)
 {
 	hak_config_read(environment);
-	if (!hak_config.introspect && !hak_config.trace && !hak_config.dump_on)
+	if (!hak_config.introspect && !hak_config.trace && !hak_config.dump_on && !hak_config.trace_file[0])
 		return false;
+	if (hak_config.trace_file[0] && !hak_config.trace)
+		hak_config.trace = HAK_GROUP_ALL;
 	hak_quiet_remember_stderr();
 	hak_snapshot_set_start(hak_snapshot_now_us());
 	attached.owner = getpid();
@@ -167,12 +255,12 @@ bool hak_attach(char *const *environment)
 	/* The program may change its directory before a child of it needs the endpoint's. */
 	if (hak_config.dir[0] && !hak_dump_resolve(hak_config.dir, attached.hakmem_dir, sizeof(attached.hakmem_dir)))
 		hak_copy_text(attached.hakmem_dir, sizeof(attached.hakmem_dir), hak_config.dir);
+	if (hak_config.trace_file[0] &&
+		!hak_dump_resolve(hak_config.trace_file, attached.trace_file, sizeof(attached.trace_file)))
+		hak_copy_text(attached.trace_file, sizeof(attached.trace_file), hak_config.trace_file);
+	start_recording();
 	hak_trace_set_sink(&sink);
 	prepare_dumps();
-	if (hak_config.trace && !hak_ring_start(hak_config.trace_bytes)) {
-		hak_quiet_complain("no memory for HAKMEM_TRACE", "", errno);
-		hak_config.trace = 0;
-	}
 	hak_trace_set_groups((uint32_t)hak_config.trace);
 	if (hak_config.introspect)
 		start_server();
@@ -201,13 +289,14 @@ void hak_detach(void)
 {
 	const struct hak_server *server;
 
-	if ((!hak_config.introspect && !hak_config.dump_on) || attached.owner != getpid())
+	if (!attached.owner || attached.owner != getpid())
 		return;
 	if (hak_config.dump_on & HAK_DUMP_ON_EXIT)
 		exit_dump();
 	server = hak_load_acquire(&attached.server);
 	if (server)
 		hak_server_unlink(server);
+	hak_trace_file_end();
 }
 
 /* After lib's own constructor, which has priority 101. */

@@ -19,9 +19,7 @@
 #define SWEEP_NAMES 64         /* sockets that are looked at when a new one is made */
 #define SWEEP_BYTES (8u << 10) /* of the directory's entries */
 
-/* Makes the directory if it is missing, and opens it. Only its owner may be able to write to it: whoever else could,
- * might put another socket under our name. Returns a descriptor or a negative errno. */
-static int open_directory(const char *path)
+int hak_endpoint_directory(const char *path)
 {
 	struct stat status;
 	int fd;
@@ -88,7 +86,7 @@ static int bind_and_rename(struct hak_endpoint *endpoint, int listener, int dire
 static int open_in(struct hak_endpoint *endpoint, const char *directory, const char *name)
 {
 	struct hak_protocol_text path = {endpoint->path, sizeof(endpoint->path), 0, false};
-	int directory_fd = open_directory(directory);
+	int directory_fd = hak_endpoint_directory(directory);
 	int listener, result;
 
 	hak_protocol_put(&path, directory);
@@ -147,9 +145,8 @@ static bool sweep_name(int directory_fd, const char *directory, const char *name
 	return true;
 }
 
-/* Removes sockets of processes that ended by a signal or by _exit, where nothing of ours runs: otherwise they would
- * pile up. A bounded number of names is looked at, as this may happen inside a call of malloc. */
-static void sweep(const char *directory, const char *own_name)
+void hak_endpoint_walk(const char *directory, bool (*visit)(int directory_fd, const char *name, void *argument),
+	void *argument)
 {
 	/* Too big for a stack that may be a small one of the program's. */
 	char *entries = hak_memory_map(SWEEP_BYTES, HAK_MEMORY_PRIVATE);
@@ -169,15 +166,25 @@ static void sweep(const char *directory, const char *own_name)
 	hak_fd_unlock();
 	for (long at = 0; at < length && names < SWEEP_NAMES; at += entry->d_reclen) {
 		entry = (const struct dirent64 *)(entries + at);
-		names += strcmp(entry->d_name, own_name) != 0 && sweep_name(fd, directory, entry->d_name);
+		names += visit(fd, entry->d_name, argument);
 	}
 	hak_fd_close(fd);
 	hak_memory_unmap(entries, SWEEP_BYTES);
 }
 
-/* XDG_RUNTIME_DIR if it is this user's, else NULL: su and sudo may keep the variable of another user, in whose
- * directory nothing should be made. */
-static const char *own_runtime_dir(const char *directory)
+/* Where a sweep is, and the name that it passes over. */
+struct sweep {
+	const char *directory, *own_name;
+};
+
+static bool sweep_visit(int directory_fd, const char *name, void *argument)
+{
+	const struct sweep *sweep = argument;
+
+	return strcmp(name, sweep->own_name) != 0 && sweep_name(directory_fd, sweep->directory, name);
+}
+
+const char *hak_endpoint_runtime_dir(const char *directory)
 {
 	struct stat status;
 
@@ -195,7 +202,7 @@ int hak_endpoint_open(struct hak_endpoint *endpoint, const char *hakmem_dir, con
 	*endpoint = (struct hak_endpoint){.listener = -1, .owner = getpid()};
 	if (!hak_protocol_socket_name(endpoint->owner, start_time, name, sizeof(name)))
 		return result;
-	xdg_runtime_dir = own_runtime_dir(xdg_runtime_dir);
+	xdg_runtime_dir = hak_endpoint_runtime_dir(xdg_runtime_dir);
 	for (unsigned candidate = 0; result < 0; candidate++) {
 		if (!hak_protocol_directory(candidate, hakmem_dir, xdg_runtime_dir, geteuid(), directory,
 			    sizeof(directory)))
@@ -203,8 +210,9 @@ int hak_endpoint_open(struct hak_endpoint *endpoint, const char *hakmem_dir, con
 		hak_fd_lock();
 		result = open_in(endpoint, directory, name);
 		hak_fd_unlock();
+		/* Sockets of processes that ended by a signal or by _exit, where nothing of ours runs, would pile up. */
 		if (result == 0)
-			sweep(directory, name);
+			hak_endpoint_walk(directory, sweep_visit, &(struct sweep){directory, name});
 	}
 	return result;
 }

@@ -15,6 +15,20 @@ struct hak_endpoint {
 	ino_t inode;
 };
 
+/* Makes the directory if it is missing, and opens it (O_PATH). Only its owner, this user, may be able to write to it:
+ * whoever else could, might put another file under our name. Returns a descriptor or a negative errno. The descriptors'
+ * lock is held. */
+int hak_endpoint_directory(const char *path);
+
+/* XDG_RUNTIME_DIR's value if that directory is this user's, else NULL: su and sudo may keep the variable of another user,
+ * in whose directory nothing should be made. */
+const char *hak_endpoint_runtime_dir(const char *directory);
+
+/* Calls `visit` with the first few names of a directory, until it has returned true some 64 times: a bounded number, as
+ * this may happen inside a call of malloc. */
+void hak_endpoint_walk(const char *directory, bool (*visit)(int directory_fd, const char *name, void *argument),
+	void *argument);
+
 /* Makes the socket `<pid>-<start_time>.sock` in the first usable directory (hak_protocol_directory's candidates for the
  * given values), which is made with mode 0700 if it is missing, and must belong to this user and be writable by nobody
  * else; an XDG_RUNTIME_DIR that belongs to another user is passed over. The socket appears under its name only when it

@@ -40,6 +40,18 @@ void *hak_memory_map(size_t bytes, enum hak_memory_fork fork)
 	return address;
 }
 
+void *hak_memory_map_file(int fd, size_t bytes)
+{
+	void *address;
+
+	hak_stat_add(mmap, 1);
+	address = mmap(NULL, page_round(bytes), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (address == MAP_FAILED)
+		return NULL;
+	hak_add_relaxed(&mapped_bytes, page_round(bytes));
+	return address;
+}
+
 void hak_memory_unmap(void *address, size_t bytes)
 {
 	size_t rounded = page_round(bytes);

@@ -17,6 +17,10 @@ enum hak_memory_fork {
  * refuses. Thread-safe, as is every function here that does not share a buffer. */
 void *hak_memory_map(size_t bytes, enum hak_memory_fork fork);
 
+/* Maps `bytes` of a file, shared. A child of fork has it too, and unmaps it. Returns NULL with errno set if the system
+ * refuses. */
+void *hak_memory_map_file(int fd, size_t bytes);
+
 /* Unmaps what hak_memory_map gave for `bytes`. NULL is allowed. */
 void hak_memory_unmap(void *address, size_t bytes);
 

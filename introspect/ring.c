@@ -17,6 +17,7 @@
  * the new owner sees the head that the last one left) and OWNED -> FREE by its owner's release store. */
 #include "introspect/ring.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "introspect/memory.h"
@@ -62,6 +63,7 @@ static struct {
 	uint32_t cursor;     /* where the next search for a dead thread's ring begins; relaxed */
 	uint32_t borrowers;  /* threads that borrowed a ring, which spreads them over the lent ones; relaxed */
 	uint64_t unrecorded; /* relaxed */
+	uint64_t *shown;     /* where that stands in a file's memory, or NULL; relaxed */
 } region;
 
 static HAK_TLS struct ring *own_ring;
@@ -69,28 +71,77 @@ static HAK_TLS bool thread_is_dead;
 static HAK_TLS uint32_t borrowed_events; /* counts while own_ring is NULL */
 static HAK_TLS uint32_t lender;          /* the lent ring that served last, so that events keep their order */
 
-bool hak_ring_start(uint64_t bytes)
+_Static_assert(offsetof(struct ring, head) == HAK_RING_HEAD_AT && offsetof(struct ring, first) == HAK_RING_FIRST_AT &&
+		offsetof(struct record, word) == HAK_RING_EVENT_AT, "the layout is what ring.h says");
+
+void hak_ring_layout(uint64_t bytes, struct hak_ring_layout *out)
 {
 	uint64_t wanted = bytes / RING_BYTES_WANTED;
-	uint32_t count = wanted < RINGS_MIN ? RINGS_MIN : wanted > RINGS_MAX ? RINGS_MAX : (uint32_t)wanted;
 	uint64_t ring_bytes = RING_BYTES_MIN;
-	char *memory;
+
+	out->rings = wanted < RINGS_MIN ? RINGS_MIN : wanted > RINGS_MAX ? RINGS_MAX : wanted;
+	while (ring_bytes * 2 * out->rings <= bytes)
+		ring_bytes *= 2;
+	out->records = ring_bytes / sizeof(struct record);
+	out->records_at = 0;
+	out->record_stride = sizeof(struct record);
+	out->rings_at = (size_t)(out->rings * ring_bytes);
+	out->ring_stride = sizeof(struct ring);
+	out->unrecorded_at = out->rings_at + (size_t)out->rings * sizeof(struct ring);
+}
+
+size_t hak_ring_bytes(uint64_t bytes)
+{
+	struct hak_ring_layout layout;
+
+	hak_ring_layout(bytes, &layout);
+	return layout.unrecorded_at + sizeof(uint64_t);
+}
+
+/* The rings begin; there are none yet. */
+static void begin(char *memory, const struct hak_ring_layout *layout, uint64_t *shown)
+{
+	region.records = (struct record *)memory;
+	region.rings = (struct ring *)(memory + layout->rings_at);
+	region.size = layout->records;
+	hak_store_relaxed(&region.shown, shown);
+	region.lent = (uint32_t)layout->rings / RINGS_A_LENT_ONE;
+	hak_store_relaxed(&region.used, region.lent);
+	hak_store_release(&region.count, (uint32_t)layout->rings);
+}
+
+void hak_ring_start_in(void *memory, uint64_t bytes)
+{
+	struct hak_ring_layout layout;
+
+	hak_ring_layout(bytes, &layout);
+	begin(memory, &layout, (uint64_t *)((char *)memory + layout.unrecorded_at));
+}
+
+bool hak_ring_start(uint64_t bytes)
+{
+	struct hak_ring_layout layout;
+	void *memory;
 
 	if (hak_load_acquire(&region.count))
 		return true;
-	while (ring_bytes * 2 * count <= bytes)
-		ring_bytes *= 2;
+	hak_ring_layout(bytes, &layout);
 	/* Inherited over fork: a child made without handlers may record into its copy, and must not fault. */
-	memory = hak_memory_map(count * (sizeof(struct ring) + ring_bytes), HAK_MEMORY_INHERIT);
+	memory = hak_memory_map(layout.unrecorded_at, HAK_MEMORY_INHERIT);
 	if (!memory)
 		return false;
-	region.records = (struct record *)memory;
-	region.rings = (struct ring *)(memory + count * ring_bytes);
-	region.size = ring_bytes / sizeof(struct record);
-	region.lent = count / RINGS_A_LENT_ONE;
-	hak_store_relaxed(&region.used, region.lent);
-	hak_store_release(&region.count, count);
+	begin(memory, &layout, NULL);
 	return true;
+}
+
+void hak_ring_abandon(void)
+{
+	hak_store_relaxed(&region.count, 0);
+	hak_store_relaxed(&region.used, 0); /* a child's child passes over them too */
+	hak_store_relaxed(&region.shown, NULL);
+	hak_store_relaxed(&region.unrecorded, 0);
+	own_ring = NULL;
+	borrowed_events = 0;
 }
 
 unsigned hak_ring_count(void)
@@ -187,6 +238,16 @@ static void write_record(struct ring *ring, const struct hak_event *event)
 	hak_store_release(&ring->head, index + 1);
 }
 
+static void count_unrecorded(void)
+{
+	uint64_t count = hak_add_relaxed(&region.unrecorded, 1) + 1;
+	uint64_t *shown = hak_load_relaxed(&region.shown);
+
+	/* In a file it may fall back by one when two threads meet here. */
+	if (shown)
+		hak_store_relaxed(shown, count);
+}
+
 void hak_ring_record(const struct hak_event *event)
 {
 	struct ring *ring = own_ring;
@@ -197,7 +258,7 @@ void hak_ring_record(const struct hak_event *event)
 		if (!ring)
 			ring = borrow();
 		if (!ring) {
-			hak_add_relaxed(&region.unrecorded, 1);
+			count_unrecorded();
 			return;
 		}
 	}

@@ -16,6 +16,28 @@
  * nothing. From one thread at a time; events may be recorded meanwhile. */
 bool hak_ring_start(uint64_t bytes);
 
+/* The same in memory of the caller's: hak_ring_bytes(bytes) zeroed bytes, aligned to a page, that stay. For a file that
+ * is to outlive the process. Not while there are rings. */
+size_t hak_ring_bytes(uint64_t bytes);
+void hak_ring_start_in(void *memory, uint64_t bytes);
+
+/* Where things are in that memory, for whoever reads it as a file. Offsets and strides in bytes. */
+struct hak_ring_layout {
+	size_t rings_at, ring_stride, records_at, record_stride;
+	uint64_t rings;
+	uint64_t records; /* of one ring; record i of ring r is row r * records + i % records */
+	size_t unrecorded_at; /* the count of events that found no ring */
+};
+void hak_ring_layout(uint64_t bytes, struct hak_ring_layout *out);
+/* In a ring's row: records ever written, and the first of them that is this process's. In a record's: 2i + 2 once record
+ * i is whole, 2i + 1 before; behind it the event. */
+#define HAK_RING_HEAD_AT 0
+#define HAK_RING_FIRST_AT 8
+#define HAK_RING_EVENT_AT 8
+
+/* In a child of fork whose parent's rings lie in a file: it has none until they are started again. */
+void hak_ring_abandon(void);
+
 /* The number of rings, 0 before hak_ring_start. For tests. */
 unsigned hak_ring_count(void);
 

@@ -69,9 +69,9 @@ static void run_endpoint(void *argument)
 {
 	(void)argument;
 	fprintf(stderr, "%d ", attach("HAKMEM_INTROSPECT=1"));
-	fprintf(stderr, "%d %d ", hak_trace_sink() != NULL, files(".sock"));
+	fprintf(stderr, "%d %d %d ", hak_trace_sink() != NULL, files(".sock"), files(".trace"));
 	hak_detach();
-	fprintf(stderr, "%d", files(".sock"));
+	fprintf(stderr, "%d %d", files(".sock"), files(".trace"));
 }
 
 static void run_dump(void *argument)
@@ -102,7 +102,7 @@ static void cases_of_one_setting(void)
 	UNIT_EQUAL(unit_in_child(run_default, NULL, seen, sizeof(seen)), 0);
 	UNIT_STRING(seen, "0 0 0 0 0 0");
 	UNIT_EQUAL(unit_in_child(run_endpoint, NULL, seen, sizeof(seen)), 0);
-	UNIT_STRING(seen, "1 1 1 0");
+	UNIT_STRING(seen, "1 1 1 1 0 0");
 	UNIT_EQUAL(unit_in_child(run_dump, NULL, seen, sizeof(seen)), 0);
 	UNIT_STRING(seen, "1 0 1");
 	if (HAK_TRACE) {
@@ -156,6 +156,58 @@ static void children(void)
 	make_folder();
 	UNIT_EQUAL(unit_in_child(run_fork, NULL, seen, sizeof(seen)), 0);
 	UNIT_STRING(seen, "0 2 1 1 1 1 0");
+	remove_folder();
+}
+
+/* The whole of the only trace file in the folder. */
+static size_t trace_file(char *bytes, size_t size)
+{
+	DIR *directory = opendir(folder);
+	char path[400] = "";
+	for (struct dirent *entry; directory && (entry = readdir(directory));) {
+		if (strstr(entry->d_name, ".trace"))
+			snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+	}
+	closedir(directory);
+	FILE *file = fopen(path, "r");
+	size_t length = file ? fread(bytes, 1, size, file) : 0;
+	if (file)
+		fclose(file);
+	return length;
+}
+
+/* A child that no handler prepared: it emits, and a thread of it ends, as far as the sink can tell. */
+static void run_unprepared(void *argument)
+{
+	static char before[2 << 20], after[2 << 20];
+	char *environment[] = {argument, "HAKMEM_TRACE=all", "HAKMEM_TRACE_BYTES=256K", NULL};
+	fprintf(stderr, "%d ", hak_attach(environment));
+	hak_free(hak_malloc(3 << 20));
+	size_t length = trace_file(before, sizeof(before));
+	pid_t child = _Fork();
+	if (child == 0) {
+		struct hak_event event = {1, 2, HAK_EVENT_ID_large_free, 0, {0}};
+		hak_trace_sink()->event(&event);
+		hak_free(hak_malloc(3 << 20));
+		hak_trace_sink()->thread_death();
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
+	fprintf(stderr, "%d ", length > 0 && trace_file(after, sizeof(after)) == length && memcmp(before, after, length) == 0);
+	hak_free(hak_malloc(3 << 20));
+	fprintf(stderr, "%d ", trace_file(after, sizeof(after)) == length && memcmp(before, after, length) != 0);
+	hak_detach();
+	fprintf(stderr, "%d", files(".trace"));
+}
+
+static void unprepared_children_leave_the_file_alone(void)
+{
+	char seen[256], variable[128];
+	UNIT_LEAVE_IF(!HAK_TRACE, "no tracepoints");
+	make_folder();
+	snprintf(variable, sizeof(variable), "HAKMEM_TRACE_FILE=%s/x.trace", folder);
+	UNIT_EQUAL(unit_in_child(run_unprepared, variable, seen, sizeof(seen)), 0);
+	UNIT_STRING(seen, "1 1 1 1");
 	remove_folder();
 }
 
@@ -218,5 +270,5 @@ static void cancelled_and_interrupted(void)
 	remove_folder();
 }
 
-UNIT_MAIN("attach", UNIT(cases_of_one_setting), UNIT(children),
+UNIT_MAIN("attach", UNIT(cases_of_one_setting), UNIT(children), UNIT(unprepared_children_leave_the_file_alone),
 	UNIT(cancelled_and_interrupted))
