@@ -29,7 +29,7 @@ static const struct option long_options[] = {
 void options_help(FILE *out)
 {
 	fputs("Usage: hakmem-top [OPTIONS]                       choose among this user's HAKMEM processes\n"
-	      "       hakmem-top [OPTIONS] PID|SOCKET|DUMP.json  watch a process, or look at a dump\n"
+	      "       hakmem-top [OPTIONS] PID|SOCKET|FILE       watch a process, or look at a dump or a trace file\n"
 	      "       hakmem-top [OPTIONS] -- COMMAND [ARGS]     run COMMAND on HAKMEM and watch it\n"
 	      "\n"
 	      "  -b, --batch         plain text frames instead of the screen\n"

@@ -11,6 +11,7 @@
 
 #include "viewer/batch.h"
 #include "viewer/discover.h"
+#include "viewer/recover.h"
 #include "viewer/report.h"
 #include "viewer/save.h"
 #include "viewer/signals.h"
@@ -197,8 +198,8 @@ int run_file(const struct options *options)
 	}
 	if (options->json)
 		batch_json(stdout, text, length);
-	else
-		batch_text(stdout, &watch);
+	else if (batch_text(stdout, &watch))
+		recover_report(stdout, text, length);
 	free(text);
 	watch_free(&watch);
 	return run_flush();

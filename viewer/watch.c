@@ -11,6 +11,7 @@
 #include "introspect/protocol.h"
 #include "viewer/format.h"
 #include "viewer/parse.h"
+#include "viewer/recover.h"
 
 #define DUMP_BYTES_MAX ((size_t)1 << 30)
 
@@ -214,11 +215,28 @@ static char *read_file(const char *path, size_t *length, struct problem *problem
 	return text;
 }
 
+/* Makes of a trace file's bytes the document that a dump would have been. Frees `bytes`; returns NULL and says what is
+ * wrong with the file. */
+static char *recover_text(char *bytes, size_t *length, const char *path, struct problem *problem)
+{
+	struct trace_file file;
+	struct problem inner;
+	char *text = NULL;
+	if (trace_file_open(&file, bytes, *length, &inner))
+		text = recover_document(&file, length, &inner);
+	if (text == NULL)
+		problem_set(problem, "%s: %s", path, inner.text);
+	free(bytes);
+	return text;
+}
+
 char *watch_load_text(struct watch *watch, const char *path, size_t *length, struct problem *problem)
 {
 	struct problem inner;
 	char *text = read_file(path, length, problem);
 	if (text == NULL)
+		return NULL;
+	if (trace_file_is(text, *length) && (text = recover_text(text, length, path, problem)) == NULL)
 		return NULL;
 	enum watch_message what = watch_take(watch, text, *length, &inner);
 	if (what == WATCH_SNAPSHOT) {
