@@ -64,6 +64,15 @@ static bool parse_number(const struct hak_env_row *row, const char *text, uint64
 		*text == '\0' && *value >= row->minimum && *value <= row->maximum;
 }
 
+static bool parse_word(const struct hak_env_row *row, const char *text, uint64_t *number)
+{
+	for (*number = 0; row->words[*number]; ++*number) {
+		if (strcmp(row->words[*number], text) == 0)
+			return true;
+	}
+	return false;
+}
+
 static bool parse_words(const struct hak_env_row *row, const char *text, uint64_t *mask)
 {
 	uint64_t bits = 0;
@@ -99,6 +108,10 @@ bool hak_env_assign(const struct hak_env_row *row, const char *text)
 			return false;
 		memcpy(row->value, text, strlen(text) + 1);
 		return true;
+	case HAK_ENV_WORD:
+		if (!parse_word(row, text, &value))
+			return false;
+		break;
 	case HAK_ENV_WORDS:
 		if (!parse_words(row, text, &value))
 			return false;
@@ -121,10 +134,11 @@ void hak_env_format_range(struct hak_fmt *fmt, const struct hak_env_row *row)
 		hak_fmt_text(fmt, " bytes");
 		return;
 	}
-	if (row->type == HAK_ENV_WORDS) {
-		hak_fmt_text(fmt, "all");
+	if (row->type == HAK_ENV_WORD || row->type == HAK_ENV_WORDS) {
+		if (row->type == HAK_ENV_WORDS)
+			hak_fmt_text(fmt, "all");
 		for (unsigned i = 0; row->words[i]; i++) {
-			hak_fmt_text(fmt, ", ");
+			hak_fmt_text(fmt, i || row->type == HAK_ENV_WORDS ? ", " : "");
 			hak_fmt_text(fmt, row->words[i]);
 		}
 		return;

@@ -17,12 +17,13 @@ enum hak_env_type {
 	HAK_ENV_BYTES,  /* decimal with an optional suffix K, M, G or T (powers of 1024) */
 	HAK_ENV_MS,     /* decimal, milliseconds */
 	HAK_ENV_TEXT,   /* a string of at most HAK_ENV_TEXT_MAX - 1 bytes */
+	HAK_ENV_WORD,   /* one word of a fixed set */
 	HAK_ENV_WORDS,  /* words separated by commas, of a fixed set; "all" is every one */
 };
 
 /* One variable. value points to a uint64_t, for HAK_ENV_TEXT to a char[HAK_ENV_TEXT_MAX]; it holds the default until
  * the parser changes it. minimum and maximum bound the numeric types. words is the NULL-terminated set for
- * HAK_ENV_WORDS: word i sets bit i. */
+ * HAK_ENV_WORD, whose value is the word's number from 0 on, and for HAK_ENV_WORDS, where word i sets bit i. */
 struct hak_env_row {
 	const char *name;
 	enum hak_env_type type;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* The tables' types; the same words as in lib/env.h, which the viewer doesn't include. */
-enum type { TYPE_BOOL, TYPE_NUMBER, TYPE_BYTES, TYPE_MS, TYPE_WORDS, TYPE_TEXT };
+enum type { TYPE_BOOL, TYPE_NUMBER, TYPE_BYTES, TYPE_MS, TYPE_WORD, TYPE_WORDS, TYPE_TEXT };
 
 struct variable {
 	const char *name;
@@ -51,12 +51,13 @@ static const char types[] =
 	"- number: decimal.\n"
 	"- bytes: decimal, with an optional suffix K, M, G or T (powers of 1024).\n"
 	"- milliseconds: decimal.\n"
+	"- word: one of the words named.\n"
 	"- words: one or more of the words named, separated by commas; `all` is every one.\n"
 	"- text: at most 255 bytes.\n";
 
 static const char *type_name(enum type type)
 {
-	static const char *const names[] = {"switch", "number", "bytes", "milliseconds", "words", "text"};
+	static const char *const names[] = {"switch", "number", "bytes", "milliseconds", "word", "words", "text"};
 	return names[type];
 }
 

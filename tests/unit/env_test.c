@@ -6,7 +6,7 @@
 
 static const char *const words[] = {"one", "two", "three", NULL};
 
-static uint64_t flag, number, bytes, mask;
+static uint64_t flag, number, bytes, mask, choice;
 static char text[HAK_ENV_TEXT_MAX];
 
 static const struct hak_env_row rows[] = {
@@ -15,13 +15,15 @@ static const struct hak_env_row rows[] = {
 	{"HAKMEM_BYTES", HAK_ENV_BYTES, &bytes, "2M", 0, UINT64_MAX, NULL, "bytes"},
 	{"HAKMEM_TEXT", HAK_ENV_TEXT, text, "", 0, 0, NULL, "text"},
 	{"HAKMEM_WORDS", HAK_ENV_WORDS, &mask, "", 0, 0, words, "words"},
+	{"HAKMEM_WORD", HAK_ENV_WORD, &choice, "one", 0, 0, words, "a word"},
 };
-enum { FLAG, NUMBER, BYTES, TEXT, WORDS, ROWS };
+enum { FLAG, NUMBER, BYTES, TEXT, WORDS, WORD, ROWS };
 
 static bool refused(int row, const char *value)
 {
-	flag = number = bytes = mask = 4242;
-	return !hak_env_assign(&rows[row], value) && flag == 4242 && number == 4242 && bytes == 4242 && mask == 4242;
+	flag = number = bytes = mask = choice = 4242;
+	return !hak_env_assign(&rows[row], value) && flag == 4242 && number == 4242 && bytes == 4242 && mask == 4242 &&
+		choice == 4242;
 }
 
 static void numbers(void)
@@ -96,6 +98,17 @@ static void word_sets(void)
 		CU_ASSERT_TRUE(refused(WORDS, bad[i]));
 }
 
+static void single_words(void)
+{
+	for (unsigned i = 0; words[i] != NULL; i++) {
+		CU_ASSERT_TRUE(hak_env_assign(&rows[WORD], words[i]));
+		UNIT_EQUAL(choice, i);
+	}
+	static const char *const bad[] = {"", "four", "one,", "one,two", "on", "oned", "all", "ONE"};
+	for (size_t i = 0; i < HAK_COUNT_OF(bad); i++)
+		CU_ASSERT_TRUE(refused(WORD, bad[i]));
+}
+
 static void parse(void *environment)
 {
 	hak_env_parse(rows, ROWS, environment);
@@ -127,7 +140,8 @@ static void odd_bytes_are_not_echoed(void)
 
 static void ranges(void)
 {
-	static const char *const expected[ROWS] = {"0 or 1", "5 to 100", NULL, "at most 255 bytes", "all, one, two, three"};
+	static const char *const expected[ROWS] = {"0 or 1", "5 to 100", NULL, "at most 255 bytes", "all, one, two, three",
+		"one, two, three"};
 	for (int i = 0; i < ROWS; i++) {
 		char out[128];
 		struct hak_fmt fmt;
@@ -155,5 +169,5 @@ static void at_start(void)
 	CU_ASSERT_TRUE(found);
 }
 
-UNIT_MAIN("env", UNIT(numbers), UNIT(flags), UNIT(sizes), UNIT(texts), UNIT(word_sets), UNIT(environments),
+UNIT_MAIN("env", UNIT(numbers), UNIT(flags), UNIT(sizes), UNIT(texts), UNIT(word_sets), UNIT(single_words), UNIT(environments),
 	UNIT(odd_bytes_are_not_echoed), UNIT(ranges), UNIT(at_start))
