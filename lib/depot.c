@@ -68,6 +68,50 @@ static uint32_t pick_slab(const struct hak_depot *depot)
 	return HAK_NO_SLOT;
 }
 
+/* ---- Lists ---- */
+
+static HAK_COLD struct hak_list end_list(struct hak_block *last, struct hak_block *bad, size_t length)
+{
+	/* A block that is its own successor was freed twice in a row. */
+	if (last && last == bad)
+		hak_report(HAK_REPORT_DOUBLE_FREE, last);
+	else
+		hak_report_link(last, bad);
+	if (last)
+		last->next = NULL;
+	return (struct hak_list){last, length};
+}
+
+struct hak_list hak_list_walk(unsigned bin, struct hak_block *head, size_t length)
+{
+	/* A copy that the loop keeps in registers. Slots that the heap got since are of no list of this thread. */
+	const struct hak_heap heap = {hak_heap.base, hak_load_relaxed(&hak_heap.slots), hak_heap.class_map};
+	struct hak_block *last = NULL;
+
+	for (size_t left = length; left; left--) {
+		if (HAK_UNLIKELY(!hak_link_leads_to(head, bin, &heap) || head == last))
+			return end_list(last, head, length - left);
+		last = head;
+		head = head->next;
+	}
+	return (struct hak_list){last, length};
+}
+
+uint32_t hak_list_recount(unsigned bin, const struct hak_block *head, uint32_t length)
+{
+	const struct hak_block *last = NULL;
+	uint32_t count = 0;
+
+	while (count <= length && hak_link_leads_to(head, bin, &hak_heap)) {
+		count++;
+		last = head;
+		head = head->next;
+	}
+	if (count <= length && (head || count + 1 < length))
+		hak_report_link(last, head);
+	return count;
+}
+
 /* ---- Blocks out of a slab and back ---- */
 
 static void batch_push(struct hak_batch *batch, uintptr_t address)
@@ -177,8 +221,9 @@ static void begin_returning(struct returning *run, const struct hak_block *block
 }
 
 /* Sets one block's bit. A block that isn't one, or is there already, is the program's error: it is reported, and stays
- * out for good. */
-static void return_block(const struct hak_size_class *size, struct returning *run, const struct hak_block *block)
+ * out for good. Returns false then: what its link leads to can't be relied on, as memory that is no free block's holds
+ * none, and a block that is twice in a list makes it a circle. */
+static bool return_block(const struct hak_size_class *size, struct returning *run, const struct hak_block *block)
 {
 	uint32_t offset = (uint32_t)((uintptr_t)block - run->start);
 	uint32_t index = hak_block_of_offset(size, offset);
@@ -188,40 +233,40 @@ static void return_block(const struct hak_size_class *size, struct returning *ru
 
 	if (HAK_UNLIKELY(index * size->block_bytes != offset || index >= slot->carved)) {
 		hak_report(HAK_REPORT_INVALID_FREE, block);
-		return;
+		return false;
 	}
 	if (HAK_UNLIKELY(*word & bit)) {
 		hak_report(HAK_REPORT_DOUBLE_FREE, block);
-		return;
+		return false;
 	}
 	*word |= bit;
 	if (index / 64 < slot->hint)
 		slot->hint = (uint16_t)(index / 64);
 	run->count++;
+	return true;
 }
 
 static void take_apart(struct hak_depot *depot, unsigned class, struct hak_batch batch, enum hak_release_cause cause)
 {
 	const struct hak_size_class *size = &hak_size_classes[class];
 	struct returning run = {.bytes = 0};
-	struct hak_block *block = batch.head;
+	const struct hak_block *block = batch.head, *previous = NULL;
 
-	/* The stored length bounds the walk, so that a list that a stray write made circular ends too. */
-	for (uint32_t i = 0; i < batch.length && block; i++) {
-		struct hak_block *next;
-
+	/* The stored length bounds the walk, so that any list ends. What hangs behind a link that leads to no block of
+	 * ours, or to one that is free already, is out of reach, and leaked. */
+	for (uint32_t i = 0; i < batch.length; i++) {
 		if ((uintptr_t)block - run.start >= run.bytes) {
 			finish_returning(depot, &run, cause);
 			if (hak_bin_of_address(block) != HAK_BIN_OF_CLASS(class)) {
-				/* What hangs behind it is out of reach, and leaked. */
-				hak_report(HAK_REPORT_CORRUPT_LIST, block);
+				hak_report_link(previous, block);
 				return;
 			}
 			begin_returning(&run, block);
 		}
-		next = block->next;
-		return_block(size, &run, block);
-		block = next;
+		if (HAK_UNLIKELY(!return_block(size, &run, block)))
+			break;
+		previous = block;
+		block = block->next;
 	}
 	finish_returning(depot, &run, cause);
 }
@@ -252,11 +297,12 @@ static unsigned depot_capacity(unsigned class)
 struct hak_batch hak_depot_fetch(unsigned class, uint32_t want)
 {
 	struct hak_depot *depot = &hak_depots[class];
-	struct hak_batch batch = {NULL, 0};
+	struct hak_batch batch = {.fresh = true};
 
 	hak_lock_acquire(&depot->lock);
 	if (depot->batches) {
 		batch = depot->batch[--depot->batches];
+		batch.fresh = false;
 		if (depot->idle_batches > depot->batches)
 			depot->idle_batches = depot->batches;
 	}

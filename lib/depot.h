@@ -7,6 +7,7 @@
 #define HAK_DEPOT_H
 
 #include "lock.h"
+#include "settings.h"
 #include "shared_pool.h"
 
 /* A free block. The link is the only thing that HAKMEM stores in memory a program has used. */
@@ -18,7 +19,20 @@ struct hak_block {
 struct hak_batch {
 	struct hak_block *head;
 	uint32_t length;
+	bool fresh; /* the depot wrote all its links a moment ago: no need to look at them */
 };
+
+/* Whether `block` is aligned and lies in a slot of the bin, so that its link may be read. The bits that an aligned
+ * address doesn't have are rotated to the top, where they make it lie beyond every heap. `heap` is hak_heap, or a copy
+ * for a loop. */
+HAK_INLINE bool hak_link_leads_to(const struct hak_block *block, unsigned bin, const struct hak_heap *heap)
+{
+	size_t offset = (uintptr_t)block - heap->base;
+	size_t slot = (offset >> 4 | offset << 60) >> (HAK_SLOT_SHIFT - 4);
+
+	return slot < heap->slots && hak_load_word(&heap->class_map[slot]) == bin;
+}
+_Static_assert(HAK_ALIGNMENT == 1 << 4, "the rotation is by its bits");
 
 #define HAK_DEPOT_BATCHES 16 /* most batches in transit a class */
 #define HAK_DEPOT_BUCKETS 8  /* partly used slabs are sorted by eighths of their capacity in use */
@@ -34,6 +48,60 @@ struct hak_depot {
 	struct hak_batch batch[HAK_DEPOT_BATCHES]; /* a stack: the coldest first */
 } __attribute__((aligned(64)));
 extern struct hak_depot hak_depots[HAK_CLASS_COUNT];
+
+/* The part of a list that is whole: its last block, NULL if nothing is left, and how long it is. */
+struct hak_list {
+	struct hak_block *last;
+	size_t length;
+};
+
+/* Walks over the first `length` blocks of a list of the bin. A link that can't lead to a block of the bin is reported;
+ * the list then ends before it, and the rest is leaked. The blocks are the caller's alone. */
+struct hak_list hak_list_walk(unsigned bin, struct hak_block *head, size_t length);
+
+/* The same of length > 0 blocks whose links are not looked at. */
+HAK_INLINE struct hak_list hak_list_end(struct hak_block *head, size_t length)
+{
+	for (size_t i = 1; i < length; i++)
+		head = head->next;
+	return (struct hak_list){head, length};
+}
+
+/* Whether all links are to be looked at, at any price. README.md has the figures. */
+HAK_INLINE bool hak_list_look_always(void)
+{
+	return HAK_UNLIKELY(hak_settings.on_error == HAK_ON_ERROR_ABORT);
+}
+
+/* Whether refills look: where batches are long, that is cheap. */
+HAK_INLINE bool hak_list_look_at_refill(const struct hak_size_class *class)
+{
+	return class->batch >= 16 || hak_list_look_always();
+}
+
+/* Hangs `batch`, not empty, behind a short list whose blocks are warm, so that walking to its end costs little. */
+HAK_INLINE struct hak_batch hak_list_join(unsigned bin, struct hak_batch list, struct hak_batch batch, bool look)
+{
+	struct hak_list whole;
+
+	if (look && !batch.fresh) {
+		whole = hak_list_walk(bin, batch.head, batch.length);
+		batch.head = whole.last ? batch.head : NULL;
+		batch.length = (uint32_t)whole.length;
+	}
+	if (list.length == 0)
+		return batch;
+	whole = look ? hak_list_walk(bin, list.head, list.length) : hak_list_end(list.head, list.length);
+	if (look && HAK_UNLIKELY(!whole.last))
+		return batch;
+	whole.last->next = batch.head;
+	list.length = (uint32_t)whole.length + batch.length;
+	return list;
+}
+
+/* The length of a list that is known to be `length` blocks long, or one more or less. Reports a damaged link, which ends
+ * it. */
+uint32_t hak_list_recount(unsigned bin, const struct hak_block *head, uint32_t length);
 
 /* Fetches blocks for a thread's cache: a batch in transit; if there is none or it is short, up to `want` from partly
  * used slabs, the fullest first; if that gave none, from a new slab. Returns an empty batch if memory is out. */

@@ -5,6 +5,7 @@
 #include "large.h"
 #include "mirror.h"
 #include "os.h"
+#include "report.h"
 #include "settings.h"
 #include "stats.h"
 #include "trace.h"
@@ -122,25 +123,16 @@ static struct hak_batch take_batch(struct hak_cache *cache, unsigned bin)
 	return batch;
 }
 
-/* Hangs `batch` behind the hot list. That list is short here, at most a quarter of a batch, and its blocks are warm, so
- * walking to its end costs little. */
+/* Hangs `batch` behind the hot list, which is short here, at most a quarter of a batch. */
 static void append(struct hak_cache *cache, unsigned bin, struct hak_batch batch)
 {
-	struct hak_block **head = &cache->bins->head[bin];
-	uint32_t length = cache->classes[bin].length;
-	struct hak_block *last = *head;
+	struct hak_batch hot = {.head = cache->bins->head[bin], .length = cache->classes[bin].length};
 
-	if (length == 0) {
-		set_head(cache, bin, batch.head, batch.length);
-		return;
-	}
-	for (uint32_t i = 1; i < length; i++)
-		last = last->next;
-	last->next = batch.head;
-	set_head(cache, bin, *head, length + batch.length);
+	hot = hak_list_join(bin, hot, batch, hak_list_look_at_refill(class_of(bin)));
+	set_head(cache, bin, hot.head, hot.length);
 }
 
-static void refill(struct hak_cache *cache, unsigned bin)
+static bool refill_once(struct hak_cache *cache, unsigned bin)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
 	struct hak_batch batch;
@@ -158,6 +150,14 @@ static void refill(struct hak_cache *cache, unsigned bin)
 	}
 	if (batch.length)
 		append(cache, bin, batch);
+	return batch.length != 0;
+}
+
+/* Of a damaged batch nothing may be left. Memory is out only when refill_once says that there was none. */
+HAK_INLINE void refill(struct hak_cache *cache, unsigned bin)
+{
+	while (refill_once(cache, bin) && HAK_UNLIKELY(cache->classes[bin].length == 0))
+		continue;
 }
 
 /* Both slow paths ask, because a program that allocates and frees in turn may only ever come by one of them: each sets
@@ -228,7 +228,7 @@ bool hak_cache_free_short(struct hak_cache *cache, unsigned bin, void *p)
 	struct hak_block *block = p;
 
 	if (length_now(cache, bin) >= HOT_BATCHES * class_of(bin)->batch || drain_is_due(class) ||
-		drain_is_requested(cache))
+		drain_is_requested(cache) || hak_cache_freed_last(bin, block))
 		return false;
 	hak_cache_begin(cache);
 	settle(cache, bin);
@@ -263,19 +263,21 @@ static uint32_t give_coldest(struct hak_cache *cache, unsigned bin, unsigned cou
 }
 
 /* Takes a batch off the hot list: the blocks freed longest ago. Those freed last stay, and walking over them costs
- * little, because they were used a moment ago. */
+ * little, because they were used a moment ago. Returns none if the list is damaged. */
 static struct hak_batch cut_batch(struct hak_cache *cache, unsigned bin)
 {
-	struct hak_block **head = &cache->bins->head[bin];
-	uint32_t keep = cache->classes[bin].length - class_of(bin)->batch;
-	struct hak_block *last = *head;
-	struct hak_batch batch;
+	struct hak_block *head = cache->bins->head[bin];
+	size_t keep = cache->classes[bin].length - class_of(bin)->batch;
+	struct hak_list list = hak_list_look_always() ? hak_list_walk(bin, head, keep) : hak_list_end(head, keep);
+	struct hak_batch batch = {.length = 0};
 
-	for (uint32_t i = 1; i < keep; i++)
-		last = last->next;
-	batch = (struct hak_batch){last->next, class_of(bin)->batch};
-	last->next = NULL;
-	set_head(cache, bin, *head, keep);
+	if (HAK_UNLIKELY(list.length != keep)) {
+		set_head(cache, bin, list.last ? head : NULL, (uint32_t)list.length);
+		return batch;
+	}
+	batch = (struct hak_batch){.head = list.last->next, .length = class_of(bin)->batch};
+	list.last->next = NULL;
+	set_head(cache, bin, head, (uint32_t)keep);
 	return batch;
 }
 
@@ -288,6 +290,8 @@ static void stash(struct hak_cache *cache, unsigned bin)
 	uint64_t bytes = (uint64_t)batch.length * class_of(bin)->block_bytes;
 	unsigned limit = class->allocs == class->allocs_at_stash ? 0 : class->limit;
 
+	if (HAK_UNLIKELY(!batch.length))
+		return;
 	class->allocs_at_stash = class->allocs;
 	if (cache->stashed_bytes + bytes > hak_settings.cache_bytes)
 		limit = 0;
@@ -345,11 +349,15 @@ void hak_cache_free(struct hak_cache *cache, unsigned bin, void *p)
 	struct hak_block *block = p;
 
 	settle(cache, bin);
-	if (class->length >= HOT_BATCHES * batch)
-		stash(cache, bin);
-	block->next = *head;
-	set_head(cache, bin, block, class->length + 1);
-	hak_store_relaxed(&class->frees, class->frees + 1);
+	if (HAK_DEBUG && block == *head) {
+		hak_report(HAK_REPORT_DOUBLE_FREE, block);
+	} else {
+		if (class->length >= HOT_BATCHES * batch)
+			stash(cache, bin);
+		block->next = *head;
+		set_head(cache, bin, block, class->length + 1);
+		hak_store_relaxed(&class->frees, class->frees + 1);
+	}
 	drain_if_due(cache, bin);
 	arm(cache, bin);
 }
@@ -457,7 +465,7 @@ static void flush_bin(struct hak_cache *cache, unsigned bin, enum hak_release_ca
 		return;
 	settle(cache, bin);
 	if (class->length) {
-		struct hak_batch batch = {cache->bins->head[bin], class->length};
+		struct hak_batch batch = {.head = cache->bins->head[bin], .length = class->length};
 
 		blocks = class->length;
 		hak_depot_put(HAK_CLASS_OF_BIN(bin), &batch, 1, cause);
@@ -488,19 +496,11 @@ void hak_cache_flush(struct hak_cache *cache, enum hak_release_cause cause)
 void hak_cache_recount(struct hak_cache *cache)
 {
 	for (unsigned bin = HAK_BIN_OF_CLASS(0); bin < HAK_BIN_LARGE; bin++) {
-		struct hak_block *block = cache->bins->head[bin];
-		uint32_t length = 0;
-
 		if (!in_use(&cache->classes[bin]))
 			continue;
 		settle(cache, bin);
-		/* At most one more or less than the countdowns say; a link that leads out of the class's slots ends the
-		 * list. */
-		while (block && length <= cache->classes[bin].length && hak_bin_of_address(block) == bin) {
-			length++;
-			block = block->next;
-		}
-		hak_store_relaxed(&cache->classes[bin].length, length);
+		hak_store_relaxed(&cache->classes[bin].length,
+			hak_list_recount(bin, cache->bins->head[bin], cache->classes[bin].length));
 	}
 }
 

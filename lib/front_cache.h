@@ -49,6 +49,12 @@ HAK_INLINE void *hak_cache_pop(size_t bytes)
 	return block;
 }
 
+/* Debug builds: whether a block that is freed is the one that was freed last, or the slow path is to find that out. */
+HAK_INLINE bool hak_cache_freed_last(unsigned bin, const void *block)
+{
+	return HAK_DEBUG && HAK_UNLIKELY(block == hak_bins.head[bin]);
+}
+
 /* Pushes a block, or returns false when the slow path must see to it: a countdown that ended, a large block, a pointer
  * that isn't ours. The bins of those have countdowns that are always at their end, so that this takes no further test.
  */
@@ -61,6 +67,8 @@ HAK_INLINE bool hak_cache_push(void *p)
 	if (HAK_UNLIKELY(slot >= hak_load_word(&hak_heap.slots)))
 		return false;
 	bin = hak_load_word(&hak_heap.class_map[slot]);
+	if (hak_cache_freed_last((unsigned)bin, p))
+		return false;
 	if (HAK_UNLIKELY(hak_countdown_ends(&hak_bins.left[bin].free_left)))
 		return false;
 	block->next = hak_bins.head[bin];

@@ -1,5 +1,7 @@
 #include "settings.h"
 
+const char *const hak_on_error_words[] = {"auto", "abort", "report", NULL};
+
 struct hak_settings hak_settings = {
 #define HAK_ENV_VALUE(field, name, type, value, text, minimum, maximum, words, help) .field = (value),
 #define HAK_ENV_STRING(field, name, text, help) .field = text,

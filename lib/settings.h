@@ -4,6 +4,10 @@
 
 #include "env.h"
 
+/* HAKMEM_ON_ERROR: what follows the report of a program's mistake (report.h). */
+enum hak_on_error { HAK_ON_ERROR_AUTO, HAK_ON_ERROR_ABORT, HAK_ON_ERROR_REPORT };
+extern const char *const hak_on_error_words[];
+
 struct hak_settings {
 #define HAK_ENV_VALUE(field, name, type, value, text, minimum, maximum, words, help) uint64_t field;
 #define HAK_ENV_STRING(field, name, text, help) char field[HAK_ENV_TEXT_MAX];

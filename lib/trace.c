@@ -3,6 +3,7 @@
  * the buffer back. */
 #include "trace.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "fmt.h"
@@ -41,8 +42,12 @@ uint32_t hak_trace_mask;
 static uint32_t sink_groups;
 static uint32_t line_groups;
 static const struct hak_sink *sink;
-static bool tick_wanted;
 static HAK_TLS bool ticking;
+
+/* What a flush has to see to besides lines, in one word, so that looking costs one load. */
+enum attention { ATTENTION_TICK = 1, ATTENTION_ABORT = 2 /* some thread is to abort, or was */ };
+static uint32_t attention;
+static HAK_TLS enum abort_state { ABORT_NONE, ABORT_DUE, ABORT_BEGUN } abort_state;
 
 /* What a slow path says while it holds locks: a depot batch that comes apart is the longest, some 250 lines. Only a
  * whole cache that is given back can say more; lines beyond the buffer are counted, and the count is printed. */
@@ -106,7 +111,10 @@ uint32_t hak_trace_lines(void)
 
 void hak_trace_request_tick(bool on)
 {
-	hak_store_relaxed(&tick_wanted, on);
+	if (on)
+		hak_or_relaxed(&attention, (uint32_t)ATTENTION_TICK);
+	else
+		hak_and_relaxed(&attention, ~(uint32_t)ATTENTION_TICK);
 }
 
 /* Fills a {name} place of a line. Returns the text behind it. */
@@ -172,10 +180,13 @@ void hak_trace_queue_line(const char *line, uint32_t group)
 
 	if (!lines_mine)
 		lines_mine = lines_get();
-	if (!lines_mine)
-		return; /* no memory to say it in */
-	if (lines_mine->used + sizeof(head) + length > sizeof(lines_mine->text)) {
-		lines_mine->lost++;
+	if (!lines_mine || lines_mine->used + sizeof(head) + length > sizeof(lines_mine->text)) {
+		/* No memory to keep it in. A report is written all the same: others may wait for a lock meanwhile, but
+		 * a mistake must not pass in silence. */
+		if (!group)
+			hak_log_line(line);
+		else if (lines_mine)
+			lines_mine->lost++;
 		return;
 	}
 	memcpy(lines_mine->text + lines_mine->used, &head, sizeof(head));
@@ -240,12 +251,31 @@ static void run_tick(void)
 	ticking = false;
 }
 
+bool hak_trace_abort(void)
+{
+	if (abort_state == ABORT_BEGUN)
+		return false;
+	abort_state = ABORT_DUE;
+	hak_or_relaxed(&attention, (uint32_t)ATTENTION_ABORT);
+	return true;
+}
+
+static HAK_COLD void attend(void)
+{
+	if (abort_state == ABORT_DUE) {
+		abort_state = ABORT_BEGUN;
+		abort();
+	}
+	if (hak_load_relaxed(&attention) & ATTENTION_TICK)
+		run_tick();
+}
+
 void hak_trace_flush(void)
 {
 	if (HAK_UNLIKELY(lines_mine))
 		flush_lines();
-	if (HAK_UNLIKELY(hak_load_relaxed(&tick_wanted)))
-		run_tick();
+	if (HAK_UNLIKELY(hak_load_relaxed(&attention)))
+		attend();
 }
 
 void hak_trace_fork_lock(void)

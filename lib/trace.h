@@ -122,8 +122,13 @@ void hak_trace_emit(enum hak_event_id id, uint64_t a, uint64_t b, uint64_t c, ui
 size_t hak_trace_format_line(char *out, size_t size, const struct hak_event *event);
 
 /* Queues `line` for this thread's next hak_trace_flush. `group` (enum hak_trace_group) is switched off if the line
- * turns out not to be writable; 0 for lines that don't belong to one. */
+ * turns out not to be writable; 0 for lines that don't belong to one: those are never lost for want of memory. */
 void hak_trace_queue_line(const char *line, uint32_t group);
+
+/* Ends the process by abort() at the calling thread's next hak_trace_flush: when its lines are written and no lock is
+ * held, so that a handler of SIGABRT may do what it likes. Returns false in a thread that has begun to: its handler may
+ * go on. */
+bool hak_trace_abort(void);
 
 /* Writes the lines that this thread collected while it held locks. Slow paths call it when they have released them all.
  */

@@ -1,12 +1,14 @@
 /* What programs do wrong with malloc, one fault a name: misuse NAME. The program tells on stdout the address that it misused, so that the
- * report can be compared, and must reach its end: a fault is reported, not punished. */
+ * report can be compared, and whether it reached its end. With a further word it handles SIGABRT: the handler uses the heap and exits. */
 #include <errno.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wuse-after-free"
@@ -19,6 +21,7 @@ static volatile size_t offset16 = 16, offset64k = 65536;
 static void *told(void *address)
 {
 	printf("%p\n", address);
+	fflush(stdout); /* abort doesn't */
 	return address;
 }
 
@@ -31,6 +34,24 @@ static void double_free(void)
 	free(block);
 	malloc_trim(0);
 	free(keep);
+}
+
+/* The same, the two frees without anything between them: the block is its own successor in the list. */
+static void double_free_in_a_row(void)
+{
+	char *block = malloc(100);
+	free(told(block));
+	free(block);
+	malloc_trim(0);
+}
+
+/* Freed when all of its slab has gone back: seen at once. */
+static void double_free_late(void)
+{
+	char *block = malloc(3000);
+	free(told(block));
+	malloc_trim(0);
+	free(block);
 }
 
 static void double_free_large(void)
@@ -68,6 +89,21 @@ static void foreign_reserved(void)
 	free(block);
 }
 
+static void misaligned(void)
+{
+	char *block = malloc(100);
+	free(told(block + offset16 / 16));
+	malloc_trim(0);
+}
+
+static void interior_realloc(void)
+{
+	char *block = malloc(100);
+	if (realloc(told(block + offset16), 1000) != NULL || errno != EINVAL)
+		exit(3);
+	free(block);
+}
+
 static void interior(void)
 {
 	char *block = malloc(100);
@@ -98,24 +134,63 @@ static void foreign_usable(void)
 static void overwritten_link(void)
 {
 	char *first = malloc(100), *second = malloc(100), *third = malloc(100);
-	void *nowhere = told(in_data + offset16);
+	void *nowhere = in_data + offset16;
 	free(first);
-	free(second);
+	free(told(second));
 	memcpy(second, &nowhere, sizeof(nowhere));
 	malloc_trim(0);
 	free(third);
 }
+
+/* The same in a list that waits behind the one in use, and is met when malloc takes blocks from it. */
+static void damaged_batch(uintptr_t link)
+{
+	enum { COUNT = 2000 };
+	static char *blocks[COUNT];
+	for (int i = 0; i < COUNT; i++)
+		blocks[i] = malloc(100);
+	for (int i = 0; i < COUNT; i++)
+		free(blocks[i]);
+	memcpy(told(blocks[COUNT - 300]), &link, sizeof(link));
+	for (int i = 0; i < COUNT; i++) {
+		blocks[i] = malloc(100);
+		memset(blocks[i], i, 100);
+	}
+}
+
+static void overwritten_batch(void)
+{
+	damaged_batch((uintptr_t)(in_data + offset16));
+}
+
+static void zeroed_batch(void)
+{
+	damaged_batch(0);
+}
+
+static void on_abort(int signal)
+{
+	for (size_t i = 0; i < 1000; i++)
+		free(malloc(i * 100));
+	puts(signal == SIGABRT ? "handled" : "what signal?");
+	exit(0);
+}
+
+#define FAULT(name) {#name, name}
 
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		void (*commit)(void);
-	} faults[] = {{"double_free", double_free}, {"double_free_large", double_free_large}, {"foreign_stack", foreign_stack},
-		{"foreign_static", foreign_static}, {"foreign_unmapped", foreign_unmapped}, {"foreign_reserved", foreign_reserved},
-		{"interior", interior}, {"interior_large", interior_large},
-		{"foreign_realloc", foreign_realloc}, {"foreign_usable", foreign_usable}, {"overwritten_link", overwritten_link}};
-	for (size_t i = 0; argc == 2 && i < sizeof(faults) / sizeof(faults[0]); i++) {
+	} faults[] = {FAULT(double_free), FAULT(double_free_in_a_row), FAULT(double_free_late), FAULT(double_free_large),
+		FAULT(foreign_stack), FAULT(foreign_static), FAULT(foreign_unmapped), FAULT(foreign_reserved), FAULT(interior),
+		FAULT(interior_large),
+		FAULT(misaligned), FAULT(interior_realloc), FAULT(foreign_realloc), FAULT(foreign_usable), FAULT(overwritten_link),
+		FAULT(overwritten_batch), FAULT(zeroed_batch)};
+	if (argc > 2)
+		signal(SIGABRT, on_abort);
+	for (size_t i = 0; argc > 1 && i < sizeof(faults) / sizeof(faults[0]); i++) {
 		if (strcmp(argv[1], faults[i].name) == 0) {
 			faults[i].commit();
 			char *after = malloc(1000); /* the heap still serves */
@@ -125,6 +200,6 @@ int main(int argc, char **argv)
 			return 0;
 		}
 	}
-	fprintf(stderr, "usage: %s FAULT\n", argv[0]);
+	fprintf(stderr, "usage: %s FAULT [handle]\n", argv[0]);
 	return 2;
 }

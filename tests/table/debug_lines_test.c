@@ -35,6 +35,7 @@ static const struct {
 	{HAK_EVENT_ID_thread_death, {1, 0}, NULL},
 	{HAK_EVENT_ID_fork_child, {1, 2}, NULL},
 	{HAK_EVENT_ID_misuse, {1, SS}, NULL},
+	{HAK_EVENT_ID_fatal, {6, SS + 16, SS, 0, 7}, NULL},
 	{HAK_EVENT_ID_mark, {0x6968}, NULL},
 };
 

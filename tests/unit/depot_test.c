@@ -110,7 +110,7 @@ static struct hak_batch single(void *block)
 {
 	struct hak_block *head = block;
 	head->next = NULL;
-	return (struct hak_batch){head, 1};
+	return (struct hak_batch){.head = head, .length = 1};
 }
 
 /* The last block of a slab releases it; its bits are gone with it. */
@@ -165,13 +165,16 @@ static void the_fullest_slab_is_used_first(void)
 }
 
 struct damage {
-	unsigned kind; /* 0: freed twice; 1: inside a block; 2: another class's; 3: a list that runs into foreign memory */
+	/* 0: freed twice; 1: inside a block; 2: another class's; then lists that run 3: into foreign memory, 4: to an odd
+	 * address, 5: to NULL before their end, 6: into a block's inside, with more behind it */
+	unsigned kind;
 };
 
 static void do_damage(void *argument)
 {
 	unsigned kind = ((struct damage *)argument)->kind;
 	pool_start();
+	hak_settings.on_error = HAK_ON_ERROR_REPORT;
 	struct hak_batch batch = fetch(CLASS, 32);
 	struct hak_block *block = batch.head;
 	static struct hak_block foreign;
@@ -185,8 +188,11 @@ static void do_damage(void *argument)
 	} else if (kind == 2) {
 		put(CLASS + 1, single(block));
 	} else {
-		block->next->next = &foreign;
-		put(CLASS, (struct hak_batch){block, 32});
+		if (kind == 6)
+			((struct hak_block *)((char *)block + 16))->next = block->next->next->next;
+		block->next->next = kind == 3 ? &foreign :
+			kind == 5 ? NULL : (struct hak_block *)((char *)block + (kind == 4 ? 1 : 16));
+		put(CLASS, (struct hak_batch){.head = block, .length = 32});
 	}
 	used = hak_slot(slab_of(block))->used;
 	hak_depot_trim();
@@ -202,8 +208,11 @@ static void damage_is_reported_and_nothing_else_is_harmed(void)
 	} expected[] = {
 		{"hakmem: block freed twice (address=0x", "0"},
 		{"hakmem: free of an address that is not the start of a live block (address=0x", "0"},
-		{"hakmem: free list damaged by a write to freed memory (address=0x", "0"},
-		{"hakmem: free list damaged by a write to freed memory (address=0x", "2"},
+		{"hakmem: free list damaged by a write to freed memory, or by a free inside a block (address=0x", "0"},
+		{"hakmem: free list damaged by a write to freed memory, or by a free inside a block (address=0x", "2"},
+		{"hakmem: free of an address that is not the start of a live block (address=0x", "2"},
+		{"hakmem: free list damaged by a write to freed memory, or by a free inside a block (address=0x", "2"},
+		{"hakmem: free of an address that is not the start of a live block (address=0x", "2"},
 	};
 	for (unsigned kind = 0; kind < HAK_COUNT_OF(expected); kind++) {
 		char said[1024];
@@ -213,6 +222,40 @@ static void damage_is_reported_and_nothing_else_is_harmed(void)
 		const char *newline = strchr(said, '\n');
 		CU_ASSERT_PTR_NOT_NULL_FATAL(newline);
 		UNIT_STRING(newline + 1, expected[kind].returned);
+	}
+}
+
+/* The walk of refills and cuts: which links it lets pass, and where the list ends then. */
+static void walk_a_list(void *kind)
+{
+	static struct hak_block foreign;
+	start();
+	hak_settings.on_error = HAK_ON_ERROR_REPORT;
+	struct hak_batch batch = fetch(CLASS, 32), other = fetch(CLASS + 1, 1);
+	struct hak_block *third = batch.head->next->next;
+	struct hak_block *odd = (struct hak_block *)((char *)third + 8);
+	struct hak_block *const links[] = {third->next, &foreign, odd, NULL, other.head, third};
+	third->next = links[*(int *)kind];
+	struct hak_list list = hak_list_walk(HAK_BIN_OF_CLASS(CLASS), batch.head, 32);
+	hak_trace_flush();
+	fprintf(stderr, "%zu %d", list.length, list.last == third && third->next == NULL);
+}
+
+static void damaged_lists_end_where_they_are_whole(void)
+{
+	static const char damaged[] = "free list damaged";
+	static const char *const texts[] = {"", damaged, damaged, damaged, damaged, "block freed twice"};
+	for (int kind = 0; kind < (int)HAK_COUNT_OF(texts); kind++) {
+		char said[1024];
+		UNIT_EQUAL(unit_in_child(walk_a_list, &kind, said, sizeof(said)), 0);
+		const char *newline = strchr(said, '\n');
+		if (kind == 0) {
+			UNIT_STRING(said, "32 0");
+			continue;
+		}
+		CU_ASSERT_PTR_NOT_NULL_FATAL(newline);
+		CU_ASSERT_TRUE(strncmp(said + strlen("hakmem: "), texts[kind], strlen(texts[kind])) == 0);
+		UNIT_STRING(newline + 1, "3 1");
 	}
 }
 
@@ -229,7 +272,8 @@ static void out_of_memory(void)
 }
 
 /* out_of_memory stands last: it uses the heap up. */
-UNIT_MAIN("depot", UNIT(damage_is_reported_and_nothing_else_is_harmed), UNIT(a_new_slab_is_carved_in_order),
+UNIT_MAIN("depot", UNIT(damage_is_reported_and_nothing_else_is_harmed), UNIT(damaged_lists_end_where_they_are_whole),
+	UNIT(a_new_slab_is_carved_in_order),
 	UNIT(batches_pass_through_whole), UNIT(a_full_stack_pushes_the_coldest_out),
 	UNIT(unused_batches_are_taken_apart_after_two_ticks), UNIT(the_last_block_releases_the_slab),
 	UNIT(the_fullest_slab_is_used_first), UNIT(out_of_memory))

@@ -146,6 +146,7 @@ static void misuse(void *ignored)
 	int on_the_stack[8];
 	char *block = hak_malloc(200), *large = hak_malloc(100000);
 	(void)ignored;
+	hak_settings.on_error = HAK_ON_ERROR_REPORT;
 	errno = 4711;
 	hak_free(on_the_stack);
 	if (errno != 4711)
@@ -162,10 +163,11 @@ static void misuse(void *ignored)
 /* Each kind of misuse is reported by its own line, the block is left alone, and the program runs on. */
 static void misuse_is_reported(void)
 {
-	static const char *const expected[] = {"free of an address that is not", "free of an address that is not",
-		"free of an address that is not", "malloc_usable_size of an address that is not",
-		"realloc of an address that is not", "realloc of an address that is not",
-		"malloc_usable_size of an address that is not"};
+	static const char foreign_free[] = "free of an address that is not HAKMEM's (address=0x";
+	static const char invalid_free[] = "free of an address that is not the start of a live block (address=0x";
+	static const char *const expected[] = {foreign_free, invalid_free, invalid_free,
+		"malloc_usable_size of an address that is not the start", "realloc of an address that is not the start",
+		"realloc of an address that is not HAKMEM's", "malloc_usable_size of an address that is not HAKMEM's"};
 	char said[4096];
 	UNIT_EQUAL(unit_in_child(misuse, NULL, said, sizeof(said)), 0);
 	char *line = strtok(said, "\n");

@@ -34,7 +34,7 @@ static void start(void)
 
 static void put(unsigned class, void *block)
 {
-	struct hak_batch batch = {block, 1};
+	struct hak_batch batch = {.head = block, .length = 1};
 	((struct hak_block *)block)->next = NULL;
 	hak_depot_put(class, &batch, 1, HAK_RELEASE_DRAIN);
 }
