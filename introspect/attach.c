@@ -6,7 +6,6 @@
 
 #include "introspect/config.h"
 #include "introspect/crash.h"
-#include "introspect/descriptor.h"
 #include "introspect/dump.h"
 #include "introspect/fault.h"
 #include "introspect/memory.h"
@@ -130,20 +129,9 @@ static void start_server(void)
 	hak_store_release(&attached.server, server);
 }
 
-static void fork_prepare(void)
-{
-	hak_fd_lock();
-}
-
-static void fork_parent(void)
-{
-	hak_fd_unlock();
-}
-
 static void fork_child(void)
 {
 	/* The parent's thread, sockets and buffers do not exist here; its socket's path is left alone. */
-	hak_fd_after_fork();
 	if (hak_trace_file_is_open()) {
 		/* The page was wiped already; until the first tick nothing is recorded. */
 		hak_trace_file_after_fork();
@@ -209,8 +197,6 @@ static const struct hak_sink sink = {
 	.thread_birth = hak_fault_thread_birth,
 	.thread_death = thread_death,
 	.out_of_memory = out_of_memory,
-	.fork_prepare = fork_prepare,
-	.fork_parent = fork_parent,
 	.fork_child = fork_child,
 	.tick = tick,
 };

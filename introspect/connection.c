@@ -3,8 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-
-#include "introspect/descriptor.h"
+#include <unistd.h>
 
 void hak_connection_open(struct hak_connection *client, int fd, uint64_t now_us)
 {
@@ -24,7 +23,8 @@ void hak_connection_open(struct hak_connection *client, int fd, uint64_t now_us)
 
 void hak_connection_close(struct hak_connection *client)
 {
-	hak_fd_close(client->fd);
+	if (client->fd >= 0)
+		close(client->fd);
 	client->fd = -1;
 	hak_buffer_free(&client->out);
 	hak_ring_reader_close(&client->reader);

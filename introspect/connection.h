@@ -14,7 +14,7 @@
 #define HAK_CONNECTION_BUFFER ((size_t)256 << 10)
 
 struct hak_connection {
-	int fd; /* an adopted descriptor, -1: this entry is free */
+	int fd; /* -1: this entry is free */
 	char line[HAK_PROTOCOL_LINE_MAX];
 	size_t line_length;  /* bytes of requests received and not yet handled */
 	struct hak_buffer out;

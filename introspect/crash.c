@@ -6,7 +6,6 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "introspect/descriptor.h"
 #include "introspect/dump.h"
 #include "introspect/encode.h"
 #include "introspect/memory.h"
@@ -518,14 +517,12 @@ static void write_dump(struct document *document)
 {
 	int result = -ENAMETOOLONG;
 
-	hak_fd_go_lockless(true);
 	hak_proc_exe(workshop->snapshot.exe, sizeof(workshop->snapshot.exe));
 	workshop->target.bare = true;
 	if (hak_dump_expand(path_pattern, workshop->snapshot.exe, getpid(), workshop->path, sizeof(workshop->path)))
 		result = hak_dump_write_by(&workshop->target, workshop->path, write_document, document);
 	if (result < 0)
 		hak_quiet_complain("no dump", workshop->path, -result);
-	hak_fd_go_lockless(false);
 }
 
 bool hak_crash_prepare(const char *pattern)

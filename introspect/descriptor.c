@@ -1,42 +1,72 @@
-/* descriptor.c: the table of descriptors in use, under one lock. */
 #include "introspect/descriptor.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
+#include <linux/close_range.h>
+#include <sched.h>
+#include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include "introspect/proc.h"
+#include "introspect/protocol.h"
 
 #define HIGH_MAX 4000 /* the kernel's table grows with the highest number: 32 KiB here */
 
-struct held {
-	int fd; /* 0: this entry is free (0 is never adopted: numbers are high) */
-	dev_t device;
-	ino_t inode;
-};
-
-/* Ranks before all of lib's locks; nothing of lib is called under it. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct held table[HAK_FD_MAX]; /* under lock */
-
-static HAK_TLS bool lockless;
-
-void hak_fd_lock(void)
+/* Closes everything in a table that is a copy of the program's: before Linux 5.9. */
+static int close_each(void)
 {
-	if (!lockless)
-		pthread_mutex_lock(&lock);
+	char text[2048];
+	const char *line;
+	uint64_t size = 0;
+
+	close(0); /* so that there is a number to read with */
+	line = hak_proc_read("/proc/thread-self/status", text, sizeof(text)) > 0 ? strstr(text, "\nFDSize:\t") : NULL;
+	if (!line || !hak_protocol_read_number(line + strlen("\nFDSize:\t"), &size))
+		return -ENOSYS;
+	for (uint64_t fd = 0; fd < size; fd++)
+		close((int)fd);
+	return 0;
 }
 
-void hak_fd_unlock(void)
+int hak_fd_own_table(void)
 {
-	if (!lockless)
-		pthread_mutex_unlock(&lock);
+	int fd, result = 0;
+
+	/* One call leaves the program's table without copying it. */
+	if (syscall(SYS_close_range, 0, ~0u, CLOSE_RANGE_UNSHARE) != 0)
+		result = unshare(CLONE_FILES) == 0 ? close_each() : -errno;
+	if (result < 0)
+		return result;
+	/* The numbers that others take for granted are not given to sockets. */
+	do {
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			fd = open("/", O_PATH | O_CLOEXEC);
+	} while (fd >= 0 && fd < STDERR_FILENO);
+	if (HAK_DEBUG)
+		hak_fd_borrow_stderr();
+	return fd < 0 ? -errno : 0;
 }
 
-void hak_fd_go_lockless(bool on)
+void hak_fd_borrow_stderr(void)
 {
-	lockless = on;
+	int process = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	int fd = process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, STDERR_FILENO, 0);
+
+	if (fd >= 0) {
+		dup3(fd, STDERR_FILENO, O_CLOEXEC);
+		close(fd);
+	}
+	if (process >= 0)
+		close(process);
+}
+
+void hak_fd_return_stderr(void)
+{
+	if (!HAK_DEBUG)
+		dup3(STDIN_FILENO, STDERR_FILENO, O_CLOEXEC);
 }
 
 /* The lowest number for ours: the last quarter of what the soft limit allows. */
@@ -49,95 +79,15 @@ static int high_number(void)
 	return (int)(limit.rlim_cur - limit.rlim_cur / 4);
 }
 
-int hak_fd_adopt(int fd)
+int hak_fd_raise(int fd)
 {
-	struct held *entry = NULL;
-	struct stat status;
-	int moved, error;
+	int raised = fcntl(fd, F_DUPFD_CLOEXEC, high_number());
+	int error;
 
-	for (size_t i = 0; i < HAK_FD_MAX && !entry; i++)
-		entry = table[i].fd ? NULL : &table[i];
-	moved = fcntl(fd, F_DUPFD_CLOEXEC, high_number());
-	if (moved < 0 && errno == EINVAL)
-		moved = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* The limit is tiny: any number above the standard ones. */
+	if (raised < 0 && errno == EINVAL)
+		raised = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* The limit is tiny: any number above the standard ones. */
 	error = errno;
 	close(fd);
-	if (moved >= 0 && (!entry || fstat(moved, &status) != 0)) {
-		error = entry ? errno : EMFILE;
-		close(moved);
-		moved = -1;
-	}
-	if (moved < 0) {
-		errno = error;
-		return -1;
-	}
-	*entry = (struct held){moved, status.st_dev, status.st_ino};
-	return moved;
-}
-
-static struct held *find(int fd)
-{
-	for (size_t i = 0; fd > 0 && i < HAK_FD_MAX; i++) {
-		if (table[i].fd == fd)
-			return &table[i];
-	}
-	return NULL;
-}
-
-/* The lock is held. */
-static bool is_same(const struct held *entry)
-{
-	struct stat status;
-
-	if (!entry || fstat(entry->fd, &status) != 0)
-		return false;
-	return status.st_dev == entry->device && status.st_ino == entry->inode;
-}
-
-bool hak_fd_is_ours(int fd)
-{
-	bool same;
-
-	hak_fd_lock();
-	same = is_same(find(fd));
-	hak_fd_unlock();
-	return same;
-}
-
-void hak_fd_release(int fd)
-{
-	struct held *entry = find(fd);
-
-	if (is_same(entry))
-		close(fd);
-	if (entry)
-		entry->fd = 0;
-}
-
-void hak_fd_close(int fd)
-{
-	hak_fd_lock();
-	hak_fd_release(fd);
-	hak_fd_unlock();
-}
-
-unsigned hak_fd_count(void)
-{
-	unsigned count = 0;
-
-	hak_fd_lock();
-	for (size_t i = 0; i < HAK_FD_MAX; i++)
-		count += table[i].fd != 0;
-	hak_fd_unlock();
-	return count;
-}
-
-void hak_fd_after_fork(void)
-{
-	for (size_t i = 0; i < HAK_FD_MAX; i++) {
-		if (table[i].fd && is_same(&table[i]))
-			close(table[i].fd);
-		table[i].fd = 0;
-	}
-	hak_fd_unlock();
+	errno = error;
+	return raised;
 }

@@ -343,7 +343,7 @@ static bool name_temporary(struct hak_dump_target *target)
 	return !text.overflow;
 }
 
-/* The descriptors' lock is held. Returns an adopted descriptor or a negative errno. */
+/* Returns a descriptor or a negative errno. */
 static int open_named(struct hak_dump_target *target)
 {
 	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
@@ -356,7 +356,7 @@ static int open_named(struct hak_dump_target *target)
 	if (fd < 0 && errno == EEXIST && unlink(target->temporary) == 0)
 		fd = open(target->temporary, flags, 0600);
 	if (fd >= 0)
-		fd = hak_fd_adopt(fd);
+		fd = hak_fd_raise(fd);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -369,8 +369,8 @@ static void descriptor_path(int fd, char out[FD_PATH_MAX])
 	hak_protocol_put_number(&text, (uint64_t)fd);
 }
 
-/* Opens a file without a name in the target's directory: it goes away by itself should the process end meanwhile. The
- * descriptors' lock is held. Returns an adopted descriptor, or a negative errno where there is no such thing. */
+/* Opens a file without a name in the target's directory: it goes away by itself should the process end meanwhile.
+ * Returns a descriptor, or a negative errno where there is no such thing. */
 static int open_nameless(struct hak_dump_target *target)
 {
 	char from[FD_PATH_MAX];
@@ -383,17 +383,17 @@ static int open_nameless(struct hak_dump_target *target)
 	fd = open(target->temporary, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
 	target->temporary[0] = 0;
 	if (fd >= 0)
-		fd = hak_fd_adopt(fd);
+		fd = hak_fd_raise(fd);
 	if (fd < 0)
 		return -errno;
 	descriptor_path(fd, from);
 	if (access(from, F_OK) == 0)
 		return fd;
-	hak_fd_release(fd);
+	close(fd);
 	return -ENOENT;
 }
 
-/* Opens a device or a pipe without ever waiting for its other end. The descriptors' lock is held. */
+/* Opens a device or a pipe without ever waiting for its other end. */
 static int open_in_place(const struct hak_dump_target *target)
 {
 	struct stat status;
@@ -406,13 +406,12 @@ static int open_in_place(const struct hak_dump_target *target)
 		close(fd);
 		return -EPERM;
 	}
-	fd = hak_fd_adopt(fd);
+	fd = hak_fd_raise(fd);
 	return fd < 0 ? -errno : fd;
 }
 
 static int open_target(struct hak_dump_target *target)
 {
-	hak_fd_lock();
 	if (target->in_place) {
 		target->fd = open_in_place(target);
 	} else {
@@ -420,7 +419,6 @@ static int open_target(struct hak_dump_target *target)
 		if (target->fd < 0)
 			target->fd = open_named(target);
 	}
-	hak_fd_unlock();
 	return target->fd < 0 ? target->fd : 0;
 }
 
@@ -430,9 +428,6 @@ static int publish(struct hak_dump_target *target)
 	char from[FD_PATH_MAX];
 
 	if (!target->temporary[0]) {
-		/* Under this number there might be another file by now. */
-		if (!hak_fd_is_ours(target->fd))
-			return -EBADF;
 		descriptor_path(target->fd, from);
 		if (linkat(AT_FDCWD, from, AT_FDCWD, target->path, AT_SYMLINK_FOLLOW) == 0)
 			return 0;
@@ -460,7 +455,7 @@ static int write_file(struct hak_dump_target *target, const char *path, int (*do
 	result = document(argument, target->fd);
 	if (result == 0 && !target->in_place)
 		result = publish(target);
-	hak_fd_close(target->fd);
+	close(target->fd);
 	if (result < 0 && target->temporary[0])
 		unlink(target->temporary);
 	return result;

@@ -29,15 +29,14 @@ int hak_dump_write(const char *path, const char *reason, uint64_t *bytes);
 struct hak_dump_target {
 	bool in_place;                     /* a device or a pipe: written as it is, never replaced */
 	bool bare;                         /* set by the caller: the file has a name from the start, see below */
-	int fd;                            /* adopted */
+	int fd;
 	char path[HAK_DUMP_PATH_MAX];      /* the file, behind any symbolic links */
 	char temporary[HAK_DUMP_PATH_MAX]; /* its name until it is whole, "" while it has none */
 	char link[HAK_DUMP_PATH_MAX];      /* the text of a link that is being followed */
 };
 
 /* What hak_dump_write does, with a document of the caller's: document(argument, fd) writes it and returns 0 or a negative
- * errno. Makes system calls only. With `bare` it does without /proc and without a lock of its own: for a signal handler,
- * in a thread that hak_fd_go_lockless was called in. */
+ * errno. Makes system calls only. With `bare` it does without /proc: for a signal handler. */
 int hak_dump_write_by(
 	struct hak_dump_target *target, const char *path, int (*document)(void *argument, int fd), void *argument);
 

@@ -10,7 +10,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "introspect/descriptor.h"
 #include "introspect/encode.h"
 #include "introspect/memory.h"
 #include "introspect/proc.h"
@@ -82,7 +81,7 @@ static int bind_and_rename(struct hak_endpoint *endpoint, int listener, int dire
 	return -error;
 }
 
-/* Tries one directory; the descriptors' lock is held. */
+/* Tries one directory. */
 static int open_in(struct hak_endpoint *endpoint, const char *directory, const char *name)
 {
 	struct hak_protocol_text path = {endpoint->path, sizeof(endpoint->path), 0, false};
@@ -106,8 +105,8 @@ static int open_in(struct hak_endpoint *endpoint, const char *directory, const c
 		close(listener);
 		return result;
 	}
-	endpoint->listener = hak_fd_adopt(listener);
-	return endpoint->listener < 0 ? -errno : 0;
+	endpoint->listener = listener;
+	return 0;
 }
 
 /* Says whether nobody serves at a socket any more. A process in another pid namespace, which seems to be gone, still
@@ -120,12 +119,10 @@ static bool is_refused(int directory_fd, const char *directory, const char *name
 
 	if (!hak_protocol_address(&address, directory, directory_fd, name))
 		return false;
-	hak_fd_lock();
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	refused = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0 && errno == ECONNREFUSED;
 	if (fd >= 0)
 		close(fd);
-	hak_fd_unlock();
 	return refused;
 }
 
@@ -157,18 +154,15 @@ void hak_endpoint_walk(const char *directory, bool (*visit)(int directory_fd, co
 
 	if (!entries)
 		return;
-	hak_fd_lock();
 	fd = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd >= 0)
-		fd = hak_fd_adopt(fd);
-	if (fd >= 0)
 		length = syscall(SYS_getdents64, fd, entries, SWEEP_BYTES);
-	hak_fd_unlock();
 	for (long at = 0; at < length && names < SWEEP_NAMES; at += entry->d_reclen) {
 		entry = (const struct dirent64 *)(entries + at);
 		names += visit(fd, entry->d_name, argument);
 	}
-	hak_fd_close(fd);
+	if (fd >= 0)
+		close(fd);
 	hak_memory_unmap(entries, SWEEP_BYTES);
 }
 
@@ -207,9 +201,7 @@ int hak_endpoint_open(struct hak_endpoint *endpoint, const char *hakmem_dir, con
 		if (!hak_protocol_directory(candidate, hakmem_dir, xdg_runtime_dir, geteuid(), directory,
 			    sizeof(directory)))
 			break;
-		hak_fd_lock();
 		result = open_in(endpoint, directory, name);
-		hak_fd_unlock();
 		/* Sockets of processes that ended by a signal or by _exit, where nothing of ours runs, would pile up. */
 		if (result == 0)
 			hak_endpoint_walk(directory, sweep_visit, &(struct sweep){directory, name});
@@ -228,7 +220,7 @@ void hak_endpoint_refuse(int fd, enum hak_protocol_error code, const char *messa
 	/* A new connection's buffer takes a line at once. */
 	if (hak_json_finish(&json))
 		(void)send(fd, bytes, json.length, MSG_NOSIGNAL | MSG_DONTWAIT);
-	hak_fd_close(fd);
+	close(fd);
 }
 
 int hak_endpoint_accept(struct hak_endpoint *endpoint)
@@ -237,11 +229,7 @@ int hak_endpoint_accept(struct hak_endpoint *endpoint)
 	socklen_t length = sizeof(peer);
 	int fd;
 
-	hak_fd_lock();
 	fd = accept4(endpoint->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd >= 0)
-		fd = hak_fd_adopt(fd);
-	hak_fd_unlock();
 	if (fd < 0)
 		return -errno;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && (peer.uid == geteuid() || peer.uid == 0))

@@ -8,7 +8,7 @@
 #include "lib/base.h"
 
 struct hak_endpoint {
-	int listener;                      /* an adopted descriptor (descriptor.h), -1 while closed */
+	int listener;                      /* -1 while closed; whoever serves closes it */
 	char path[HAK_PROTOCOL_PATH_MAX];  /* the socket's, "" while there is none */
 	pid_t owner;                       /* the process that made it: a child of fork must leave it alone */
 	dev_t device;                      /* of the socket's file, so that a successor's socket is not removed */
@@ -38,7 +38,7 @@ void hak_endpoint_walk(const char *directory, bool (*visit)(int directory_fd, co
 int hak_endpoint_open(struct hak_endpoint *endpoint, const char *hakmem_dir, const char *xdg_runtime_dir,
 	uint64_t start_time);
 
-/* Accepts a connection without waiting and adopts its descriptor. Returns it, or a negative errno: -EAGAIN when nobody
+/* Accepts a connection without waiting. Returns its descriptor, or a negative errno: -EAGAIN when nobody
  * waits, -EPERM for a peer that is neither this user nor root (it has been told and closed). */
 int hak_endpoint_accept(struct hak_endpoint *endpoint);
 

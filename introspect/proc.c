@@ -7,7 +7,6 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-#include "introspect/descriptor.h"
 #include "introspect/memory.h"
 #include "introspect/protocol.h"
 
@@ -17,13 +16,9 @@ ssize_t hak_proc_read(const char *path, char *out, size_t size)
 	ssize_t got = 0;
 	int fd;
 
-	/* Under the descriptors' lock, so that no child of fork inherits the file. */
-	hak_fd_lock();
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) {
-		hak_fd_unlock();
+	if (fd < 0)
 		return -1;
-	}
 	while (length + 1 < size) {
 		got = read(fd, out + length, size - 1 - length);
 		if (got < 0 && errno == EINTR)
@@ -33,7 +28,6 @@ ssize_t hak_proc_read(const char *path, char *out, size_t size)
 		length += (size_t)got;
 	}
 	close(fd);
-	hak_fd_unlock();
 	if (got < 0)
 		return -1;
 	out[length] = 0;
@@ -215,12 +209,9 @@ bool hak_proc_mappings(bool (*each)(void *argument, const struct hak_proc_mappin
 	ssize_t got;
 	int fd;
 
-	hak_fd_lock();
 	fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-	if (fd < 0) {
-		hak_fd_unlock();
+	if (fd < 0)
 		return false;
-	}
 	do {
 		got = read(fd, text + length, sizeof(text) - length);
 		if (got > 0)
@@ -228,6 +219,5 @@ bool hak_proc_mappings(bool (*each)(void *argument, const struct hak_proc_mappin
 	} while ((got < 0 && errno == EINTR) ||
 		(got > 0 && give_lines(text, &length, each, argument) && length < sizeof(text)));
 	close(fd);
-	hak_fd_unlock();
 	return got >= 0;
 }

@@ -1,23 +1,25 @@
 /* server.c: one thread, one poll loop.
  *
  * A round: wait; accept; receive from every client; answer what they asked; stream what is due; send. The server's
- * state is touched by its thread only, but for `stop` (relaxed) and the endpoint's path (constant once the thread runs,
- * except when the thread replaces a socket that the program closed; hak_server_unlink compares the file's identity). */
+ * state is touched by its thread only, but for `stop` (relaxed) and the endpoint's path, constant once the thread has
+ * said that it is `started`. The sockets are in a descriptor table that only this thread has. */
 #include "introspect/server.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
+#include <semaphore.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "introspect/control.h"
 #include "introspect/descriptor.h"
 #include "introspect/endpoint.h"
 #include "introspect/memory.h"
 #include "introspect/proc.h"
+#include "introspect/quiet.h"
 #include "introspect/service.h"
 #include "lib/atomic.h"
 #include "lib/inspect.h"
@@ -25,7 +27,6 @@
 #define STACK_BYTES (512u << 10)
 #define TICK_US 250000         /* idle memory is looked at so often: a quarter of the default delay */
 #define ACCEPT_PAUSE_US 200000 /* after the descriptor table was found full */
-#define REOPEN_PAUSE_US 1000000
 
 struct hak_server {
 	struct hak_service service;
@@ -33,6 +34,9 @@ struct hak_server {
 	char hakmem_dir[HAK_PROTOCOL_PATH_MAX], xdg_runtime_dir[HAK_PROTOCOL_PATH_MAX];
 	uint64_t stuck_us;
 	pthread_t thread;
+	sem_t started; /* posted when `error` and `failed` say how the start went */
+	int error;     /* 0 or a negative errno */
+	char failed[HAK_PROTOCOL_PATH_MAX]; /* what could not be had */
 	uint32_t stop;
 	uint64_t accept_after_us; /* no accept before: backing off */
 	uint64_t purge_us;        /* when idle memory is looked at next */
@@ -67,7 +71,7 @@ static int timeout_ms(const struct hak_server *server, uint64_t now)
 
 static void prepare_polls(struct hak_server *server, uint64_t now)
 {
-	bool accepting = server->endpoint.listener >= 0 && now >= server->accept_after_us;
+	bool accepting = now >= server->accept_after_us;
 
 	server->polls[0] = (struct pollfd){accepting ? server->endpoint.listener : -1, POLLIN, 0};
 	server->poll_count = 1;
@@ -119,20 +123,6 @@ static void accept_clients(struct hak_server *server, uint64_t now)
 	}
 }
 
-/* Serves on a new socket if the program closed the listener with its own descriptors, as daemons do. */
-static void check_listener(struct hak_server *server, uint64_t now)
-{
-	struct hak_endpoint *endpoint = &server->endpoint;
-
-	if (now < server->accept_after_us || (endpoint->listener >= 0 && hak_fd_is_ours(endpoint->listener)))
-		return;
-	hak_fd_close(endpoint->listener);
-	hak_endpoint_unlink(endpoint);
-	if (hak_endpoint_open(endpoint, server->hakmem_dir, server->xdg_runtime_dir, server->service.start_time) < 0)
-		server->accept_after_us = now + REOPEN_PAUSE_US;
-}
-
-/* Drops clients whose descriptor was closed by the program, and receives from the others. */
 static void receive_all(struct hak_server *server, uint64_t now)
 {
 	for (nfds_t i = 1; i < server->poll_count; i++) {
@@ -141,10 +131,6 @@ static void receive_all(struct hak_server *server, uint64_t now)
 
 		if (!events)
 			continue;
-		if (!hak_fd_is_ours(client->fd)) {
-			client->broken = true;
-			continue;
-		}
 		if (events & (POLLIN | POLLHUP | POLLERR))
 			hak_connection_receive(client);
 		/* Hung up and nothing left to read, or more than it may ask at a time: nobody is there to send to. */
@@ -160,12 +146,8 @@ static void serve(struct hak_server *server, struct hak_connection *client, uint
 
 	hak_service_answer(service, client, now);
 	hak_service_stream(service, client, now);
-	if (hak_connection_pending(client) && !client->broken) {
-		if (hak_fd_is_ours(client->fd))
-			service->stats.bytes_sent += hak_connection_send(client, now);
-		else
-			client->broken = true;
-	}
+	if (hak_connection_pending(client) && !client->broken)
+		service->stats.bytes_sent += hak_connection_send(client, now);
 	/* The clock was read before the answers were queued: progress may be younger than now. */
 	if (hak_connection_pending(client) && client->progress_us + server->stuck_us < now) {
 		client->broken = true;
@@ -197,12 +179,14 @@ static void wait_for_events(struct hak_server *server)
 
 static void run_round(struct hak_server *server)
 {
+	bool prints = hak_trace_lines() != 0;
 	uint64_t now;
 
 	wait_for_events(server);
+	if (prints)
+		hak_fd_borrow_stderr();
 	now = hak_snapshot_now_us();
-	check_listener(server, now);
-	if (server->polls[0].fd == server->endpoint.listener && (server->polls[0].revents & POLLIN))
+	if (server->polls[0].revents & POLLIN)
 		accept_clients(server, now);
 	receive_all(server, now);
 	hak_service_begin_round(&server->service, now);
@@ -214,27 +198,51 @@ static void run_round(struct hak_server *server)
 		hak_inspect_purge_due();
 		server->purge_us = now + TICK_US;
 	}
+	if (prints)
+		hak_fd_return_stderr();
+}
+
+/* Makes the socket, in a descriptor table that the program can't reach. */
+static int begin(struct hak_server *server)
+{
+	int error = hak_fd_own_table();
+
+	if (error < 0) {
+		hak_copy_text(server->failed, sizeof(server->failed), "a descriptor table of its own");
+		return error;
+	}
+	error = hak_endpoint_open(&server->endpoint, server->hakmem_dir, server->xdg_runtime_dir,
+		server->service.start_time);
+	hak_copy_text(server->failed, sizeof(server->failed), server->endpoint.path);
+	return error;
 }
 
 static void *run(void *argument)
 {
 	struct hak_server *server = argument;
+	int error;
 
 	prctl(PR_SET_NAME, "hakmem");
+	error = begin(server);
+	server->error = error;
+	sem_post(&server->started);
+	if (error < 0)
+		return NULL;
 	while (!hak_load_relaxed(&server->stop))
 		run_round(server);
+	hak_service_free(&server->service);
+	close(server->endpoint.listener);
+	hak_endpoint_unlink(&server->endpoint);
 	return NULL;
 }
 
-/* Creates the thread with every signal blocked, from its first instruction on, and restores the caller's mask. */
+/* Creates the thread, which inherits the caller's signal mask, and waits until it serves. */
 static int create_thread(struct hak_server *server)
 {
 	pthread_attr_t attributes;
-	sigset_t all, before;
 	int error;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	sem_init(&server->started, 0, 0);
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, STACK_BYTES);
 	error = pthread_create(&server->thread, &attributes, run, server);
@@ -242,21 +250,19 @@ static int create_thread(struct hak_server *server)
 	if (error == EINVAL)
 		error = pthread_create(&server->thread, NULL, run, server);
 	pthread_attr_destroy(&attributes);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -error;
-}
-
-static void free_server(struct hak_server *server)
-{
-	hak_service_free(&server->service);
-	hak_fd_close(server->endpoint.listener);
-	hak_endpoint_unlink(&server->endpoint);
-	hak_memory_unmap(server, sizeof(*server));
+	if (error)
+		return -error;
+	while (sem_wait(&server->started) != 0)
+		continue;
+	if (server->error < 0)
+		pthread_join(server->thread, NULL);
+	return server->error;
 }
 
 struct hak_server *hak_server_start(const struct hak_server_options *options, int *error, char *path, size_t size)
 {
 	struct hak_server *server = hak_memory_map(sizeof(*server), HAK_MEMORY_PRIVATE);
+	struct hak_undisturbed undisturbed;
 	struct hak_proc_stat stat;
 
 	*error = -ENOMEM;
@@ -271,14 +277,17 @@ struct hak_server *hak_server_start(const struct hak_server_options *options, in
 	server->stuck_us = options->stuck_ms * 1000;
 	hak_copy_text(server->hakmem_dir, sizeof(server->hakmem_dir), options->hakmem_dir);
 	hak_copy_text(server->xdg_runtime_dir, sizeof(server->xdg_runtime_dir), options->xdg_runtime_dir);
-	*error = hak_endpoint_open(&server->endpoint, server->hakmem_dir, server->xdg_runtime_dir, stat.start_time);
+	/* Every signal stays blocked in the thread, from its first instruction on. And a handler that forks while the
+	 * thread is waited for would leave a child waiting for a thread that it does not have. */
+	hak_undisturbed_begin(&undisturbed);
+	*error = create_thread(server);
+	hak_undisturbed_end(&undisturbed);
 	if (path)
-		hak_copy_text(path, size, server->endpoint.path);
-	if (*error == 0)
-		*error = create_thread(server);
+		hak_copy_text(path, size, *error < 0 ? server->failed : server->endpoint.path);
 	if (*error == 0)
 		return server;
-	free_server(server);
+	hak_service_free(&server->service);
+	hak_memory_unmap(server, sizeof(*server));
 	return NULL;
 }
 
@@ -286,7 +295,7 @@ void hak_server_stop(struct hak_server *server)
 {
 	hak_store_relaxed(&server->stop, 1);
 	pthread_join(server->thread, NULL);
-	free_server(server);
+	hak_memory_unmap(server, sizeof(*server));
 }
 
 void hak_server_unlink(const struct hak_server *server)

@@ -11,7 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "introspect/descriptor.h"
 #include "introspect/endpoint.h"
 #include "introspect/memory.h"
 #include "introspect/proc.h"
@@ -331,9 +330,7 @@ static int make_at(const char *path, const struct process_row *row)
 	hak_copy_text(file.path, sizeof(file.path), path);
 	if (text.overflow || strlen(path) >= sizeof(file.path))
 		return -ENAMETOOLONG;
-	hak_fd_lock();
 	result = make_in(AT_FDCWD, path, temporary, row);
-	hak_fd_unlock();
 	return result;
 }
 
@@ -460,12 +457,10 @@ static int make_in_directory(const char *directory, const struct process_row *ro
 		return -ENAMETOOLONG;
 	/* First, so that there is room. */
 	hak_endpoint_walk(directory, sweep_visit, &sweep);
-	hak_fd_lock();
 	directory_fd = hak_endpoint_directory(directory);
 	result = directory_fd < 0 ? directory_fd : make_in(directory_fd, name + 1, name, row);
 	if (directory_fd >= 0)
 		close(directory_fd);
-	hak_fd_unlock();
 	return result;
 }
 

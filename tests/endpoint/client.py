@@ -111,12 +111,13 @@ def connect(directory, pid):
     return eventually(attempt, f"an endpoint of process {pid} in {directory}")
 
 
-def descriptors(pid):
-    """What a process has open, by number."""
+def descriptors(pid, thread=None):
+    """What a process has open, by number; or one of its threads, which may have a table of its own."""
+    folder = f"/proc/{pid}/fd" if thread is None else f"/proc/{pid}/task/{thread}/fd"
     opened = {}
-    for name in os.listdir(f"/proc/{pid}/fd"):
+    for name in os.listdir(folder):
         try:
-            opened[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+            opened[int(name)] = os.readlink(f"{folder}/{name}")
         except FileNotFoundError:
             pass
     return opened

@@ -8,7 +8,12 @@
  *   close     closes every descriptor above 2, as daemons do; prints "closed"
  *   fill      opens files until the table is full; prints how many
  *   unfill    closes them; prints "unfilled"
+ *   lowest    closes descriptor 0 and opens another in its place, again and again, until the next line has come; prints
+ *             how often, and how often it was not 0
+ *   large     allocates and frees SuperSlabs; prints "done"
+ *   close stderr    closes descriptor 2; prints nothing but "closed"
  * It ends with status 7 at the end of stdin. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -158,6 +163,55 @@ static void unfill(void)
 	answer("unfilled");
 }
 
+/* stdin comes back as 0 for each look at whether a line is there. */
+static void take_lowest(void)
+{
+	unsigned long long tries = 0, others = 0;
+	char text[64], line[64];
+	int kept = dup(STDIN_FILENO);
+	fd_set set;
+
+	for (;;) {
+		struct timeval at_once = {0, 0};
+
+		for (int i = 0; i < 100; i++) {
+			close(STDIN_FILENO);
+			int fd = open("/dev/null", O_RDONLY);
+
+			tries++;
+			others += fd != STDIN_FILENO;
+			if (fd != STDIN_FILENO)
+				dup2(fd, STDIN_FILENO);
+			if (fd > STDIN_FILENO)
+				close(fd);
+		}
+		FD_ZERO(&set);
+		FD_SET(kept, &set);
+		if (select(kept + 1, &set, NULL, NULL, &at_once) == 1)
+			break;
+	}
+	dup2(kept, STDIN_FILENO);
+	close(kept);
+	if (!fgets(line, sizeof(line), stdin))
+		_exit(4);
+	snprintf(text, sizeof(text), "%llu %llu", tries, others);
+	answer(text);
+}
+
+static void be_large(void)
+{
+	void *blocks[8];
+
+	for (int i = 0; i < 8; i++) {
+		blocks[i] = malloc(4 << 20);
+		if (!blocks[i])
+			abort();
+	}
+	for (int i = 0; i < 8; i++)
+		free(blocks[i]);
+	answer("done");
+}
+
 int main(int argc, char **argv)
 {
 	char line[64];
@@ -185,6 +239,12 @@ int main(int argc, char **argv)
 			fill();
 		else if (strcmp(line, "unfill") == 0)
 			unfill();
+		else if (strcmp(line, "lowest") == 0)
+			take_lowest();
+		else if (strcmp(line, "large") == 0)
+			be_large();
+		else if (strcmp(line, "close stderr") == 0)
+			answer(close(STDERR_FILENO) == 0 ? "closed" : "not closed");
 		else
 			answer("what?");
 	}

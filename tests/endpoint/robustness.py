@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from support import LIBRARY, Folder, check, clean_environment, equal, program  # noqa: E402
+from support import LIBRARY, Folder, check, clean_environment, equal, program, run, skip  # noqa: E402
 from client import Client, apply_delta, connect, descriptors, eventually, socket_path  # noqa: E402
 
 END_STATUS = 7  # of the target, when all is well
@@ -53,6 +53,10 @@ class Target:
             if (task / "comm").read_text() == "hakmem\n":
                 return int(task.name)
         return None
+
+    def endpoint_descriptors(self):
+        """What the endpoint's thread has open."""
+        return descriptors(self.pid, eventually(self.endpoint_thread, "the endpoint's thread is there"))
 
     def cpu_ticks(self):
         """Processor time that the endpoint's thread has used. Its socket is there a moment before its name is."""
@@ -199,7 +203,7 @@ def many_clients(folder):
     """200 at once are served; above 256 they are told that it is busy; afterwards everything is free again."""
     with Target(folder) as target:
         first = target.connect()
-        before = len(descriptors(target.pid))
+        before = len(target.endpoint_descriptors())
         path = socket_path(folder, target.pid)
         clients = [Client(path) for _ in range(200)]
         for client in clients:
@@ -215,7 +219,7 @@ def many_clients(folder):
         for client in clients:
             client.close()
         eventually(lambda: first.ask("stats")["endpoint"]["clients"] == 1, "closed connections are forgotten")
-        equal(len(descriptors(target.pid)), before, "descriptors after 256 clients")
+        equal(len(target.endpoint_descriptors()), before, "descriptors after 256 clients")
         with Client(path) as again:
             equal(again.ask("ping")["type"], "pong", "a client after that")
         first.close()
@@ -225,21 +229,22 @@ def killed_mid_reply(folder):
     """Clients that vanish while they are being answered."""
     with Target(folder) as target:
         with target.connect() as watcher:
-            before = len(descriptors(target.pid))
+            before = len(target.endpoint_descriptors())
             for _ in range(50):
                 client = target.connect()
                 client.socket.sendall(b"snapshot\n" * 30)
                 client.socket.recv(1000)
                 client.close()
             eventually(lambda: watcher.ask("stats")["endpoint"]["clients"] == 1, "vanished clients are forgotten")
-            equal(len(descriptors(target.pid)), before, "descriptors after vanished clients")
+            equal(len(target.endpoint_descriptors()), before, "descriptors after vanished clients")
 
 
 def fork_child(folder):
     """A child has its own endpoint, nothing of its parent's, and takes nothing away from it."""
     with Target(folder) as target, target.connect() as parent:
-        own = {link for link in descriptors(target.pid).values() if link.startswith("socket:")}
-        check(own, "the parent's sockets do not show")
+        own = {link for link in target.endpoint_descriptors().values() if link.startswith("socket:")}
+        check(len(own) == 2, "the parent's listener and connection do not show")
+        equal(own & set(descriptors(target.pid).values()), set(), "sockets of ours in the program's table")
         child = int(target.order("fork"))
         with connect(folder, child) as client:
             equal(client.hello["pid"], child, "the child's greeting")
@@ -280,44 +285,83 @@ def exec_image(folder):
 
 
 def descriptors_closed(folder):
-    """A program that closes every descriptor, as daemons do, is served again on a new socket."""
-    with Target(folder) as target:
-        old = target.connect()
+    """A program that closes every descriptor, as daemons do, takes nothing from its clients."""
+    with Target(folder) as target, target.connect() as client:
         equal(target.order("close"), "closed", "the program's answer")
-        equal(old.read(), None, "the connection that the program closed")
+        equal(client.ask("ping")["type"], "pong", "the answer to a connection from before")
+        with target.connect() as again:
+            equal(again.ask("ping")["type"], "pong", "the answer to a new one")
 
-        def again():
-            # Until the new socket is there, a connection may still reach the old one and end at any step.
-            try:
-                with Client(socket_path(folder, target.pid)) as client:
-                    return client.hello and (client.ask("ping") or {}).get("type") == "pong"
-            except (FileNotFoundError, ConnectionError):
-                return False
-        eventually(again, "the endpoint is back")
+
+def lowest_descriptor(folder):
+    """close(0) and open give the program 0 each time, whoever connects meanwhile."""
+    with Target(folder) as target:
+        with target.connect() as watcher:
+            path = socket_path(folder, target.pid)
+            target.process.stdin.write("lowest\n")
+            target.process.stdin.flush()
+            for _ in range(4000):
+                with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as one:
+                    one.connect(str(path))
+            check(watcher.ask("stats")["endpoint"]["connections"] > 2000, "hardly any connection was made meanwhile")
+        target.process.stdin.write("enough\n")
+        target.process.stdin.flush()
+        tries, others = (int(word) for word in target.process.stdout.readline().split())
+        check(tries > 10000, f"only {tries} descriptors opened")
+        equal(others, 0, "times when the lowest number was not free")
 
 
 def full_descriptor_table(folder):
-    """With no descriptor free the endpoint waits, without spinning, and goes on when there is one."""
+    """That the program has no descriptor free means nothing to clients. Where the limit is too low for all of them the
+    endpoint waits, without spinning, and goes on when one leaves."""
     def limit():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
     with Target(folder, preexec_fn=limit) as target:
         path = socket_path(folder, target.pid)
-        eventually(path.exists, "the socket is there")
         check(int(target.order("fill")) > 50, "the table was not filled")
-        waiting = Client(path, greeting=False)
+        clients = [Client(path) for _ in range(50)]
+        equal(clients[-1].ask("ping")["type"], "pong", "the answer beside a full table")
+        more = [Client(path, greeting=False) for _ in range(30)]
+        waiting = more[-1]
         used = target.cpu_ticks()
         waiting.socket.settimeout(2)
         try:
             waiting.read()
-            check(False, "a client was served without a free descriptor")
+            check(False, "a client was served beyond the limit")
         except TimeoutError:
             pass
         used = target.cpu_ticks() - used
         check(used <= 0.2 * 2 * os.sysconf("SC_CLK_TCK"), f"the endpoint's thread spins: {used} ticks in 2 s")
         waiting.socket.settimeout(30)
-        equal(target.order("unfill"), "unfilled", "the program's answer")
+        for client in clients:
+            client.close()
         equal(waiting.read()["type"], "hello", "the greeting, at last")
-        waiting.close()
+        equal(target.order("unfill"), "unfilled", "the program's answer")
+        for client in more:
+            client.close()
+
+
+def closed_stderr(folder):
+    """When the program closes its standard error, a pipe's reader sees the end; debug lines of the endpoint's thread don't
+    keep it open, and come while it is."""
+    variables = {"HAKMEM_SS_LRU_DEBUG": 1, "HAKMEM_SS_LRU_AGE_MS": 3600000}
+    target = Target(folder, variables=variables)
+    try:
+        with target.connect() as client:
+            equal(target.order("large"), "done", "the program's answer")
+            client.ask("purge")
+            line = target.process.stderr.readline()
+            while not line.startswith("[SS_LRU_EVICT]"):  # by the purge, and thus by the endpoint's thread
+                check(line.startswith("[SS_LRU_"), f"a line on stderr: {line!r}")
+                line = target.process.stderr.readline()
+            target.order("close stderr")
+            target.process.stderr.read()
+            equal(client.ask("ping")["type"], "pong", "the answer afterwards")
+        target.process.stdin.close()
+        equal(target.process.wait(60), END_STATUS, "the program's exit status")
+    finally:
+        target.process.kill()
+        target.process.wait()
 
 
 def nothing_by_default(folder):
@@ -330,7 +374,7 @@ def nothing_by_default(folder):
 
 
 def modes_and_signals(folder):
-    """The directory is made with 0700, the socket with 0600; the thread takes no signals, no low descriptors."""
+    """The directory is made with 0700, the socket with 0600; the thread takes no signals, and no descriptor."""
     runtime = folder / "made"
     with Target(runtime) as target:
         path = socket_path(runtime, target.pid)
@@ -347,8 +391,11 @@ def modes_and_signals(folder):
         status = pathlib.Path(f"/proc/{target.pid}/status").read_text()
         equal(int(next(line for line in status.splitlines() if line.startswith("SigBlk")).split()[1], 16), 0,
               "signals blocked in the program's main thread")
-        low = [fd for fd in descriptors(target.pid) if 2 < fd < 64]
-        equal(low, [], "low descriptors taken from the program")
+        equal(sorted(descriptors(target.pid)), [0, 1, 2], "the program's descriptors")
+        for fd in target.endpoint_descriptors():
+            info = pathlib.Path(f"/proc/{target.pid}/task/{thread}/fdinfo/{fd}").read_text()
+            flags = int(next(line for line in info.splitlines() if line.startswith("flags:")).split()[1], 8)
+            check(flags & os.O_CLOEXEC, f"descriptor {fd} of the endpoint's thread is not closed by exec")
 
 
 def bad_directories(folder):
@@ -383,6 +430,71 @@ def bad_directories(folder):
         os.close(directory)
 
 
+def other_users(folder):
+    """Another user is refused, even where the file modes would let him in; root, and the program's own user, are not."""
+    if os.geteuid() != 0:
+        skip("only root can be two users")
+    folder.chmod(0o711)
+    with Target(folder) as target:
+        path = socket_path(folder, target.pid)
+        eventually(path.exists, "the socket is there")
+        path.chmod(0o666)
+        script = ("import os, socket, sys; os.setresgid(int(sys.argv[2]), int(sys.argv[2]), int(sys.argv[2]));"
+                  "os.setresuid(int(sys.argv[2]), int(sys.argv[2]), int(sys.argv[2])); s = socket.socket(socket.AF_UNIX);"
+                  "s.connect(sys.argv[1]); s.sendall(b'ping\\n') if len(sys.argv) > 3 else None; print(s.makefile().read())")
+        answer = json.loads(run([sys.executable, "-c", script, path, 65534]).stdout)
+        equal((answer["type"], answer["code"]), ("error", "forbidden"), "what another user is told")
+        with target.connect() as client:
+            equal(client.ask("ping")["type"], "pong", "root's answer")
+
+    # The program runs as another user: that user may, root may, a third may not.
+    theirs = folder / "theirs"
+    theirs.mkdir(mode=0o700)
+    os.chown(theirs, 65534, 65534)
+    with Target(theirs, user=65534, group=65534, extra_groups=[]) as target:
+        with target.connect() as client:
+            equal(client.ask("ping")["type"], "pong", "root's answer from another user's program")
+        theirs.chmod(0o711)
+        path = socket_path(theirs, target.pid)
+        path.chmod(0o666)
+        answer = json.loads(run([sys.executable, "-c", script, path, 65533]).stdout)
+        equal(answer["code"], "forbidden", "what a third user is told")
+        with target.connect() as client:
+            equal(client.ask("ping")["type"], "pong", "root's answer after that")
+
+
+def squatters(folder):
+    """Whatever stands under the socket's name is replaced by the socket, and nothing outside is touched."""
+    victim = folder / "victim"
+    victim.write_text("kept")
+    for make in (os.mkfifo, lambda name: os.symlink(victim, name), lambda name: name.write_text("file")):
+        runtime = folder / "run"
+        runtime.mkdir(mode=0o700)
+        # The name holds pid and start time, so the process has to be there first: a shell that waits for a line.
+        environment = clean_environment(HAKMEM_INTROSPECT=1, HAKMEM_DIR=runtime)
+        process = subprocess.Popen(["sh", "-c", 'read line; LD_PRELOAD=$1 exec "$2"', "sh", LIBRARY, program("endpoint_target")],
+                                   text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+        try:
+            path = socket_path(runtime, process.pid)
+            for name in (path, runtime / ("." + path.name)):
+                make(name)
+            process.stdin.write("\n")
+            process.stdin.flush()
+            equal(process.stdout.readline(), "ready\n", "the program's first line")
+            with connect(runtime, process.pid) as client:
+                equal(client.ask("ping")["type"], "pong", "the answer at a name that was taken")
+            equal(sorted(os.listdir(runtime)), [path.name, path.stem + ".trace"], "what is left beside the socket")
+            check(stat.S_ISSOCK(path.lstat().st_mode), "the name is no socket's")
+            _, errors = process.communicate(timeout=60)
+            equal((process.returncode, errors), (END_STATUS, ""), "the program's end")
+        finally:
+            process.kill()
+            process.wait()
+        equal(os.listdir(runtime), [], "what is left at the end")
+        runtime.rmdir()
+    equal(victim.read_text(), "kept", "the file that a link led to")
+
+
 def exit_dump(folder):
     """HAKMEM_DUMP_ON=exit leaves a whole dump with the last events; where it can't be written, no half file."""
     variables = {"HAKMEM_DUMP_ON": "exit", "HAKMEM_TRACE": "all", "HAKMEM_DUMP_PATH": str(folder / "%e-%p-%%.json")}
@@ -407,7 +519,7 @@ def exit_dump(folder):
 
 CASES = (bad_requests, pieces_of_lines, garbage, client_that_never_reads, slow_client, many_clients, killed_mid_reply,
          fork_child, fork_storm, exec_image, descriptors_closed, full_descriptor_table, nothing_by_default,
-         modes_and_signals, bad_directories, exit_dump)
+         modes_and_signals, bad_directories, exit_dump, lowest_descriptor, closed_stderr, other_users, squatters)
 
 
 def main():

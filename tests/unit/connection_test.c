@@ -3,21 +3,19 @@
 
 #include <sys/socket.h>
 
-#include "introspect/descriptor.h"
 #include "tests/unit/unit.h"
 
 static struct hak_connection connection;
+
+static unsigned descriptors; /* open before */
 
 /* Opens the connection; returns the peer's end. */
 static int begin(void)
 {
 	int ends[2];
+	descriptors = unit_descriptors();
 	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-	hak_fd_lock();
-	int fd = hak_fd_adopt(ends[0]);
-	hak_fd_unlock();
-	CU_ASSERT_TRUE_FATAL(fd >= 0);
-	hak_connection_open(&connection, fd, 1000);
+	hak_connection_open(&connection, ends[0], 1000);
 	return ends[1];
 }
 
@@ -25,7 +23,7 @@ static void end(int peer)
 {
 	hak_connection_close(&connection);
 	UNIT_EQUAL(connection.fd, -1);
-	UNIT_EQUAL(hak_fd_count(), 0);
+	UNIT_EQUAL(unit_descriptors(), descriptors + (peer >= 0));
 	if (peer >= 0)
 		close(peer);
 }

@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "introspect/descriptor.h"
 #include "introspect/memory.h"
 #include "introspect/ring.h"
 #include "tests/unit/folder.h"
@@ -50,6 +49,7 @@ static void a_whole_document(void)
 {
 	uint64_t bytes = 0;
 	struct stat status;
+	unsigned descriptors = unit_descriptors();
 	make_folder();
 	UNIT_EQUAL(hak_dump_write(below("d.json"), "request", &bytes), 0);
 	UNIT_EQUAL(stat(below("d.json"), &status), 0);
@@ -69,7 +69,7 @@ static void a_whole_document(void)
 	free(text);
 	UNIT_EQUAL(unlink(below("d.json")), 0);
 	UNIT_EQUAL(rmdir(folder), 0);
-	UNIT_EQUAL(hak_fd_count(), 0);
+	UNIT_EQUAL(unit_descriptors(), descriptors);
 }
 
 /* In a child: files may have 1000 bytes, as on a full disk. */
@@ -165,6 +165,7 @@ static void pipes_and_devices(void)
 	struct stat status;
 	pthread_t reader;
 	struct draining draining = {0};
+	unsigned descriptors = unit_descriptors();
 	make_folder();
 	CU_ASSERT_EQUAL(mkfifo(below("pipe"), 0600), 0);
 	UNIT_EQUAL(hak_dump_write(below("pipe"), "request", &bytes), -ENXIO);
@@ -199,7 +200,7 @@ static void pipes_and_devices(void)
 		unlink(below("disk"));
 	}
 	UNIT_EQUAL(rmdir(folder), 0);
-	UNIT_EQUAL(hak_fd_count(), 0);
+	UNIT_EQUAL(unit_descriptors(), descriptors);
 }
 
 /* The names that appear in the folder while a dump is written for the first time: the last one only, so that a process

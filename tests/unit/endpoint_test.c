@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "introspect/descriptor.h"
 #include "tests/unit/folder.h"
 #include "tests/unit/unit.h"
 
@@ -26,6 +25,7 @@ static void open_and_unlink(void)
 {
 	struct hak_endpoint endpoint, successor;
 	struct stat status;
+	unsigned descriptors = unit_descriptors();
 	make_folder();
 	UNIT_EQUAL(hak_endpoint_open(&endpoint, below("made"), "/nonexistent", 77), 0);
 	char expected[512], name[HAK_PROTOCOL_NAME_MAX];
@@ -49,12 +49,12 @@ static void open_and_unlink(void)
 	close(client);
 	/* Another image of the same process takes the name over; the first one's end leaves it alone. */
 	UNIT_EQUAL(hak_endpoint_open(&successor, below("made"), NULL, 77), 0);
-	hak_fd_close(endpoint.listener);
+	close(endpoint.listener);
 	hak_endpoint_unlink(&endpoint);
 	client = connect_to(successor.path);
 	CU_ASSERT_TRUE(client >= 0);
 	close(client);
-	hak_fd_close(successor.listener);
+	close(successor.listener);
 	/* A child's end leaves it alone too. */
 	successor.owner++;
 	hak_endpoint_unlink(&successor);
@@ -62,7 +62,7 @@ static void open_and_unlink(void)
 	successor.owner--;
 	hak_endpoint_unlink(&successor);
 	UNIT_EQUAL(lstat(successor.path, &status), -1);
-	UNIT_EQUAL(hak_fd_count(), 0);
+	UNIT_EQUAL(unit_descriptors(), descriptors);
 	rmdir(below("made"));
 	rmdir(folder);
 }
@@ -74,7 +74,7 @@ static void candidates_in_turn(void)
 	/* The first candidate can't be made, so the socket lies in a later one. */
 	UNIT_EQUAL(hak_endpoint_open(&endpoint, NULL, below("missing"), 78), 0);
 	CU_ASSERT_TRUE(strncmp(endpoint.path, folder, strlen(folder)) != 0);
-	hak_fd_close(endpoint.listener);
+	close(endpoint.listener);
 	hak_endpoint_unlink(&endpoint);
 	UNIT_EQUAL(access(endpoint.path, F_OK), -1);
 	*strrchr(endpoint.path, '/') = 0;
@@ -85,6 +85,7 @@ static void candidates_in_turn(void)
 static void refused_directories(void)
 {
 	struct hak_endpoint endpoint;
+	unsigned descriptors = unit_descriptors();
 	make_folder();
 	UNIT_EQUAL(hak_endpoint_open(&endpoint, below("a/b"), NULL, 1), -ENOENT);
 	UNIT_EQUAL(endpoint.listener, -1);
@@ -95,7 +96,7 @@ static void refused_directories(void)
 	UNIT_EQUAL(hak_endpoint_open(&endpoint, below("link"), NULL, 1), -ENOTDIR);
 	close(open(below("file"), O_CREAT | O_WRONLY, 0600));
 	UNIT_EQUAL(hak_endpoint_open(&endpoint, below("file"), NULL, 1), -ENOTDIR);
-	UNIT_EQUAL(hak_fd_count(), 0);
+	UNIT_EQUAL(unit_descriptors(), descriptors);
 	if (geteuid() == 0) {
 		CU_ASSERT_EQUAL(chown(below("shared"), 1, (gid_t)-1), 0);
 		chmod(below("shared"), 0700);
@@ -120,7 +121,7 @@ static void runtime_directory_of_another_user(void)
 	UNIT_EQUAL(hak_endpoint_open(&endpoint, NULL, below("theirs"), 79), 0);
 	CU_ASSERT_TRUE(strncmp(endpoint.path, folder, strlen(folder)) != 0);
 	UNIT_EQUAL(access(below("theirs/hakmem"), F_OK), -1);
-	hak_fd_close(endpoint.listener);
+	close(endpoint.listener);
 	hak_endpoint_unlink(&endpoint);
 	*strrchr(endpoint.path, '/') = 0;
 	rmdir(endpoint.path); /* stays if somebody else uses it */
@@ -129,7 +130,7 @@ static void runtime_directory_of_another_user(void)
 	mkdir(below("own"), 0700);
 	UNIT_EQUAL(hak_endpoint_open(&endpoint, NULL, below("own"), 80), 0);
 	UNIT_EQUAL(access(below("own/hakmem"), F_OK), 0);
-	hak_fd_close(endpoint.listener);
+	close(endpoint.listener);
 	hak_endpoint_unlink(&endpoint);
 	rmdir(below("own/hakmem"));
 	rmdir(below("own"));
@@ -156,6 +157,7 @@ static void dead_sockets_are_swept(void)
 {
 	struct hak_endpoint endpoint;
 	char gone[64], reused[64], foreign[64], file[64];
+	unsigned descriptors = unit_descriptors();
 	make_folder();
 	pid_t child = fork();
 	if (child == 0)
@@ -176,14 +178,14 @@ static void dead_sockets_are_swept(void)
 	UNIT_EQUAL(access(below(foreign), F_OK), 0);
 	UNIT_EQUAL(access(below(file), F_OK), 0);
 	UNIT_EQUAL(access(below("other.sock"), F_OK), 0);
-	hak_fd_close(endpoint.listener);
+	close(endpoint.listener);
 	hak_endpoint_unlink(&endpoint);
 	close(listener);
 	unlink(below(foreign));
 	unlink(below(file));
 	unlink(below("other.sock"));
 	UNIT_EQUAL(rmdir(folder), 0);
-	UNIT_EQUAL(hak_fd_count(), 0);
+	UNIT_EQUAL(unit_descriptors(), descriptors);
 }
 
 UNIT_MAIN("endpoint", UNIT(open_and_unlink), UNIT(candidates_in_turn), UNIT(refused_directories),

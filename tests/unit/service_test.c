@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 
 #include "introspect/control.h"
-#include "introspect/descriptor.h"
 #include "introspect/ring.h"
 #include "lib/trace.h"
 #include "tests/unit/unit.h"
@@ -14,27 +13,26 @@ static struct hak_service service;
 static struct hak_connection *client;
 static int peer;
 static char got[8 << 20];
+static unsigned descriptors; /* open before */
 
 static void begin(void)
 {
 	int ends[2];
+	descriptors = unit_descriptors();
 	memset(&service, 0, sizeof(service));
 	hak_service_init(&service);
 	service.dump_pattern = "/nonexistent/%p";
 	service.trace_bytes = 64 << 10;
 	client = &service.clients[0];
 	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-	hak_fd_lock();
-	int fd = hak_fd_adopt(ends[0]);
-	hak_fd_unlock();
-	hak_connection_open(client, fd, 0);
+	hak_connection_open(client, ends[0], 0);
 	peer = ends[1];
 }
 
 static void end(void)
 {
 	hak_service_free(&service);
-	UNIT_EQUAL(hak_fd_count(), 0);
+	UNIT_EQUAL(unit_descriptors(), descriptors + 1); /* the peer */
 	UNIT_EQUAL(hak_trace_groups(), 0);
 	close(peer);
 }

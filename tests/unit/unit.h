@@ -6,6 +6,7 @@
 #define HAK_TESTS_UNIT_H
 
 #include <CUnit/Basic.h>
+#include <dirent.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -75,6 +76,18 @@ static inline int unit_run(const char *suite_name, const struct unit_case *cases
 	bool good = CU_get_number_of_asserts() > 0 && CU_get_number_of_failures() == 0;
 	CU_cleanup_registry();
 	return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* The number of this process's open descriptors. */
+static inline unsigned unit_descriptors(void)
+{
+	unsigned count = 0;
+	DIR *directory = opendir("/proc/self/fd");
+	while (directory && readdir(directory))
+		count++;
+	if (directory)
+		closedir(directory);
+	return count; /* and a constant: what is read here, and the two dots */
 }
 
 #define UNIT_MAIN(suite_name, ...) \
