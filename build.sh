@@ -18,6 +18,7 @@ Usage: ./build.sh COMMAND
               bench_random_mixed_hakmem     the benchmark, linked with HAKMEM
               bench_random_mixed_system     the same without
               all                           everything but the tests
+  check     clang-tidy and cppcheck over all C and C++, or the files named; fails on any finding
   help      this text
 
 Packages that are missing are installed with apt-get; without root they are listed instead and nothing is done.
@@ -67,6 +68,13 @@ have strace           | strace
 have tmux             | tmux
 have valgrind         | valgrind
 have node             | nodejs
+'
+check_needs='
+test -x /usr/bin/python3 | python3
+module cunit          | libcunit1-dev
+have clang            | clang
+have clang-tidy       | clang-tidy
+have cppcheck         | cppcheck
 '
 
 # Prints the packages of the list $1 whose probe fails.
@@ -187,10 +195,19 @@ test_all() {
 	/usr/bin/python3 tests/summary.py out/results
 }
 
+# With assertions, which tell the checkers what holds.
+check() {
+	need "$build_needs" "$check_needs"
+	configure out/check -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ ||
+		die "the configuration failed"
+	exec /usr/bin/python3 tests/lint.py out/check "$@"
+}
+
 case "${1:-help}" in
 help | -h | --help) usage ;;
 demo) demo ;;
 test) test_all ;;
+check) check "${@:2}" ;;
 -*) usage >&2; exit 2 ;;
 *)
 	need "$build_needs"

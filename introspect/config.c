@@ -13,6 +13,7 @@ const uint8_t hak_dump_signals[] = {SIGUSR1, SIGUSR2, SIGHUP, SIGQUIT, SIGURG, S
 
 struct hak_config hak_config = {
 #define HAK_ENV_VALUE(field, name, type, value, text, minimum, maximum, words, help) .field = (value),
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): an array takes a string without only */
 #define HAK_ENV_STRING(field, name, text, help) .field = text,
 #include "introspect/env.def"
 #undef HAK_ENV_VALUE

@@ -162,7 +162,7 @@ static void serve(struct hak_server *server, struct hak_connection *client, uint
 /* Waits until something happens or is due. */
 static void wait_for_events(struct hak_server *server)
 {
-	static const struct timespec pause = {0, TICK_US * 1000};
+	static const struct timespec pause = {0, TICK_US * 1000L};
 	struct pollfd *polls = server->polls;
 	uint64_t now = hak_snapshot_now_us();
 

@@ -263,6 +263,7 @@ static void take_apart(struct hak_depot *depot, unsigned class, struct hak_batch
 			}
 			begin_returning(&run, block);
 		}
+		HAK_ASSERT(run.slot != NULL);
 		if (HAK_UNLIKELY(!return_block(size, &run, block)))
 			break;
 		previous = block;

@@ -7,10 +7,9 @@
 #include "fmt.h"
 #include "log.h"
 
-extern char **environ;
 /* Set by ld.so (or by a static program's start code) before anything else runs: the address of argc on the initial
  * stack. */
-extern void *__libc_stack_end;
+extern void *__libc_stack_end; /* NOLINT(bugprone-reserved-identifier): libc's name */
 
 char *const *hak_env_at_start(void)
 {
@@ -169,8 +168,8 @@ static void complain(const struct hak_env_row *row, const char *text)
 	hak_fmt_text(&fmt, "hakmem: ");
 	hak_fmt_text(&fmt, row->name);
 	hak_fmt_char(&fmt, '=');
-	for (unsigned i = 0; text[i] && i < 64; i++)
-		hak_fmt_char(&fmt, text[i] >= ' ' && text[i] < 127 ? text[i] : '?');
+	for (unsigned i = 0; i < 64 && text[i]; i++)
+		hak_fmt_char(&fmt, (char)(text[i] >= ' ' && text[i] < 127 ? text[i] : '?'));
 	hak_fmt_text(&fmt, " is not valid (");
 	hak_env_format_range(&fmt, row);
 	hak_fmt_text(&fmt, "); using the default ");

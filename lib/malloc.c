@@ -124,6 +124,7 @@ EXPORT void free_aligned_sized(void *block, size_t alignment, size_t bytes)
 void cfree(void *block);
 ALIAS(free) void cfree(void *block);
 
+/* NOLINTBEGIN(bugprone-reserved-identifier): names of libc and its relatives */
 void *__libc_malloc(size_t bytes);
 void __libc_free(void *block);
 void __libc_cfree(void *block);
@@ -144,12 +145,15 @@ ALIAS(memalign) void *__libc_memalign(size_t alignment, size_t bytes);
 ALIAS(valloc) void *__libc_valloc(size_t bytes);
 ALIAS(pvalloc) void *__libc_pvalloc(size_t bytes);
 ALIAS(posix_memalign) int __posix_memalign(void **out, size_t alignment, size_t bytes);
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 /* ---- Sanitizers ---- */
 
+/* NOLINTBEGIN(bugprone-reserved-identifier): theirs */
 __attribute__((weak)) void __asan_init(void);
 __attribute__((weak)) void __msan_init(void);
 __attribute__((weak)) void __tsan_init(void);
+/* NOLINTEND(bugprone-reserved-identifier) */
 /* malloc under a name that no other object can take over. */
 static ALIAS_OF(malloc) void *own_malloc(size_t bytes);
 
@@ -260,8 +264,10 @@ EXPORT int malloc_info(int options, FILE *out)
 
 typedef void (*new_handler)(void);
 /* std::get_new_handler() and std::__throw_bad_alloc() of libstdc++. */
+/* NOLINTBEGIN(bugprone-reserved-identifier): theirs */
 __attribute__((weak)) new_handler _ZSt15get_new_handlerv(void);
 __attribute__((weak)) void _ZSt17__throw_bad_allocv(void);
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 /* What C++ asks of a failed operator new: the new-handler is called until it helps, throws or is gone; then bad_alloc
  * is thrown, or NULL is returned by the nothrow forms. */

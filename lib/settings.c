@@ -4,6 +4,7 @@ const char *const hak_on_error_words[] = {"auto", "abort", "report", NULL};
 
 struct hak_settings hak_settings = {
 #define HAK_ENV_VALUE(field, name, type, value, text, minimum, maximum, words, help) .field = (value),
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): an array takes a string without only */
 #define HAK_ENV_STRING(field, name, text, help) .field = text,
 #include "env.def"
 #undef HAK_ENV_VALUE

@@ -51,6 +51,7 @@ static uint32_t words_at(unsigned level)
 
 /* The first word index at or above `from` that is not zero at `level`, searched through the summary above; UINT32_MAX
  * if none. */
+/* NOLINTNEXTLINE(misc-no-recursion): there are three levels */
 static uint32_t next_word(unsigned set, unsigned level, uint32_t from)
 {
 	uint32_t word = from / 64;

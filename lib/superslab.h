@@ -50,6 +50,7 @@ HAK_INLINE void hak_ss_touch(uint32_t index)
 /* `count` bits from `first`, for count up to 32. */
 HAK_INLINE uint32_t hak_slot_mask(unsigned first, unsigned count)
 {
+	HAK_ASSERT(count <= HAK_SLOTS_PER_SS);
 	return (uint32_t)((((uint64_t)1 << count) - 1) << first);
 }
 

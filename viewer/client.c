@@ -16,7 +16,7 @@
 #include "viewer/format.h"
 #include "viewer/model.h"
 
-#define READ_BYTES 65536
+#define READ_BYTES ((size_t)65536)
 
 int64_t client_now_ms(void)
 {
@@ -238,11 +238,9 @@ bool client_fill(struct client *client)
 			client->capacity - client->length - 1);
 		if (count > 0)
 			client->length += (size_t)count;
-		else if (count == 0)
-			return false;
-		else if (errno == EAGAIN)
+		else if (count < 0 && errno == EAGAIN)
 			return true;
-		else if (errno != EINTR)
+		else if (count == 0 || errno != EINTR)
 			return false;
 	}
 	return true;

@@ -83,6 +83,7 @@ static bool read_uids(pid_t pid, uid_t uids[4])
 {
 	char status[4096];
 	const char *line = read_proc(pid, "status", status, sizeof(status)) > 0 ? strstr(status, "\nUid:") : NULL;
+	/* NOLINTNEXTLINE(cert-err34-c): the kernel wrote these numbers */
 	return line != NULL && sscanf(line, "\nUid: %u %u %u %u", &uids[0], &uids[1], &uids[2], &uids[3]) == 4;
 }
 
@@ -285,7 +286,7 @@ static bool scan_processes(struct discovery *discovery, struct problem *problem)
 	bool good = true;
 	for (struct dirent *entry; good && dir != NULL && (entry = readdir(dir)) != NULL;) {
 		uid_t uid;
-		pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)atoi(entry->d_name) : 0;
+		pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)strtol(entry->d_name, NULL, 10) : 0;
 		if (pid <= 0 || pid == getpid() || !owner_of(pid, &uid) || uid != geteuid() ||
 			is_listed(discovery, pid) ||
 			!has_library(pid))

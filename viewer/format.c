@@ -53,8 +53,9 @@ const char *format_rate(char out[FORMAT_MAX], double per_second)
 	}
 	if (per_second > 9e18)
 		per_second = 9e18;
-	format_count(out, (uint64_t)(per_second + 0.5));
-	strcat(out, "/s");
+	char count[FORMAT_MAX];
+	format_count(count, (uint64_t)(per_second + 0.5));
+	snprintf(out, FORMAT_MAX, "%.*s/s", FORMAT_MAX - 3, count);
 	return out;
 }
 
@@ -85,11 +86,11 @@ const char *format_clock(char out[FORMAT_MAX], uint64_t microseconds)
 
 const char *format_age(char out[FORMAT_MAX], uint64_t milliseconds)
 {
-	unsigned long long seconds = milliseconds / 1000;
+	unsigned long long seconds = milliseconds / 1000, tenths = milliseconds / 100;
 	if (milliseconds < 1000)
 		snprintf(out, FORMAT_MAX, "%ums", (unsigned)milliseconds);
 	else if (seconds < 60)
-		snprintf(out, FORMAT_MAX, "%.1fs", (double)(milliseconds / 100) / 10);
+		snprintf(out, FORMAT_MAX, "%.1fs", (double)tenths / 10);
 	else if (seconds < 3600)
 		snprintf(out, FORMAT_MAX, "%llum%02llus", seconds / 60, seconds % 60);
 	else if (seconds < 86400)

@@ -106,7 +106,7 @@ char class_symbol(unsigned class)
 	static const char symbols[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 	if (class == SLOT_NO_CLASS)
 		return '@';
-	return class < sizeof(symbols) - 1 ? symbols[class] : '+';
+	return (char)(class < sizeof(symbols) - 1 ? symbols[class] : '+');
 }
 
 double slot_fill(const struct superslab *superslab, unsigned slot)

@@ -80,7 +80,7 @@ struct snapshot {
 #define MODEL_SECTION(name, fields) \
 	struct { \
 		fields(MODEL_FIELD) \
-	} name;
+	} name; /* NOLINT(bugprone-macro-parentheses): it is declared here */
 	MODEL_SECTIONS(MODEL_SECTION)
 #undef MODEL_SECTION
 	struct {

@@ -9,7 +9,7 @@ static size_t count_newlines(const char *bytes, size_t length)
 {
 	size_t newlines = 0;
 	for (size_t i = 0; i < length; i++)
-		newlines += bytes[i] == '\n';
+		newlines += bytes[i] == '\n'; /* NOLINT(clang-analyzer-core.UndefinedBinaryOperatorResult): all was written */
 	return newlines;
 }
 
@@ -85,7 +85,7 @@ static void show_line(const char *line, size_t length, char *out, size_t size)
 				out[used++] = ' ';
 			while (used % 8 != 0 && used + 1 < size);
 		} else {
-			out[used++] = line[i] != '\0' ? line[i] : '?';
+			out[used++] = (char)(line[i] != '\0' ? line[i] : '?');
 			i++;
 		}
 	}

@@ -93,7 +93,7 @@ static void draw(struct area area, const struct watch *watch, struct panel_place
 	order.watch = watch;
 	order.column = place->sort;
 	order.falling = place->sort > COLUMN_SIZE ? !place->reversed : place->reversed;
-	qsort(rows, count, sizeof(rows[0]), compare);
+	qsort(rows, count, sizeof(const struct class_row *), compare);
 	place->head = 0;
 	place->body = 1;
 	panel_scroll(&panel_classes, place, (int)count, area.height - 1);

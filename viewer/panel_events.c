@@ -59,7 +59,7 @@ static void draw(struct area area, const struct watch *watch, struct panel_place
 		return;
 	}
 	for (int i = 0; i < place->page && place->first + i < place->rows; i++)
-		draw_event(area, 1 + i, events_at(log, (size_t)(place->first + i)), log->base_us);
+		draw_event(area, 1 + i, events_at(log, (size_t)place->first + (size_t)i), log->base_us);
 }
 
 const struct panel panel_events = {

@@ -74,14 +74,14 @@ static void draw(struct area area, const struct watch *watch, struct panel_place
 	if (draw_waiting(area, watch))
 		return;
 	size_t count = watch->snapshot->thread_count;
-	const struct thread_row **rows = malloc((count + 1) * sizeof(rows[0]));
+	const struct thread_row **rows = malloc((count + 1) * sizeof(const struct thread_row *));
 	if (rows == NULL)
 		return;
 	for (size_t i = 0; i < count; i++)
 		rows[i] = &watch->snapshot->threads[i];
 	order.column = place->sort;
 	order.falling = place->sort >= COLUMN_CACHED ? !place->reversed : place->reversed;
-	qsort(rows, count, sizeof(rows[0]), compare);
+	qsort(rows, count, sizeof(const struct thread_row *), compare);
 	place->head = 0;
 	place->body = 1;
 	panel_scroll(&panel_threads, place, (int)count, area.height - 1);

@@ -152,16 +152,16 @@ static void take_messages(struct screen *screen)
 	}
 }
 
-static void take_output(struct screen *screen)
+static void take_output(struct screen *screen, struct launch *launch)
 {
 	char bytes[16384];
-	ssize_t count = read(screen->launch->output_fd, bytes, sizeof(bytes));
+	ssize_t count = read(launch->output_fd, bytes, sizeof(bytes));
 	if (count > 0) {
 		output_add(screen->watch->output, bytes, (size_t)count);
 		screen->dirty = true;
 	} else if (count == 0 || (errno != EAGAIN && errno != EINTR)) {
-		close(screen->launch->output_fd);
-		screen->launch->output_fd = -1;
+		close(launch->output_fd);
+		launch->output_fd = -1;
 	}
 }
 
@@ -310,9 +310,10 @@ static int patience(const struct screen *screen, bool looking)
 
 static void step(struct screen *screen)
 {
-	bool linked = screen->link != NULL && link_is_open(screen->link);
-	bool looking = screen->launch != NULL && !screen->launch->ended && !linked;
-	if (looking && link_retry(screen->link)) {
+	struct link *link = screen->link;
+	bool linked = link != NULL && link_is_open(link);
+	bool looking = link != NULL && screen->launch != NULL && !screen->launch->ended && !linked;
+	if (looking && link_retry(link)) {
 		subscribe(screen);
 		screen->heard_at = client_now_ms();
 		linked = true;
@@ -323,7 +324,7 @@ static void step(struct screen *screen)
 	int output = screen->launch != NULL && screen->watch->output != NULL ? screen->launch->output_fd : -1;
 	struct pollfd fds[] = {
 		{terminal_fd(), POLLIN, 0}, {screen->signal_fd, POLLIN, 0},
-		{linked ? screen->link->client.fd : -1, POLLIN, 0},
+		{linked ? link->client.fd : -1, POLLIN, 0},
 		{output, POLLIN, 0},
 	};
 	/* A SIGWINCH interrupts poll; ncurses then has KEY_RESIZE for us. */
@@ -338,8 +339,8 @@ static void step(struct screen *screen)
 	}
 	if (fds[2].revents != 0)
 		take_messages(screen);
-	if (fds[3].revents != 0)
-		take_output(screen);
+	if (fds[3].revents != 0 && screen->launch != NULL)
+		take_output(screen, screen->launch);
 	if (fds[1].revents != 0)
 		take_signals(screen);
 }

@@ -48,10 +48,10 @@ static void set_colours(void)
 	bool own = use_default_colors() == OK;
 	for (int i = 0; i < STYLE_COUNT; i++) {
 		bool rich = COLORS >= 256;
-		short foreground = rich ? looks[i].foreground : looks[i].foreground8;
-		short background = rich ? looks[i].background : looks[i].background8;
-		init_pair((short)(i + 1), foreground < 0 && !own ? COLOR_WHITE : foreground,
-			background < 0 && !own ? COLOR_BLACK : background);
+		int foreground = rich ? looks[i].foreground : looks[i].foreground8;
+		int background = rich ? looks[i].background : looks[i].background8;
+		init_pair((short)(i + 1), (short)(foreground < 0 && !own ? COLOR_WHITE : foreground),
+			(short)(background < 0 && !own ? COLOR_BLACK : background));
 	}
 }
 

@@ -111,6 +111,7 @@ int main(int argc, char **argv)
 	char **blocks = calloc(run.working_set, sizeof(*blocks));
 	double seconds = blocks ? churn(&run, blocks) : -1;
 	if (seconds < 0) {
+		free(blocks);
 		fprintf(stderr, "%s: out of memory\n", argv[0]);
 		return 1;
 	}

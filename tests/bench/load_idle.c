@@ -14,8 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-extern char **environ;
-
 /* Blocks in the order of their allocation, linked through themselves: a table of them would be resident memory too. */
 struct node {
 	struct node *next;
@@ -158,6 +156,7 @@ static void idle_lane(struct lane *lane)
 	for (uint64_t i = 0; frees && i < count; i++)
 		free(blocks[i]);
 	lane->done = frees ? 2 * count : count;
+	/* NOLINTNEXTLINE(bugprone-posix-return): this is its one negative value */
 	if (pthread_barrier_wait(&all_idle) == PTHREAD_BARRIER_SERIAL_THREAD)
 		lane->run->end_kib = resident_kib();
 	pthread_barrier_wait(&measured);

@@ -73,6 +73,7 @@ static void expect_exit(pid_t child, int expected)
 }
 
 /* Children of children. */
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as it is told */
 static void descend(int generations)
 {
 	pid_t pid = generations ? fork() : -1;
@@ -135,7 +136,7 @@ static void fork_without_handlers(void)
 		if (pid == 0)
 			_exit(6);
 		expect_exit(pid, 6);
-		pid = vfork();
+		pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork): programs call it */
 		if (pid == 0) {
 			execl("/bin/true", "true", (char *)NULL);
 			_exit(5);

@@ -13,8 +13,10 @@
 #define BLOCKS 100
 #define KEYS 40 /* more than a thread has room for at first: libc allocates for the others */
 
+/* NOLINTBEGIN(bugprone-reserved-identifier): the C++ runtime's names */
 extern void *__dso_handle;
 int __cxa_thread_atexit_impl(void (*destructor)(void *), void *object, void *dso);
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 static pthread_key_t keys[KEYS];
 static unsigned char *kept[BLOCKS];
@@ -108,6 +110,7 @@ static void *end_in_every_way(void *argument)
 	pthread_cleanup_push(cleanup, cleaned);
 	if (number % 3 == 0)
 		pthread_exit(NULL);
+	/* NOLINTNEXTLINE(bugprone-infinite-loop): it is cancelled */
 	while (number % 3 == 1) {
 		churn();
 		pthread_testcancel();

@@ -86,7 +86,8 @@ static bool is_dumped(uintptr_t address)
 			break;
 		}
 	}
-	fclose(file);
+	if (file != NULL)
+		fclose(file);
 	return here && dumped;
 }
 

@@ -278,7 +278,7 @@ static void events_are_streamed_and_losses_counted(void)
 	UNIT_EQUAL(count_of(got, "\"name\":\"drain\""), 64);
 	UNIT_EQUAL(count_of(got, "],\"filtered\":0,\"lost\":36}\n"), 1);
 	record(3000, 1);
-	hak_service_stream(&service, client, now += 10000);
+	hak_service_stream(&service, client, now + 10000);
 	UNIT_EQUAL(count_of(arrived(), "],\"filtered\":0,\"lost\":0}\n"), 1);
 	UNIT_EQUAL(count_of(got, "\"type\":\"events\""), 1);
 	hak_service_close(&service, client);
