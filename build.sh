@@ -19,6 +19,7 @@ Usage: ./build.sh COMMAND
               bench_random_mixed_system     the same without
               all                           everything but the tests
   check     clang-tidy and cppcheck over all C and C++, or the files named; fails on any finding
+  aarch64   cross-build for aarch64, run unit, stress and preload tests under qemu; the last line counts them
   help      this text
 
 Packages that are missing are installed with apt-get; without root they are listed instead and nothing is done.
@@ -75,6 +76,12 @@ module cunit          | libcunit1-dev
 have clang            | clang
 have clang-tidy       | clang-tidy
 have cppcheck         | cppcheck
+'
+aarch64_needs='
+test -x /usr/bin/python3 | python3
+have aarch64-linux-gnu-gcc | gcc-aarch64-linux-gnu
+have aarch64-linux-gnu-g++ | g++-aarch64-linux-gnu
+have qemu-aarch64     | qemu-user
 '
 
 # Prints the packages of the list $1 whose probe fails.
@@ -208,6 +215,10 @@ help | -h | --help) usage ;;
 demo) demo ;;
 test) test_all ;;
 check) check "${@:2}" ;;
+aarch64)
+	need "$build_needs" "$aarch64_needs"
+	exec tests/aarch64/run
+	;;
 -*) usage >&2; exit 2 ;;
 *)
 	need "$build_needs"

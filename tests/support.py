@@ -16,6 +16,8 @@ LIBRARY = BUILD / "libhakmem.so"
 CORE_LIBRARY = BUILD / "libhakmem-core.so"
 BENCH = BUILD / "bench_random_mixed_hakmem"
 TIMEOUT = 120
+# What runs the build's programs if this machine's processor can't: the words of an emulator's command.
+EMULATOR = os.environ.get("HAK_EMULATOR", "").split()
 
 
 def fail(message):
@@ -62,7 +64,9 @@ def run(command, library=None, expect=0, env=None, **options):
     """Runs a command to its end and returns the result with text output. `library` is preloaded; `expect` is the exit status that
     is right, None for any; `env` holds variables to add."""
     variables = dict(env or {})
-    if library is not None:
+    if EMULATOR and pathlib.Path(command[0]).is_relative_to(BUILD):
+        command = EMULATOR + (["-E", f"LD_PRELOAD={library}"] if library is not None else []) + list(command)
+    elif library is not None:
         variables["LD_PRELOAD"] = library
     options.setdefault("timeout", TIMEOUT)
     options.setdefault("stdin", subprocess.DEVNULL)

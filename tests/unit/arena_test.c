@@ -135,6 +135,7 @@ static void live_under_a_limit(void *megabytes)
 
 static void grows_under_a_limit(void)
 {
+	UNIT_LEAVE_IF(unit_is_emulated(), "the emulator ignores limits on the address space");
 	UNIT_LEAVE_IF(UNIT_ASAN || UNIT_TSAN, "a sanitizer's shadow memory is beyond any limit on the address space");
 	size_t megabytes[] = {256, 700, 2048};
 	for (size_t i = 0; i < HAK_COUNT_OF(megabytes); i++) {
@@ -191,6 +192,7 @@ static void give_back_under_a_limit(void *unused)
 
 static void gives_back_under_a_limit(void)
 {
+	UNIT_LEAVE_IF(unit_is_emulated(), "the emulator ignores limits on the address space");
 	char said[512];
 	UNIT_LEAVE_IF(UNIT_ASAN || UNIT_TSAN, "a sanitizer's shadow memory is beyond any limit on the address space");
 	UNIT_EQUAL(unit_in_child(give_back_under_a_limit, NULL, said, sizeof(said)), 0);

@@ -147,6 +147,7 @@ static void fail_an_assertion(void *ignored)
 
 static void assertion_text(void)
 {
+	UNIT_LEAVE_IF(unit_is_emulated(), "the emulator has a line of its own for an abort");
 	char said[256];
 	int status = unit_in_child(fail_an_assertion, NULL, said, sizeof(said));
 	CU_ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);

@@ -38,6 +38,12 @@
 #define UNIT_TSAN 0
 #endif
 
+/* Whether the program runs under qemu's user mode (tests/aarch64/run says so), which doesn't do everything that Linux does. */
+static inline bool unit_is_emulated(void)
+{
+	return getenv("HAK_EMULATED") != NULL;
+}
+
 /* Ends the case when `condition` holds, and prints why it can't be had here. */
 #define UNIT_LEAVE_IF(condition, reason) \
 	do { \
