@@ -205,6 +205,7 @@ static void run_unprepared(void *argument)
 
 static void unprepared_children_leave_the_file_alone(void)
 {
+	UNIT_LEAVE_IF(unit_is_emulated(), "the emulator ignores MADV_WIPEONFORK");
 	char seen[256], variable[128];
 	UNIT_LEAVE_IF(!HAK_TRACE, "no tracepoints");
 	make_folder();
