@@ -92,79 +92,52 @@ int frame_tab_at(int width, enum panel_id shown, bool output, int x)
 	return walk_tabs(NULL, width, 0, shown, output, x);
 }
 
-/* htop's function keys and the panel's own, likewise. */
-static int walk_keys(struct area *area, int width, int y, const struct watch *watch, const struct panel *panel,
-	int wanted)
+void frame_keys(struct area area, int y, unsigned situation)
 {
-	const struct {
-		int number;
-		const char *key, *text;
-		bool there;
-	} keys[] = {
-		{1, "F1", "Help  ", true},
-		{5, "Spc", watch->paused ? "Go on " : "Pause ", watch->state == WATCH_LIVE || watch->paused},
-		{6, "F6", "Sort  ", panel->sorts > 0},
-		{8, "m", "Mode  ", panel->modes > 0},
-		{9, "Tab", "Panel ", true},
-		{10, "F10", "Quit  ", true},
-	};
-	int x = 0, needed = 0;
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-		needed += keys[i].there ? (int)(strlen(keys[i].key) + strlen(keys[i].text)) : 0;
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		/* On a narrow terminal the tabs themselves say enough about Tab. */
-		if (!keys[i].there || (keys[i].number == 9 && needed > width))
-			continue;
-		int end = x + (int)strlen(keys[i].key) + (int)strlen(keys[i].text);
-		if (area != NULL) {
-			area_text(*area, x, y, STYLE_KEY, keys[i].key);
-			area_text(*area, x + (int)strlen(keys[i].key), y, STYLE_KEY_TEXT, keys[i].text);
-		} else if (wanted >= x && wanted < end) {
-			return keys[i].number;
-		}
-		x = end;
+	struct key_button buttons[KEYS_BUTTONS_MAX];
+	size_t count = keys_bar(area.width, situation, buttons);
+	area_fill(area, 0, y, area.width, STYLE_KEY_TEXT);
+	for (size_t i = 0; i < count; i++) {
+		int x = area_text(area, buttons[i].x, y, STYLE_KEY, buttons[i].key);
+		area_text(area, x, y, STYLE_KEY_TEXT, buttons[i].label);
 	}
-	if (area != NULL)
-		area_fill(*area, x, y, area->width - x, STYLE_KEY_TEXT);
-	return 0;
 }
 
-void frame_keys(struct area area, int y, const struct watch *watch, const struct panel *panel)
+enum act frame_key_at(int width, unsigned situation, int x)
 {
-	walk_keys(&area, area.width, y, watch, panel, -1);
+	struct key_button buttons[KEYS_BUTTONS_MAX];
+	size_t count = keys_bar(width, situation, buttons);
+	for (size_t i = 0; i < count; i++) {
+		if (x >= buttons[i].x && x < buttons[i].x + buttons[i].width)
+			return buttons[i].act;
+	}
+	return ACT_NONE;
 }
 
-int frame_key_at(int width, const struct watch *watch, const struct panel *panel, int x)
+unsigned frame_situation(const struct watch *watch, const struct panel *panel)
 {
-	return walk_keys(NULL, width, 0, watch, panel, x);
+	return panel_situation(panel) | (watch->paused ? KEY_PAUSED : watch->state == WATCH_LIVE ? KEY_RUNS : 0);
 }
+
+#define HELP_KEYS_WIDTH 16
 
 void frame_help(struct area area)
 {
-	static const char *const keys[][2] = {
-		{"F1 h ?", "this page; any key leaves it"},
-		{"Tab 1-9", "another panel (Shift-Tab: back)"},
-		{"arrows PgUp PgDn", "move"},
-		{"Home g, End G", "to the first, to the last row"},
-		{"Space Z", "pause, go on"},
-		{"F6 > <", "sort by the next, the previous column"},
-		{"r", "reverse the order"},
-		{"m", "slots by fill, by class or by age"},
-		{"mouse", "tabs, keys, rows, column heads, wheel"},
-		{"F10 q Ctrl-C", "quit"},
-	};
+	char names[64];
 	int y = 0;
 	area_heading(area, y++, "Keys");
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++, y++) {
-		area_text(area, 1, y, STYLE_STRONG, keys[i][0]);
-		area_text(area, 19, y, STYLE_NORMAL, keys[i][1]);
+	for (size_t i = 0; i < key_row_count; i++) {
+		if (!keys_help(i, names, sizeof(names)))
+			continue;
+		area_text(area, 1, y, STYLE_STRONG, names);
+		area_text(area, HELP_KEYS_WIDTH, y++, STYLE_NORMAL, key_rows[i].help);
 	}
 	if (area.height - y < PANEL_COUNT + 1)
 		return;
 	area_heading(area, y++, "Panels");
 	for (int i = 0; i < PANEL_COUNT; i++, y++) {
 		area_printf(area, 1, y, STYLE_STRONG, "%d %s", i + 1, panel_texts[i].title);
-		area_text(area, 19, y, STYLE_NORMAL, panel_texts[i].what);
+		area_text(area, HELP_KEYS_WIDTH, y, STYLE_NORMAL, panel_texts[i].what);
 	}
 }
 

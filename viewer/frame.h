@@ -12,10 +12,12 @@ void frame_header(struct area area, int y, const struct watch *watch);
 void frame_tabs(struct area area, int y, enum panel_id shown, bool output);
 /* The panel whose tab lies at x, -1: none. */
 int frame_tab_at(int width, enum panel_id shown, bool output, int x);
-/* The function keys. */
-void frame_keys(struct area area, int y, const struct watch *watch, const struct panel *panel);
-/* The function key that lies at x: its number, 0: none. */
-int frame_key_at(int width, const struct watch *watch, const struct panel *panel, int x);
+/* What keys can be used: the KEY_… bits that hold. */
+unsigned frame_situation(const struct watch *watch, const struct panel *panel);
+/* The key bar. */
+void frame_keys(struct area area, int y, unsigned situation);
+/* What the button that lies at x does. */
+enum act frame_key_at(int width, unsigned situation, int x);
 /* The help page. */
 void frame_help(struct area area);
 

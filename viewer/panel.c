@@ -11,7 +11,7 @@ const struct panel *const panels[PANEL_COUNT] = {
 };
 
 const struct panel_text panel_texts[PANEL_COUNT] = {
-#define HAK_PANEL(name, title, what, keys) {#name, title, what, keys},
+#define HAK_PANEL(name, title, what) {#name, title, what},
 #include "viewer/panels.def"
 #undef HAK_PANEL
 };
@@ -47,46 +47,40 @@ static void change_sort(struct panel_place *place, int by)
 	place->reversed = false;
 }
 
-bool panel_command(const struct panel *panel, struct panel_place *place, enum command command)
+bool panel_act(const struct panel *panel, struct panel_place *place, enum act act)
 {
 	int page = place->page > 1 ? place->page - 1 : 1;
-	switch (command) {
-	case COMMAND_UP:
-		move_rows(panel, place, -1);
-		return true;
-	case COMMAND_DOWN:
-		move_rows(panel, place, 1);
-		return true;
-	case COMMAND_PAGE_UP:
-		move_rows(panel, place, -page);
-		return true;
-	case COMMAND_PAGE_DOWN:
-		move_rows(panel, place, page);
-		return true;
-	case COMMAND_HOME:
-		move_rows(panel, place, -place->rows);
-		return true;
-	case COMMAND_END:
-		move_rows(panel, place, place->rows);
-		return true;
-	case COMMAND_LEFT:
-	case COMMAND_RIGHT:
-		place->column = between(0, place->column + (command == COMMAND_LEFT ? -1 : 1), place->columns - 1);
+	switch (act) {
+	case ACT_UP: move_rows(panel, place, -1); return true;
+	case ACT_DOWN: move_rows(panel, place, 1); return true;
+	case ACT_PAGE_UP: move_rows(panel, place, -page); return true;
+	case ACT_PAGE_DOWN: move_rows(panel, place, page); return true;
+	case ACT_FIRST: move_rows(panel, place, -place->rows); return true;
+	case ACT_LAST: move_rows(panel, place, place->rows); return true;
+	case ACT_LEFT:
+	case ACT_RIGHT:
+		place->column = between(0, place->column + (act == ACT_LEFT ? -1 : 1), place->columns - 1);
 		return place->columns > 0;
-	case COMMAND_NEXT_SORT:
-	case COMMAND_PREVIOUS_SORT:
+	case ACT_NEXT_SORT:
+	case ACT_PREVIOUS_SORT:
 		if (place->sorts > 0)
-			change_sort(place, command == COMMAND_NEXT_SORT ? 1 : -1);
+			change_sort(place, act == ACT_NEXT_SORT ? 1 : -1);
 		return place->sorts > 0;
-	case COMMAND_REVERSE:
+	case ACT_REVERSE:
 		place->reversed = !place->reversed;
 		return place->sorts > 0;
-	case COMMAND_MODE:
+	case ACT_MODE:
 		if (place->modes > 0)
 			place->mode = (place->mode + 1) % place->modes;
 		return place->modes > 0;
+	default: return false;
 	}
-	return false;
+}
+
+unsigned panel_situation(const struct panel *panel)
+{
+	return (panel->columns > 0 ? KEY_COLUMNS : 0) | (panel->sorts > 0 ? KEY_SORTS : 0) |
+		(panel->modes > 0 ? KEY_MODES : 0);
 }
 
 void panel_scroll(const struct panel *panel, struct panel_place *place, int rows, int page)

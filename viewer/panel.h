@@ -7,14 +7,8 @@
 #include <stddef.h>
 
 #include "viewer/canvas.h"
+#include "viewer/keys.h"
 #include "viewer/watch.h"
-
-/* What the keyboard and the mouse ask of a panel. */
-enum command {
-	COMMAND_UP, COMMAND_DOWN, COMMAND_LEFT, COMMAND_RIGHT, COMMAND_PAGE_UP, COMMAND_PAGE_DOWN, COMMAND_HOME,
-	COMMAND_END,
-	COMMAND_NEXT_SORT, COMMAND_PREVIOUS_SORT, COMMAND_REVERSE, COMMAND_MODE,
-};
 
 /* Where the user is. The drawing functions bring it back into range, as the program changes under it. */
 struct panel_place {
@@ -53,7 +47,7 @@ extern const struct panel *const panels[PANEL_COUNT];
 
 /* The words of panels.def. */
 struct panel_text {
-	const char *name, *title, *what, *keys;
+	const char *name, *title, *what;
 };
 extern const struct panel_text panel_texts[PANEL_COUNT];
 
@@ -63,8 +57,10 @@ extern const struct panel_text panel_texts[PANEL_COUNT];
 
 /* Puts the user at the panel's beginning. */
 void panel_place_init(const struct panel *panel, struct panel_place *place);
-/* Does what the command asks, as far as the panel knows of it. Returns false if it doesn't. */
-bool panel_command(const struct panel *panel, struct panel_place *place, enum command command);
+/* Does what a key asks for, as far as the panel knows of it. Returns false if it doesn't. */
+bool panel_act(const struct panel *panel, struct panel_place *place, enum act act);
+/* The KEY_… bits that hold because of the panel. */
+unsigned panel_situation(const struct panel *panel);
 /* Brings cursor and first row into range for `rows` rows of which `page` fit; a panel that grows and is followed
  * shows its end. */
 void panel_scroll(const struct panel *panel, struct panel_place *place, int rows, int page);

@@ -16,6 +16,7 @@
 #define TICK_MS 1000
 #define PAINT_MS 30 /* between two paints: a command that prints a lot is not held up by drawing all of it */
 #define SILENCE_MS 2000 /* beyond three intervals: then a target's silence is mentioned */
+#define WHEEL_ROWS 3
 #define FRAME_ROWS 3 /* header, tabs, keys */
 
 struct screen {
@@ -72,7 +73,7 @@ static void paint(struct screen *screen)
 		frame_help(body);
 	else
 		panel->draw(body, screen->watch, &screen->places[screen->shown], true);
-	frame_keys(whole, whole.height - 1, screen->watch, panel);
+	frame_keys(whole, whole.height - 1, frame_situation(screen->watch, panel));
 	terminal_paint(&screen->canvas);
 	screen->dirty = false;
 	screen->paint_at = client_now_ms() + PAINT_MS;
@@ -189,18 +190,6 @@ static void show(struct screen *screen, int panel)
 	screen->help = false;
 }
 
-static void scroll_by(struct screen *screen, enum command command)
-{
-	for (int i = 0; i < 3; i++)
-		panel_command(panels[screen->shown], &screen->places[screen->shown], command);
-}
-
-static void toggle_pause(struct screen *screen)
-{
-	if (screen->watch->state == WATCH_LIVE || screen->watch->paused)
-		watch_pause(screen->watch, !screen->watch->paused);
-}
-
 /* A click in the panel: a column head sorts by it (a second one reverses), a row takes the cursor. */
 static void click_panel(struct screen *screen, int x, int y)
 {
@@ -221,6 +210,25 @@ static void click_panel(struct screen *screen, int x, int y)
 	}
 }
 
+static void obey(struct screen *screen, enum act act, int key)
+{
+	int panel = key - '1';
+	switch (act) {
+	case ACT_QUIT: screen->quit = true; return;
+	case ACT_HELP: screen->help = !screen->help; return;
+	case ACT_PAUSE:
+	case ACT_RESUME: watch_pause(screen->watch, act == ACT_PAUSE); return;
+	case ACT_NEXT_PANEL: show(screen, (int)screen->shown + 1); return;
+	case ACT_PREVIOUS_PANEL: show(screen, (int)screen->shown - 1); return;
+	case ACT_PANEL:
+		if (panel < PANEL_COUNT - (screen->watch->output == NULL))
+			show(screen, panel);
+		return;
+	case ACT_REDRAW: terminal_redraw(); return;
+	default: panel_act(panels[screen->shown], &screen->places[screen->shown], act); return;
+	}
+}
+
 static void take_click(struct screen *screen, int x, int y)
 {
 	if (y == 1) {
@@ -228,67 +236,40 @@ static void take_click(struct screen *screen, int x, int y)
 		if (tab >= 0)
 			show(screen, tab);
 	} else if (y == screen->canvas.height - 1) {
-		switch (frame_key_at(screen->canvas.width, screen->watch, panels[screen->shown], x)) {
-		case 1: screen->help = !screen->help; break;
-		case 5: toggle_pause(screen); break;
-		case 6: panel_command(panels[screen->shown], &screen->places[screen->shown], COMMAND_NEXT_SORT); break;
-		case 8: panel_command(panels[screen->shown], &screen->places[screen->shown], COMMAND_MODE); break;
-		case 9: show(screen, (int)screen->shown + 1); break;
-		case 10: screen->quit = true; break;
-		default: break;
-		}
-	} else if (y >= 2 && !screen->help) {
+		obey(screen, frame_key_at(screen->canvas.width, frame_situation(screen->watch, panels[screen->shown]), x),
+			0);
+	} else if (y >= 2 && screen->help) {
+		screen->help = false;
+	} else if (y >= 2) {
 		click_panel(screen, x, y - 2);
 	}
 }
 
-/* The keys that mean the same in every panel. Returns false for others. */
-static bool take_general(struct screen *screen, const struct input *input)
+static void take_key(struct screen *screen, int key)
 {
-	switch (input->kind) {
-	case INPUT_QUIT: screen->quit = true; return true;
-	case INPUT_HELP: screen->help = true; return true;
-	case INPUT_PAUSE: toggle_pause(screen); return true;
-	case INPUT_TAB: show(screen, (int)screen->shown + 1); return true;
-	case INPUT_BACK_TAB: show(screen, (int)screen->shown - 1); return true;
-	case INPUT_NUMBER:
-		if (input->number <= PANEL_COUNT - (screen->watch->output == NULL))
-			show(screen, input->number - 1);
-		return true;
-	case INPUT_CLICK: take_click(screen, input->x, input->y); return true;
-	case INPUT_WHEEL_UP: scroll_by(screen, COMMAND_UP); return true;
-	case INPUT_WHEEL_DOWN: scroll_by(screen, COMMAND_DOWN); return true;
-	case INPUT_RESIZED: terminal_redraw(); return true;
-	default: return false;
+	enum act act = keys_find(key, frame_situation(screen->watch, panels[screen->shown]));
+	/* The help page is left by any key, and those that ask for something else are obeyed as well. */
+	if (screen->help) {
+		screen->help = false;
+		if (act != ACT_QUIT && act != ACT_NEXT_PANEL && act != ACT_PREVIOUS_PANEL && act != ACT_PANEL)
+			return;
 	}
+	obey(screen, act, key);
 }
 
 static void take_input(struct screen *screen, const struct input *input)
 {
-	static const struct {
-		enum input_kind kind;
-		enum command command;
-	} commands[] = {
-		{INPUT_UP, COMMAND_UP}, {INPUT_DOWN, COMMAND_DOWN}, {INPUT_LEFT, COMMAND_LEFT},
-		{INPUT_RIGHT, COMMAND_RIGHT},
-		{INPUT_PAGE_UP, COMMAND_PAGE_UP}, {INPUT_PAGE_DOWN, COMMAND_PAGE_DOWN}, {INPUT_HOME, COMMAND_HOME},
-		{INPUT_END, COMMAND_END}, {INPUT_NEXT_SORT, COMMAND_NEXT_SORT},
-		{INPUT_PREVIOUS_SORT, COMMAND_PREVIOUS_SORT},
-		{INPUT_REVERSE, COMMAND_REVERSE}, {INPUT_MODE, COMMAND_MODE},
-	};
 	screen->dirty = true;
-	/* A resize is no key: the help page stays. */
-	if (screen->help && input->kind != INPUT_RESIZED) {
-		screen->help = false;
-		if (input->kind != INPUT_QUIT && input->kind != INPUT_TAB && input->kind != INPUT_NUMBER &&
-			input->kind != INPUT_CLICK)
-			return;
-	}
-	if (take_general(screen, input))
+	switch (input->kind) {
+	case INPUT_KEY: take_key(screen, input->key); return;
+	case INPUT_CLICK: take_click(screen, input->x, input->y); return;
+	case INPUT_WHEEL_UP:
+	case INPUT_WHEEL_DOWN:
+		for (int i = 0; i < WHEEL_ROWS; i++)
+			obey(screen, input->kind == INPUT_WHEEL_UP ? ACT_UP : ACT_DOWN, 0);
 		return;
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		if (commands[i].kind == input->kind)
-			panel_command(panels[screen->shown], &screen->places[screen->shown], commands[i].command);
+	case INPUT_RESIZED: terminal_redraw(); return;
+	case INPUT_NONE: return;
 	}
 }
 
@@ -469,19 +450,21 @@ const struct found *screen_choose(const struct discovery *discovery)
 		for (struct input input; !done && (input = terminal_read()).kind != INPUT_NONE;) {
 			size_t page = canvas.height > 4 ? (size_t)canvas.height - 4 : 1,
 				at = cursor / page * page + (size_t)(input.y - 2);
-			if (input.kind == INPUT_UP || input.kind == INPUT_WHEEL_UP)
+			enum act act = input.kind == INPUT_KEY ? keys_find(input.key, KEY_ALWAYS) : ACT_NONE;
+			if (act == ACT_UP || input.kind == INPUT_WHEEL_UP)
 				cursor -= cursor > 0;
-			else if (input.kind == INPUT_DOWN || input.kind == INPUT_WHEEL_DOWN)
+			else if (act == ACT_DOWN || input.kind == INPUT_WHEEL_DOWN)
 				cursor += cursor + 1 < count;
-			else if (input.kind == INPUT_HOME)
+			else if (act == ACT_FIRST)
 				cursor = 0;
-			else if (input.kind == INPUT_END)
+			else if (act == ACT_LAST)
 				cursor = count - 1;
 			else if (input.kind == INPUT_CLICK && input.y >= 2 && at < count)
 				chosen = rows[cursor = at];
-			else if (input.kind == INPUT_ENTER)
+			else if (input.kind == INPUT_KEY && input.key == KEYS_ENTER)
 				chosen = rows[cursor];
-			done = chosen != NULL || input.kind == INPUT_QUIT || input.kind == INPUT_ESCAPE;
+			done = chosen != NULL || act == ACT_QUIT ||
+				(input.kind == INPUT_KEY && input.key == KEYS_ESCAPE);
 		}
 	}
 	terminal_close();

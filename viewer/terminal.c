@@ -168,46 +168,45 @@ static struct input read_mouse(void)
 {
 	MEVENT event;
 	if (getmouse(&event) != OK)
-		return (struct input){.kind = INPUT_OTHER};
+		return (struct input){.kind = INPUT_KEY};
 	if (event.bstate & BUTTON4_PRESSED)
 		return (struct input){.kind = INPUT_WHEEL_UP};
 	if (event.bstate & BUTTON5_PRESSED)
 		return (struct input){.kind = INPUT_WHEEL_DOWN};
 	if (event.bstate & BUTTON1_PRESSED)
 		return (struct input){.kind = INPUT_CLICK, .x = event.x, .y = event.y};
-	return (struct input){.kind = INPUT_OTHER};
+	return (struct input){.kind = INPUT_KEY};
 }
 
+/* ncurses' codes for what keys.h names. */
 static const struct {
-	int code;
-	enum input_kind kind;
-} keys[] = {
-	{KEY_RESIZE, INPUT_RESIZED}, {KEY_F(10), INPUT_QUIT}, {'q', INPUT_QUIT}, {KEY_F(1), INPUT_HELP},
-	{'h', INPUT_HELP},
-	{'?', INPUT_HELP}, {' ', INPUT_PAUSE}, {'Z', INPUT_PAUSE}, {'z', INPUT_PAUSE}, {'\t', INPUT_TAB},
-	{KEY_BTAB, INPUT_BACK_TAB}, {'\r', INPUT_ENTER}, {'\n', INPUT_ENTER}, {KEY_ENTER, INPUT_ENTER},
-	{27, INPUT_ESCAPE},
-	{KEY_UP, INPUT_UP}, {'k', INPUT_UP}, {KEY_DOWN, INPUT_DOWN}, {'j', INPUT_DOWN}, {KEY_LEFT, INPUT_LEFT},
-	{KEY_RIGHT, INPUT_RIGHT}, {'l', INPUT_RIGHT}, {KEY_PPAGE, INPUT_PAGE_UP}, {KEY_NPAGE, INPUT_PAGE_DOWN},
-	{KEY_HOME, INPUT_HOME}, {'g', INPUT_HOME}, {KEY_END, INPUT_END}, {'G', INPUT_END}, {KEY_F(6), INPUT_NEXT_SORT},
-	{'>', INPUT_NEXT_SORT}, {'.', INPUT_NEXT_SORT}, {'<', INPUT_PREVIOUS_SORT}, {',', INPUT_PREVIOUS_SORT},
-	{'r', INPUT_REVERSE}, {'I', INPUT_REVERSE}, {'m', INPUT_MODE},
+	int code, key;
+} special[] = {
+	{KEY_UP, KEYS_UP}, {KEY_DOWN, KEYS_DOWN}, {KEY_LEFT, KEYS_LEFT}, {KEY_RIGHT, KEYS_RIGHT},
+	{KEY_PPAGE, KEYS_PAGE_UP}, {KEY_NPAGE, KEYS_PAGE_DOWN}, {KEY_HOME, KEYS_HOME}, {KEY_END, KEYS_END},
+	{KEY_BTAB, KEYS_BACK_TAB}, {KEY_ENTER, KEYS_ENTER}, {KEY_BACKSPACE, KEYS_BACKSPACE}, {KEY_DC, KEYS_DELETE},
 };
 
 struct input terminal_read(void)
 {
-	int code = getch();
-	if (code == ERR)
+	wint_t code;
+	int kind = get_wch(&code);
+	if (kind == ERR)
 		return (struct input){.kind = INPUT_NONE};
+	if (kind != KEY_CODE_YES) {
+		bool enter = code == '\r', erase = code == 8 || code == 127; /* terminals send either for Backspace */
+		return (struct input){.kind = INPUT_KEY,
+			.key = enter ? KEYS_ENTER : erase ? KEYS_BACKSPACE : (int)code};
+	}
 	if (code == KEY_MOUSE)
 		return read_mouse();
-	if (code >= '1' && code <= '9')
-		return (struct input){.kind = INPUT_NUMBER, .number = code - '0'};
-	if (code == 12) /* Ctrl-L, as everywhere */
-		terminal_redraw();
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		if (keys[i].code == code)
-			return (struct input){.kind = keys[i].kind};
+	if (code == KEY_RESIZE)
+		return (struct input){.kind = INPUT_RESIZED};
+	if (code >= KEY_F(1) && code <= KEY_F(12))
+		return (struct input){.kind = INPUT_KEY, .key = KEYS_F0 + (int)code - KEY_F0};
+	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++) {
+		if (special[i].code == (int)code)
+			return (struct input){.kind = INPUT_KEY, .key = special[i].key};
 	}
-	return (struct input){.kind = INPUT_OTHER};
+	return (struct input){.kind = INPUT_KEY};
 }

@@ -5,20 +5,14 @@
 #include <stdbool.h>
 
 #include "viewer/canvas.h"
+#include "viewer/keys.h"
 
-enum input_kind {
-	INPUT_NONE, INPUT_RESIZED, INPUT_QUIT, INPUT_HELP, INPUT_PAUSE, INPUT_TAB, INPUT_BACK_TAB, INPUT_NUMBER,
-	INPUT_ENTER,
-	INPUT_ESCAPE, INPUT_UP, INPUT_DOWN, INPUT_LEFT, INPUT_RIGHT, INPUT_PAGE_UP, INPUT_PAGE_DOWN, INPUT_HOME,
-	INPUT_END,
-	INPUT_NEXT_SORT, INPUT_PREVIOUS_SORT, INPUT_REVERSE, INPUT_MODE, INPUT_CLICK, INPUT_WHEEL_UP, INPUT_WHEEL_DOWN,
-	INPUT_OTHER,
-};
+enum input_kind { INPUT_NONE, INPUT_KEY, INPUT_CLICK, INPUT_WHEEL_UP, INPUT_WHEEL_DOWN, INPUT_RESIZED };
 
 struct input {
 	enum input_kind kind;
-	int number; /* INPUT_NUMBER: 1 to 9 */
-	int x, y;   /* INPUT_CLICK */
+	int key;  /* INPUT_KEY: its code, as in keys.h; 0 for one without a name */
+	int x, y; /* INPUT_CLICK */
 };
 
 /* Whether terminal type TERM is known and can place the cursor. `fd` is an open terminal. */

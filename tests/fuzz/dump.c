@@ -70,9 +70,9 @@ static void draw(const struct watch *watch, int width, int height)
 			canvas_clear(&canvas);
 			panels[i]->draw(canvas_area(&canvas), watch, &place, true);
 			/* Wherever the user goes, the next drawing brings the place back into range. */
-			panel_command(panels[i], &place, COMMAND_MODE);
-			panel_command(panels[i], &place, mode == 0 ? COMMAND_END : COMMAND_NEXT_SORT);
-			panel_command(panels[i], &place, mode == 0 ? COMMAND_RIGHT : COMMAND_PAGE_DOWN);
+			panel_act(panels[i], &place, ACT_MODE);
+			panel_act(panels[i], &place, mode == 0 ? ACT_LAST : ACT_NEXT_SORT);
+			panel_act(panels[i], &place, mode == 0 ? ACT_RIGHT : ACT_PAGE_DOWN);
 		}
 	}
 	canvas_free(&canvas);

@@ -31,7 +31,7 @@ def panels(folder):
         screen.sees(MARKS[5])
         for key in ("F1", "h", "?"):
             screen.keys(key)
-            screen.sees("Shift-Tab: back", "F10 q Ctrl-C")
+            screen.sees("Tab Shift-Tab +the next, the previous panel", "F10 q Ctrl-C +quit")
             screen.keys("x")
             screen.sees(MARKS[5])
         screen.keys("F10")
@@ -98,11 +98,11 @@ def slots(folder):
         screen.sees(r"0x7f5a07600000 slot 2 \(in LRU\): UNUSED", r"^ +59 .*L")
         screen.keys("PPage", "PPage", "PPage", "PPage", "g")
         screen.sees("0x7f5a00000000 slot 2:")
-        screen.keys("m")
+        screen.keys("c")
         screen.sees("by class")
-        screen.keys("m")
+        screen.keys("c")
         screen.sees("by age")
-        screen.keys("m")
+        screen.keys("c")
         screen.sees("by fill")
 
 
@@ -325,7 +325,7 @@ def mouse(folder):
         click(screen, 20, 10, button=65)
         screen.sees("0x7f5a00e00000 slot 7:")
         click(screen, 1, 23)
-        screen.sees("Shift-Tab: back")
+        screen.sees("Tab Shift-Tab +the next, the previous panel")
         click(screen, 3, 1)
         screen.sees(MARKS[0])
 

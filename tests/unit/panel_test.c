@@ -103,16 +103,16 @@ static void classes_are_sorted(void)
 	draw(PANEL_classes, 110, 6, GLYPHS_ASCII);
 	CU_ASSERT_PTR_NOT_NULL(strstr(row(1), "C1    6144   120K"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(row(2), "C0      16  62.5K"));
-	CU_ASSERT_TRUE(panel_command(&panel_classes, &place, COMMAND_REVERSE));
+	CU_ASSERT_TRUE(panel_act(&panel_classes, &place, ACT_REVERSE));
 	draw(PANEL_classes, 110, 6, GLYPHS_ASCII);
 	CU_ASSERT_PTR_NOT_NULL(strstr(row(1), "C0"));
-	CU_ASSERT_TRUE(panel_command(&panel_classes, &place, COMMAND_NEXT_SORT));
+	CU_ASSERT_TRUE(panel_act(&panel_classes, &place, ACT_NEXT_SORT));
 	draw(PANEL_classes, 110, 6, GLYPHS_ASCII);
 	CU_ASSERT_PTR_NOT_NULL(strstr(row(0), "vBlocks"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(row(1), "C0"));
 	/* Every column, both ways. */
 	for (int i = 0; i < 2 * place.sorts; i++) {
-		panel_command(&panel_classes, &place, i % 2 == 0 ? COMMAND_REVERSE : COMMAND_PREVIOUS_SORT);
+		panel_act(&panel_classes, &place, i % 2 == 0 ? ACT_REVERSE : ACT_PREVIOUS_SORT);
 		draw(PANEL_classes, 110, 6, GLYPHS_ASCII);
 		CU_ASSERT_TRUE(strstr(row(1), "C0") != NULL || strstr(row(1), "C1") != NULL);
 	}
@@ -158,8 +158,8 @@ static void every_panel_at_every_size(void)
 				fill_watch();
 			panel_place_init(panels[id], &place);
 			for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-				for (int command = COMMAND_UP; command <= COMMAND_MODE; command++) {
-					panel_command(panels[id], &place, (enum command)command);
+				for (int act = ACT_NONE; act < ACT_COUNT; act++) {
+					panel_act(panels[id], &place, (enum act)act);
 					draw((enum panel_id)id, sizes[i][0], sizes[i][1],
 						(enum glyph_set)(i % GLYPHS_COUNT));
 				}
@@ -175,12 +175,12 @@ static void scrolling(void)
 	const struct panel table = {.sorts = 0}, tail = {.grows = true};
 	panel_place_init(&table, &place);
 	panel_scroll(&table, &place, 100, 10);
-	panel_command(&table, &place, COMMAND_PAGE_DOWN);
-	panel_command(&table, &place, COMMAND_PAGE_DOWN);
+	panel_act(&table, &place, ACT_PAGE_DOWN);
+	panel_act(&table, &place, ACT_PAGE_DOWN);
 	panel_scroll(&table, &place, 100, 10);
 	UNIT_EQUAL(place.row, 18);
 	UNIT_EQUAL(place.first, 9);
-	panel_command(&table, &place, COMMAND_END);
+	panel_act(&table, &place, ACT_LAST);
 	panel_scroll(&table, &place, 100, 10);
 	UNIT_EQUAL(place.first, 90);
 	panel_scroll(&table, &place, 5, 10); /* rows went away under the cursor */
@@ -192,11 +192,11 @@ static void scrolling(void)
 	panel_place_init(&tail, &place);
 	panel_scroll(&tail, &place, 100, 10);
 	UNIT_EQUAL(place.first, 90);
-	panel_command(&tail, &place, COMMAND_UP);
+	panel_act(&tail, &place, ACT_UP);
 	CU_ASSERT_TRUE(place.unfollowed);
 	panel_scroll(&tail, &place, 200, 10);
 	UNIT_EQUAL(place.first, 89);
-	panel_command(&tail, &place, COMMAND_END);
+	panel_act(&tail, &place, ACT_LAST);
 	panel_scroll(&tail, &place, 300, 10);
 	UNIT_EQUAL(place.first, 290);
 }
@@ -215,11 +215,12 @@ static void frame_parts(void)
 	CU_ASSERT_EQUAL(frame_tab_at(80, PANEL_slotmap, true, 14), 1);
 	CU_ASSERT_EQUAL(frame_tab_at(80, PANEL_slotmap, true, 79), -1);
 	CU_ASSERT_EQUAL(frame_tab_at(40, PANEL_slotmap, true, 4), 1);
-	frame_keys(area, 2, &watch, &panel_classes);
-	UNIT_STRING(row(2), "F1Help  SpcPause F6Sort  TabPanel F10Quit");
-	UNIT_EQUAL(frame_key_at(80, &watch, &panel_classes, 0), 1);
-	UNIT_EQUAL(frame_key_at(80, &watch, &panel_classes, 9), 5);
-	UNIT_EQUAL(frame_key_at(80, &watch, &panel_classes, 79), 0);
+	unsigned situation = frame_situation(&watch, &panel_classes);
+	frame_keys(area, 2, situation);
+	UNIT_STRING(row(2), "F1Help  SpcPause F6Sort  F10Quit");
+	UNIT_EQUAL(frame_key_at(80, situation, 0), ACT_HELP);
+	UNIT_EQUAL(frame_key_at(80, situation, 9), ACT_PAUSE);
+	UNIT_EQUAL(frame_key_at(80, situation, 79), ACT_NONE);
 	watch_lose(&watch, "ended with status 3");
 	canvas_clear(&canvas);
 	frame_header(area, 0, &watch);
