@@ -38,7 +38,32 @@ const char *const hak_trace_group_names[HAK_TRACE_GROUP_COUNT + 1] = {
 #undef X
 };
 
-uint32_t hak_trace_mask;
+#if HAK_TRACE && defined(HAK_USDT)
+/* The section is where tracers look for semaphores; it lies in the file, because the kernel counts in pages of it. */
+__attribute__((section(".probes"))) union hak_trace_gate hak_trace_gates[HAK_TRACE_GROUP_COUNT] = {{0}};
+
+/* Gives each group's semaphore a name, by counting through the gates, and each of its probes another one. */
+__asm__(".set hak_gate_at, 0");
+#define X(name, text) \
+	__asm__(".set hak_semaphore_" #name ", hak_trace_gates + hak_gate_at + 2\n.set hak_gate_at, hak_gate_at + 4");
+HAK_TRACE_GROUPS(X)
+#undef X
+#define HAK_EVENT2(name, group, ...) \
+	__asm__(".globl hakmem_" #name "_semaphore\n.hidden hakmem_" #name "_semaphore\n" \
+		".set hakmem_" #name "_semaphore, hak_semaphore_" #group);
+#define HAK_EVENT3 HAK_EVENT2
+#define HAK_EVENT4 HAK_EVENT2
+#define HAK_EVENT5 HAK_EVENT2
+#include "trace_events.def"
+#undef HAK_EVENT2
+#undef HAK_EVENT3
+#undef HAK_EVENT4
+#undef HAK_EVENT5
+_Static_assert(offsetof(union hak_trace_gate, semaphore) == 2, "the names above count on it");
+#else
+union hak_trace_gate hak_trace_gates[HAK_TRACE_GROUP_COUNT];
+#endif
+
 static uint32_t sink_groups;
 static uint32_t line_groups;
 static const struct hak_sink *sink;
@@ -70,16 +95,19 @@ static struct hak_lock lines_lock = HAK_LOCK_INIT(HAK_RANK_LINES);
 static struct lines *lines_pool; /* lines_lock */
 static HAK_TLS struct lines *lines_mine;
 
-static void update_mask(void)
+static void update_gates(void)
 {
-	hak_store_relaxed(
-		&hak_trace_mask, (sink ? hak_load_relaxed(&sink_groups) : 0) | hak_load_relaxed(&line_groups));
+	uint32_t groups =
+		(hak_load_relaxed(&sink) ? hak_load_relaxed(&sink_groups) : 0) | hak_load_relaxed(&line_groups);
+
+	for (unsigned i = 0; i < HAK_TRACE_GROUP_COUNT; i++)
+		hak_store_relaxed(&hak_trace_gates[i].listens, (uint16_t)(groups >> i & 1));
 }
 
 void hak_trace_set_sink(const struct hak_sink *new_sink)
 {
 	hak_store_release(&sink, new_sink); /* pairs with the acquire in hak_trace_sink */
-	update_mask();
+	update_gates();
 }
 
 const struct hak_sink *hak_trace_sink(void)
@@ -90,7 +118,7 @@ const struct hak_sink *hak_trace_sink(void)
 void hak_trace_set_groups(uint32_t groups)
 {
 	hak_store_relaxed(&sink_groups, groups & HAK_GROUP_ALL);
-	update_mask();
+	update_gates();
 }
 
 uint32_t hak_trace_groups(void)
@@ -101,7 +129,7 @@ uint32_t hak_trace_groups(void)
 void hak_trace_set_lines(uint32_t groups)
 {
 	hak_store_relaxed(&line_groups, groups & HAK_GROUP_ALL);
-	update_mask();
+	update_gates();
 }
 
 uint32_t hak_trace_lines(void)
@@ -199,8 +227,13 @@ void hak_trace_emit(enum hak_event_id id, uint64_t a, uint64_t b, uint64_t c, ui
 {
 	const struct hak_event_type *type = &hak_event_types[id];
 	const struct hak_sink *to = hak_trace_sink();
-	struct hak_event event = {hak_os_clock_ns(), (uint32_t)hak_os_tid(), (uint16_t)id, 0, {a, b, c, d, e}};
+	struct hak_event event = {.id = (uint16_t)id, .arg = {a, b, c, d, e}};
 
+	/* Only a tracer's probe may have opened the gate, and it was passed already. */
+	if (!((hak_load_relaxed(&sink_groups) | hak_load_relaxed(&line_groups)) & type->group))
+		return;
+	event.time_ns = hak_os_clock_ns();
+	event.tid = (uint32_t)hak_os_tid();
 	if (to && (hak_load_relaxed(&sink_groups) & type->group))
 		to->event(&event);
 	if (type->line[0] && (hak_load_relaxed(&line_groups) & type->group)) {
@@ -224,7 +257,7 @@ static void flush_lines(void)
 			continue; /* an earlier line of the group could not be written */
 		if (!hak_log_write(lines->text + at + sizeof(head), head.length) && head.group) {
 			hak_and_relaxed(&line_groups, ~(uint32_t)head.group);
-			update_mask();
+			update_gates();
 		}
 	}
 	if (lines->lost) {
@@ -295,5 +328,5 @@ bool hak_trace_text(const char *text)
 	memcpy(word, text, strnlen(text, HAK_TRACE_TEXT_MAX));
 	hak_trace_mark(word[0], word[1], word[2], word[3], word[4]);
 	hak_trace_flush();
-	return HAK_TRACE && (hak_load_relaxed(&hak_trace_mask) & HAK_GROUP_MARK);
+	return HAK_TRACE && hak_trace_is_open(HAK_GROUP_INDEX_MARK);
 }

@@ -109,9 +109,23 @@ uint32_t hak_trace_lines(void);
 /* Asks for sink->tick at slow paths' ends (true), or no longer (false). */
 void hak_trace_request_tick(bool on);
 
-/* Bits of enum hak_trace_group that anyone listens to. Relaxed: an event more or less at the moment of switching is
- * right. */
-extern uint32_t hak_trace_mask;
+/* A group's gate: not 0 as a whole while anybody wants its events. A tracepoint reads both halves at once, so that a
+ * tracer's interest costs nothing while there is none. Relaxed: an event more or less at the moment of switching is right. */
+union hak_trace_gate {
+	uint32_t open;
+	struct {
+		uint16_t listens;   /* 1: the sink or the debug lines want the group */
+		uint16_t semaphore; /* of the group's USDT probes: tracers count it up while they look at one of them. It
+				       is written by the kernel, or by a debugger while the process stands still. */
+	};
+};
+_Static_assert(sizeof(union hak_trace_gate) == sizeof(uint32_t), "a gate is read as one word");
+extern union hak_trace_gate hak_trace_gates[HAK_TRACE_GROUP_COUNT] __attribute__((visibility("hidden")));
+
+HAK_INLINE bool hak_trace_is_open(enum hak_trace_group_index group)
+{
+	return HAK_UNLIKELY(hak_load_relaxed(&hak_trace_gates[group].open) != 0);
+}
 
 /* Fills in time and thread, gives the event to the sink, and formats its debug line. Use the typed call sites instead.
  */
@@ -138,8 +152,19 @@ void hak_trace_flush(void);
 void hak_trace_fork_lock(void);
 void hak_trace_fork_unlock(void);
 
+/* A probe's semaphore is a variable of its name: trace.c makes all of a group's one and the same. */
 #if HAK_TRACE && defined(HAK_USDT)
+#define _SDT_HAS_SEMAPHORES 1 /* the header's own name. NOLINT(bugprone-reserved-identifier) */
 #include <sys/sdt.h>
+#define HAK_EVENT2(name, ...) extern uint16_t hakmem_##name##_semaphore __attribute__((visibility("hidden")));
+#define HAK_EVENT3 HAK_EVENT2
+#define HAK_EVENT4 HAK_EVENT2
+#define HAK_EVENT5 HAK_EVENT2
+#include "trace_events.def"
+#undef HAK_EVENT2
+#undef HAK_EVENT3
+#undef HAK_EVENT4
+#undef HAK_EVENT5
 #define HAK_USDT_PROBE(name, a, b, c, d, e) DTRACE_PROBE5(hakmem, name, a, b, c, d, e)
 #else
 #define HAK_USDT_PROBE(name, a, b, c, d, e) ((void)0)
@@ -147,9 +172,10 @@ void hak_trace_fork_unlock(void);
 
 #if HAK_TRACE
 #define HAK_TRACE_BODY(name, group, a, b, c, d, e) \
-	HAK_USDT_PROBE(name, a, b, c, d, e); \
-	if (HAK_UNLIKELY(hak_load_relaxed(&hak_trace_mask) & HAK_GROUP_##group)) \
-		hak_trace_emit(HAK_EVENT_ID_##name, a, b, c, d, e);
+	if (hak_trace_is_open(HAK_GROUP_INDEX_##group)) { \
+		HAK_USDT_PROBE(name, a, b, c, d, e); \
+		hak_trace_emit(HAK_EVENT_ID_##name, a, b, c, d, e); \
+	}
 #else
 #define HAK_TRACE_BODY(name, group, a, b, c, d, e) (void)(a), (void)(b), (void)(c), (void)(d), (void)(e);
 #endif

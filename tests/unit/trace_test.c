@@ -28,6 +28,15 @@ static void quiet(void)
 	seen_count = 0;
 }
 
+static uint32_t open_groups(void)
+{
+	uint32_t groups = 0;
+
+	for (unsigned i = 0; i < HAK_TRACE_GROUP_COUNT; i++)
+		groups |= hak_trace_is_open((enum hak_trace_group_index)i) ? 1u << i : 0;
+	return groups;
+}
+
 static void sink_gets_the_arguments(void)
 {
 	quiet();
@@ -76,11 +85,35 @@ static void lines_and_groups_are_independent(void)
 	hak_trace_set_sink(&sink);
 	hak_trace_set_groups(HAK_GROUP_ACQUIRE);
 	hak_trace_set_lines(HAK_GROUP_LRU);
-	UNIT_EQUAL(hak_load_relaxed(&hak_trace_mask), HAK_GROUP_ACQUIRE | HAK_GROUP_LRU);
+	UNIT_EQUAL(open_groups(), HAK_GROUP_ACQUIRE | HAK_GROUP_LRU);
 	hak_trace_set_lines(0);
-	UNIT_EQUAL(hak_load_relaxed(&hak_trace_mask), HAK_GROUP_ACQUIRE);
+	UNIT_EQUAL(open_groups(), HAK_GROUP_ACQUIRE);
 	hak_trace_stage1(1, 2, 3);
 	UNIT_EQUAL(seen_count, 1);
+	quiet();
+}
+
+/* A tracer that counts a semaphore up opens that group's gate, whatever else is on or off, and gets nothing recorded. */
+static void a_tracer_opens_a_gate(void)
+{
+	quiet();
+	hak_trace_set_sink(&sink);
+	hak_trace_set_groups(HAK_GROUP_LRU);
+	hak_trace_gates[HAK_GROUP_INDEX_DRAIN].semaphore = 2;
+	hak_trace_gates[HAK_GROUP_INDEX_MARK].semaphore = 1;
+	UNIT_EQUAL(open_groups(), HAK_GROUP_LRU | HAK_GROUP_DRAIN | HAK_GROUP_MARK);
+	hak_trace_drain(6, 32, 11);
+	UNIT_EQUAL(seen_count, 0);
+	CU_ASSERT_TRUE(hak_trace_text("somebody sees it"));
+	hak_trace_set_groups(HAK_GROUP_DRAIN);
+	hak_trace_drain(6, 32, 11);
+	UNIT_EQUAL(seen_count, 1);
+	hak_trace_set_groups(0);
+	UNIT_EQUAL(open_groups(), HAK_GROUP_DRAIN | HAK_GROUP_MARK);
+	hak_trace_gates[HAK_GROUP_INDEX_DRAIN].semaphore = 0;
+	hak_trace_gates[HAK_GROUP_INDEX_MARK].semaphore = 0;
+	UNIT_EQUAL(open_groups(), 0);
+	CU_ASSERT_FALSE(hak_trace_text("nobody sees it"));
 	quiet();
 }
 
@@ -163,7 +196,7 @@ static void print_into_closed_pipe(void *ignored)
 		hak_trace_drain(6, 32, 11);
 		hak_trace_flush();
 	}
-	_exit((hak_load_relaxed(&hak_trace_mask) & HAK_GROUP_DRAIN) == 0 ? 0 : 3);
+	_exit(open_groups() & HAK_GROUP_DRAIN ? 3 : 0);
 }
 
 static void closed_pipe_switches_the_group_off(void)
@@ -188,5 +221,6 @@ static void record_is_56_bytes(void)
 }
 
 UNIT_MAIN("trace", UNIT(sink_gets_the_arguments), UNIT(groups_are_separate), UNIT(lines_and_groups_are_independent),
+	UNIT(a_tracer_opens_a_gate),
 	UNIT(lines_are_written_at_the_flush), UNIT(lines_of_threads_stay_whole), UNIT(closed_pipe_switches_the_group_off),
 	UNIT(group_names), UNIT(record_is_56_bytes))
