@@ -50,9 +50,11 @@ struct group_row {
 #define NUMBER(type, member) {#member, offsetof(type, member), SIZE_OF(type, member), HAK_TRACE_NUMBER, 1, 0},
 #define TEXT(type, member) {#member, offsetof(type, member), SIZE_OF(type, member), HAK_TRACE_TEXT, 1, 0},
 /* A member of the structs that an array of the row holds, as "array.member". */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a member's name can't stand in parentheses */
 #define COLUMN(type, array, member) \
 	{#array "." #member, offsetof(type, array[0].member), SIZE_OF(type, array[0].member), HAK_TRACE_NUMBER, \
 		SIZE_OF(type, array) / SIZE_OF(type, array[0]), SIZE_OF(type, array[0])},
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #define PROCESS_NUMBER(member) NUMBER(struct process_row, member)
 #define POOL_NUMBER(member) NUMBER(struct hak_mirror_pool, member)
@@ -536,6 +538,7 @@ int hak_trace_file_open(const struct hak_trace_file_options *options, char *trie
 	struct process_row row = {.pid = (uint32_t)getpid(), .ppid = (uint32_t)getppid(), .groups = options->groups,
 		.superslab_bytes = HAK_SS_BYTES, .slot_bytes = HAK_SLOT_BYTES, .slots_per_superslab = HAK_SLOTS_PER_SS,
 		.started_us = hak_snapshot_now_us(), .realtime_us = hak_snapshot_clock_us(CLOCK_REALTIME)};
+	bool in_runtime_dir = !options->path || !*options->path;
 	struct hak_proc_stat stat;
 	int result;
 
@@ -546,10 +549,10 @@ int hak_trace_file_open(const struct hak_trace_file_options *options, char *trie
 	hak_copy_text(row.version, sizeof(row.version), HAKMEM_VERSION);
 	make_plan(&file.plan, options->bytes);
 	hak_copy_text(file.path, sizeof(file.path), NULL);
-	file.in_runtime_dir = !options->path || !*options->path;
+	file.in_runtime_dir = in_runtime_dir;
 	result = make_control();
 	if (result == 0)
-		result = file.in_runtime_dir ? make_in_runtime_dir(options, &row) : make_at(options->path, &row);
+		result = in_runtime_dir ? make_in_runtime_dir(options, &row) : make_at(options->path, &row);
 	hak_copy_text(tried, size, file.path);
 	if (result < 0)
 		return result;

@@ -362,6 +362,22 @@ static bool record_agrees(uint32_t index)
 	return memcmp(slots, ss->class_slots, sizeof(slots)) == 0;
 }
 
+static bool same_slot(const struct hak_slot_info *a, const struct hak_slot_info *b)
+{
+	return a->state == b->state && a->class == b->class && a->used == b->used && a->capacity == b->capacity &&
+		a->span == b->span && a->age_ms == b->age_ms;
+}
+
+/* Member by member: what lies between them may differ. */
+static bool same_superslab(const struct hak_superslab_info *a, const struct hak_superslab_info *b)
+{
+	bool same = a->in_lru == b->in_lru && a->active_slots == b->active_slots;
+
+	for (unsigned i = 0; i < HAK_SLOTS_PER_SS; i++)
+		same = same && same_slot(&a->slots[i], &b->slots[i]);
+	return same;
+}
+
 uint32_t hak_inspect_superslabs(void)
 {
 	return (uint32_t)(hak_load_relaxed(&hak_heap.slots) / HAK_SLOTS_PER_SS);
@@ -375,12 +391,10 @@ bool hak_inspect_superslab(uint32_t index, struct hak_superslab_info *info, bool
 
 	if (place != HAK_PLACE_IN_USE && place != HAK_PLACE_LRU)
 		return false;
-	memset(info, 0, sizeof(*info));
-	memset(&again, 0, sizeof(again));
 	fill_superslab(info, index, now);
 	*in_motion = !record_agrees(index);
 	fill_superslab(&again, index, now);
-	*in_motion |= memcmp(info, &again, sizeof(again)) != 0;
+	*in_motion |= !same_superslab(info, &again);
 	return true;
 }
 

@@ -145,12 +145,13 @@ static void put_superslab(struct recovery *recovery, const struct map *map, uint
 {
 	uint64_t bytes = number(recovery, "process", "superslab_bytes");
 	struct trace_column base = trace_numbers(recovery->file, "pool", "heap_base");
+	uint64_t address = trace_number(&base, 0, 0) + row * bytes;
 	uint64_t active = 0;
 	for (unsigned i = 0; i < MODEL_SLOTS; i++)
 		active += trace_number(&map->state, row, i) == SLOT_ACTIVE;
 	fprintf(recovery->out, "%s{\"ss\":\"0x%llx\",\"index\":%llu,\"in_lru\":%s,\"active_slots\":%llu,\"slots\":[",
-		recovery->first ? "" : ",", (unsigned long long)(trace_number(&base, 0, 0) + row * bytes),
-		(unsigned long long)row, in_lru ? "true" : "false", (unsigned long long)active);
+		recovery->first ? "" : ",", (unsigned long long)address, (unsigned long long)row,
+		in_lru ? "true" : "false", (unsigned long long)active);
 	recovery->first = false;
 	for (unsigned i = 0; i < MODEL_SLOTS; i++)
 		put_slot(recovery, map, row, i);
@@ -428,8 +429,8 @@ static void put_findings(struct recovery *recovery, const struct map *map, uint6
 	for (uint64_t row = 0; row < rows; row++) {
 		if (!(trace_number(&map->sequence, row, 0) & 1))
 			continue;
-		fprintf(recovery->out, "%s\"0x%llx\"", recovery->first ? "" : ",",
-			(unsigned long long)(trace_number(&base, 0, 0) + row * bytes));
+		uint64_t address = trace_number(&base, 0, 0) + row * bytes;
+		fprintf(recovery->out, "%s\"0x%llx\"", recovery->first ? "" : ",", (unsigned long long)address);
 		recovery->first = false;
 	}
 	fprintf(recovery->out, "],\"sums_hold\":%s,\"problems\":[", recovery->problem_count > 0 ? "false" : "true");

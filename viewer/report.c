@@ -356,8 +356,9 @@ static bool print_doubts(FILE *out, const cJSON *document)
 	}
 	if (moving > MOVING_SHOWN)
 		fprintf(out, " and %u more", moving - MOVING_SHOWN);
-	cJSON_ArrayForEach(item, get(document, "incomplete"))
+	cJSON_ArrayForEach(item, get(document, "incomplete")) {
 		fprintf(out, "%s%s", parts++ == 0 ? "\nThe dump is incomplete; what crashed while it was written: " : ", ", text_of(text, item));
+	}
 	if (moving > 0 || parts > 0)
 		fputc('\n', out);
 	return parts > 0;

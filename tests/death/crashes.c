@@ -56,6 +56,7 @@ static void reported(void)
 static void divides(void)
 {
 	volatile int number = 7, zero = 0;
+	/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): that is the fault */
 	number = number / zero;
 }
 
@@ -110,6 +111,7 @@ static void beyond_the_heap(void)
 	touch();
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): that is the fault */
 static uint64_t __attribute__((noinline)) deeper(uint64_t depth)
 {
 	volatile char room[512];
@@ -245,11 +247,13 @@ static void in_child(void)
 	}
 	if (waitpid(child, &status, 0) != child || !WIFSIGNALED(status) || WTERMSIG(status) != SIGSEGV)
 		exit(9);
+	/* NOLINTBEGIN(clang-analyzer-security.insecureAPI.vfork,clang-analyzer-unix.Vfork): a child of vfork that crashes */
 	child = vfork();
 	if (child == 0) {
 		kill(getpid(), SIGSEGV);
 		_exit(1);
 	}
+	/* NOLINTEND(clang-analyzer-security.insecureAPI.vfork,clang-analyzer-unix.Vfork) */
 	if (waitpid(child, &status, 0) != child || !WIFSIGNALED(status) || WTERMSIG(status) != SIGSEGV)
 		exit(9);
 }

@@ -12,15 +12,17 @@
 #define BLOCK_BYTES ((size_t)256 << 10)
 #define BLOCKS_A_SUPERSLAB 8
 
+static void **blocks; /* the heap's, until the program's end */
+
 int main(int argc, char **argv)
 {
 	size_t superslabs = argc > 2 ? strtoul(argv[1], NULL, 10) : 0;
 	size_t changing = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
-	void **blocks = calloc(superslabs * BLOCKS_A_SUPERSLAB, sizeof(*blocks));
 	unsigned long long turns = 0;
 	size_t next = 0;
 	char line[64];
 
+	blocks = calloc(superslabs * BLOCKS_A_SUPERSLAB, sizeof(*blocks));
 	if (!blocks || superslabs < 2 * changing)
 		return 2;
 	for (size_t i = 0; i < superslabs * BLOCKS_A_SUPERSLAB; i++) {

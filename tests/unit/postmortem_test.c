@@ -61,7 +61,7 @@ static void large_blocks(void)
 static void other_addresses(void)
 {
 	char *block = hak_malloc(BYTES);
-	int local;
+	int local = 0;
 	UNIT_EQUAL(look(&local).kind, HAK_AT_foreign);
 	UNIT_EQUAL(look(NULL).kind, HAK_AT_foreign);
 	UNIT_EQUAL(look((void *)UINTPTR_MAX).kind, HAK_AT_foreign);
@@ -78,7 +78,7 @@ static void the_same_without_locks(void)
 	for (size_t i = 0; i < 500; i += 3)
 		hak_free(blocks[i]);
 	struct hak_inspect with = heap_look();
-	struct hak_thread_info threads[4];
+	struct hak_thread_info threads[4] = {{0}};
 	struct hak_inspect without = {.threads = threads, .thread_capacity = 4};
 	CU_ASSERT_TRUE(hak_inspect_threads(&without));
 	hak_inspect_figures(&without);

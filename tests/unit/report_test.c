@@ -171,6 +171,7 @@ static void keep_fatal(const struct hak_event *event)
 		fatal = *event;
 }
 
+/* NOLINTBEGIN(bugprone-signal-handler,cert-sig30-c): it comes from within hak_report, which must allow this */
 /* A program's handler uses the heap, makes another mistake, and ends the program as it likes. The event was there
  * before. */
 static void on_abort(int signal)
@@ -185,6 +186,7 @@ static void on_abort(int signal)
 		fatal.arg[1] - fatal.arg[2] < HAK_SS_BYTES && fatal.arg[3] < 32 && fatal.arg[4] == HAK_BIN_OF_CLASS(6);
 	_exit(right ? 7 : 8);
 }
+/* NOLINTEND(bugprone-signal-handler,cert-sig30-c) */
 
 static void abort_with_a_handler(void *ignored)
 {
