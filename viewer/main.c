@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "viewer/discover.h"
+#include "viewer/chooser.h"
 #include "viewer/help_env.h"
 #include "viewer/run.h"
 #include "viewer/screen.h"
@@ -145,7 +145,7 @@ static int watch_chosen(const struct options *options)
 	} else if (discovery.open > 1 && (options->batch || options->dump != NULL || !screen_possible(false))) {
 		status = advise(&discovery);
 	} else if (discovery.open > 1) {
-		chosen = screen_choose(&discovery);
+		chosen = chooser_run(&discovery);
 	}
 	if (chosen != NULL)
 		status = watch_process(options, chosen->path);

@@ -4,7 +4,6 @@
 
 #include <stdbool.h>
 
-#include "viewer/discover.h"
 #include "viewer/launch.h"
 #include "viewer/link.h"
 #include "viewer/options.h"
@@ -21,7 +20,5 @@ bool screen_possible(bool for_command);
  * when it has ended, which is waited for after the screen is closed. Returns the viewer's exit status. */
 int screen_run(struct link *link, struct watch *watch, struct launch *launch, const struct options *options,
 	int signal_fd);
-/* Lets the user choose one of several processes that can be opened. NULL: none. */
-const struct found *screen_choose(const struct discovery *discovery);
 
 #endif

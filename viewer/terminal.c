@@ -116,15 +116,12 @@ int terminal_fd(void)
 	return fileno(tty_in);
 }
 
-void terminal_size(int *width, int *height)
+bool terminal_fit(struct canvas *canvas)
 {
-	*width = COLS;
-	*height = LINES;
-}
-
-enum glyph_set terminal_glyphs(void)
-{
-	return canvas_glyphs_for(getenv("TERM"));
+	if (canvas->cells != NULL && canvas->width == COLS && canvas->height == LINES)
+		return true;
+	canvas_free(canvas);
+	return canvas_init(canvas, COLS, LINES, canvas_glyphs_for(getenv("TERM")));
 }
 
 void terminal_redraw(void)

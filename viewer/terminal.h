@@ -4,16 +4,7 @@
 
 #include <stdbool.h>
 
-#include "viewer/canvas.h"
-#include "viewer/keys.h"
-
-enum input_kind { INPUT_NONE, INPUT_KEY, INPUT_CLICK, INPUT_WHEEL_UP, INPUT_WHEEL_DOWN, INPUT_RESIZED };
-
-struct input {
-	enum input_kind kind;
-	int key;  /* INPUT_KEY: its code, as in keys.h; 0 for one without a name */
-	int x, y; /* INPUT_CLICK */
-};
+#include "viewer/ui.h"
 
 /* Whether terminal type TERM is known and can place the cursor. `fd` is an open terminal. */
 bool terminal_can_drive(int fd);
@@ -23,10 +14,9 @@ bool terminal_open(void);
 void terminal_close(void);
 /* The descriptor that becomes readable when there is input. */
 int terminal_fd(void);
-/* The present size. */
-void terminal_size(int *width, int *height);
-/* The glyphs for this terminal and locale. */
-enum glyph_set terminal_glyphs(void);
+/* Makes the canvas as large as the terminal is now, with its glyphs; blank if it was another size. Returns false without
+ * memory. */
+bool terminal_fit(struct canvas *canvas);
 void terminal_paint(const struct canvas *canvas);
 /* Draws all of it anew at the next paint: after a resize, or when something else wrote on it. */
 void terminal_redraw(void);
