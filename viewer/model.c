@@ -109,6 +109,23 @@ char class_symbol(unsigned class)
 	return (char)(class < sizeof(symbols) - 1 ? symbols[class] : '+');
 }
 
+void superslab_find_leads(struct superslab *superslab)
+{
+	int lead = -1;
+	unsigned left = 0;
+	for (unsigned i = 0; i < MODEL_SLOTS; i++) {
+		struct slot *slot = &superslab->slots[i];
+		if (slot->state == SLOT_UNUSED || slot->span > 0) {
+			lead = (int)i;
+			left = slot->span;
+		} else if (left == 0) {
+			lead = -1;
+		}
+		slot->lead = (int8_t)lead;
+		left -= left > 0;
+	}
+}
+
 double slot_fill(const struct superslab *superslab, unsigned slot)
 {
 	int lead = superslab->slots[slot].lead;

@@ -19,25 +19,31 @@
 #define MODEL_NUMBER_MAX 9007199254740992.0 /* 2^53: what a JSON number carries exactly */
 #define MODEL_HISTORY 512       /* snapshots that the sparklines remember */
 
-/* Sections of the snapshot that hold counters only: X(field) for each. */
-#define MODEL_GEOMETRY(X) X(superslab_bytes) X(slot_bytes) X(slots_per_superslab)
-#define MODEL_MEMORY(X) \
+/* Sections of the snapshot that hold counters only: X(field) for each that must be there, O(field) for what reads as 0
+ * where it is missing. */
+#define MODEL_GEOMETRY(X, O) X(superslab_bytes) X(slot_bytes) X(slots_per_superslab)
+#define MODEL_MEMORY(X, O) \
 	X(reserved_bytes) X(committed_bytes) X(resident_bytes) X(live_bytes) X(cached_bytes) X(slack_bytes) \
-	X(large_bytes) X(metadata_bytes)
-#define MODEL_STAGES(X) X(depot) X(stage1) X(stage2) X(stage3) X(converted) X(from_lru)
-#define MODEL_POOL(X) \
+	X(large_bytes) X(metadata_bytes) O(purged_bytes) O(introspect_bytes)
+#define MODEL_STAGES(X, O) X(depot) X(stage1) X(stage2) X(stage3) X(converted) X(from_lru)
+#define MODEL_POOL(X, O) \
 	X(superslabs) X(superslabs_created) X(releases) X(empty_slots) X(free_list_peak) X(free_list_overflows)
-#define MODEL_LRU(X) X(length) X(capacity) X(pushes) X(hits) X(evictions)
-#define MODEL_DRAIN(X) X(interval) X(drains) X(blocks)
-#define MODEL_SYSCALLS(X) X(mmap) X(munmap) X(madvise) X(mprotect) X(mremap)
-#define MODEL_CLASS(X) \
+#define MODEL_LARGE(X, O) O(slots) O(cached_slots) O(bytes) O(allocs) O(frees)
+#define MODEL_LRU(X, O) X(length) X(capacity) X(pushes) X(hits) X(evictions)
+#define MODEL_DRAIN(X, O) X(interval) X(drains) X(blocks)
+#define MODEL_SYSCALLS(X, O) X(mmap) X(munmap) X(madvise) X(mprotect) X(mremap)
+#define MODEL_FAULTS(X, O) O(out_of_memory) O(misuse_reports)
+#define MODEL_TRACE(X, O) X(events) X(lost) O(overwritten) O(held)
+#define MODEL_PROCESS(X, O) X(pid) X(ppid) X(start_time) X(threads)
+#define MODEL_CLASS(X, O) \
 	X(class) X(block_bytes) X(slabs) X(empty_slots) X(allocs) X(frees) X(live_blocks) X(cached_blocks) \
-	X(stage1) X(stage2) X(stage3) X(free_list_peak)
-#define MODEL_THREAD(X) X(tid) X(cached_bytes) X(allocs) X(frees)
+	X(stage1) X(stage2) X(stage3) X(free_list_peak) O(slots_per_slab) O(depot) O(converted) O(from_lru)
+#define MODEL_THREAD(X, O) X(tid) X(cached_bytes) X(allocs) X(frees)
 
 #define MODEL_SECTIONS(S) \
 	S(geometry, MODEL_GEOMETRY) S(memory, MODEL_MEMORY) S(stages, MODEL_STAGES) S(pool, MODEL_POOL) \
-	S(lru, MODEL_LRU) S(drain, MODEL_DRAIN) S(syscalls, MODEL_SYSCALLS)
+	S(large, MODEL_LARGE) S(lru, MODEL_LRU) S(drain, MODEL_DRAIN) S(syscalls, MODEL_SYSCALLS) \
+	S(faults, MODEL_FAULTS)
 
 #define MODEL_FIELD(name) uint64_t name;
 
@@ -61,11 +67,11 @@ struct superslab {
 };
 
 struct class_row {
-	MODEL_CLASS(MODEL_FIELD)
+	MODEL_CLASS(MODEL_FIELD, MODEL_FIELD)
 };
 
 struct thread_row {
-	MODEL_THREAD(MODEL_FIELD)
+	MODEL_THREAD(MODEL_FIELD, MODEL_FIELD)
 	char name[32];
 };
 
@@ -73,18 +79,20 @@ struct snapshot {
 	bool is_dump;
 	char reason[64]; /* of a dump, may be empty */
 	uint64_t protocol, seq, time_us, uptime_us;
+	uint64_t realtime_us; /* of the target's clock, 0: not said */
+	char version[32];     /* of the target's library, may be empty */
 	struct {
-		uint64_t pid, ppid, start_time, threads;
+		MODEL_PROCESS(MODEL_FIELD, MODEL_FIELD)
 		char exe[256], cmdline[512];
 	} process;
 #define MODEL_SECTION(name, fields) \
 	struct { \
-		fields(MODEL_FIELD) \
+		fields(MODEL_FIELD, MODEL_FIELD) \
 	} name; /* NOLINT(bugprone-macro-parentheses): it is declared here */
 	MODEL_SECTIONS(MODEL_SECTION)
 #undef MODEL_SECTION
 	struct {
-		uint64_t events, lost;
+		MODEL_TRACE(MODEL_FIELD, MODEL_FIELD)
 		char groups[128];
 	} trace;
 	struct class_row *classes;
@@ -130,6 +138,8 @@ void history_add(struct history *history, const struct snapshot *snapshot, const
 
 /* A class's letter in the slot map: 0-9, a-z, A-Z, then '+'; '@' for large allocations. */
 char class_symbol(unsigned class);
+/* Gives each slot of a run the number of the run's first slot (`lead`). */
+void superslab_find_leads(struct superslab *superslab);
 /* How full the run that a slot belongs to is: 0 to 1. */
 double slot_fill(const struct superslab *superslab, unsigned slot);
 

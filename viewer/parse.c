@@ -10,20 +10,25 @@
 struct field {
 	const char *name;
 	size_t offset;
+	bool required;
 };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
-#define FIELD(type, name) {#name, offsetof(type, name)}
-#define CLASS_FIELD(name) FIELD(struct class_row, name),
-#define THREAD_FIELD(name) FIELD(struct thread_row, name),
-static const struct field class_fields[] = {MODEL_CLASS(CLASS_FIELD)};
-static const struct field thread_fields[] = {MODEL_THREAD(THREAD_FIELD)};
+#define CLASS_FIELD(name) {#name, offsetof(struct class_row, name), true},
+#define CLASS_OPTION(name) {#name, offsetof(struct class_row, name), false},
+#define THREAD_FIELD(name) {#name, offsetof(struct thread_row, name), true},
+#define THREAD_OPTION(name) {#name, offsetof(struct thread_row, name), false},
+static const struct field class_fields[] = {MODEL_CLASS(CLASS_FIELD, CLASS_OPTION)};
+static const struct field thread_fields[] = {MODEL_THREAD(THREAD_FIELD, THREAD_OPTION)};
 
 /* One table a section. The offsets count in words: a section is a struct of uint64_t only. */
-#define WORD_FIELD(name) {#name, 0},
-#define SECTION_TABLE(section, fields) static const struct field section##_fields[] = {fields(WORD_FIELD)};
+#define WORD_FIELD(name) {#name, 0, true},
+#define WORD_OPTION(name) {#name, 0, false},
+#define SECTION_TABLE(section, fields) static const struct field section##_fields[] = {fields(WORD_FIELD, WORD_OPTION)};
 MODEL_SECTIONS(SECTION_TABLE)
+SECTION_TABLE(trace, MODEL_TRACE)
+SECTION_TABLE(process, MODEL_PROCESS)
 
 /* "a.b", or "b" at the top. */
 static bool wrong(struct problem *problem, const char *section, const char *name, const char *want)
@@ -37,6 +42,16 @@ static bool read_number(const cJSON *object, const char *section, const char *na
 	if (!model_number(cJSON_GetObjectItemCaseSensitive(object, name), value))
 		return wrong(problem, section, name, "an integer from 0 to 2^53");
 	return true;
+}
+
+/* The same, of a table's field: one that need not be there is 0 where it isn't. */
+static bool read_field(const cJSON *object, const char *section, const struct field *field, uint64_t *value,
+	struct problem *problem)
+{
+	*value = 0;
+	if (!field->required && cJSON_GetObjectItemCaseSensitive(object, field->name) == NULL)
+		return true;
+	return read_number(object, section, field->name, value, problem);
 }
 
 static bool read_text(const cJSON *object, const char *section, const char *name, char *out, size_t size,
@@ -91,10 +106,10 @@ static bool read_section(const cJSON *document, const char *name, const struct f
 	struct problem *problem)
 {
 	const cJSON *section = cJSON_GetObjectItemCaseSensitive(document, name);
-	if (!cJSON_IsObject(section))
+	if (!cJSON_IsObject(section) && (section != NULL || fields[0].required))
 		return wrong(problem, "", name, "an object");
 	for (size_t i = 0; i < count; i++) {
-		if (!read_number(section, name, fields[i].name, (uint64_t *)out + i, problem))
+		if (!read_field(section, name, &fields[i], (uint64_t *)out + i, problem))
 			return false;
 	}
 	return true;
@@ -105,7 +120,7 @@ static bool read_row(const cJSON *row, const char *section, const struct field *
 {
 	for (size_t i = 0; i < count; i++) {
 		uint64_t value = 0;
-		if (!read_number(row, section, fields[i].name, &value, problem))
+		if (!read_field(row, section, &fields[i], &value, problem))
 			return false;
 		memcpy((char *)out + fields[i].offset, &value, sizeof(value));
 	}
@@ -115,10 +130,7 @@ static bool read_row(const cJSON *row, const char *section, const struct field *
 static bool read_process(const cJSON *document, struct snapshot *out, struct problem *problem)
 {
 	const cJSON *process = cJSON_GetObjectItemCaseSensitive(document, "process");
-	return read_number(process, "process", "pid", &out->process.pid, problem) &&
-		read_number(process, "process", "ppid", &out->process.ppid, problem) &&
-		read_number(process, "process", "start_time", &out->process.start_time, problem) &&
-		read_number(process, "process", "threads", &out->process.threads, problem) &&
+	return read_section(document, "process", process_fields, COUNT_OF(process_fields), &out->process, problem) &&
 		read_text(process, "process", "exe", out->process.exe, sizeof(out->process.exe), problem) &&
 		read_words(process, "process", "cmdline", " ", out->process.cmdline, sizeof(out->process.cmdline),
 		problem);
@@ -127,8 +139,7 @@ static bool read_process(const cJSON *document, struct snapshot *out, struct pro
 static bool read_trace(const cJSON *document, struct snapshot *out, struct problem *problem)
 {
 	const cJSON *trace = cJSON_GetObjectItemCaseSensitive(document, "trace");
-	return read_number(trace, "trace", "events", &out->trace.events, problem) &&
-		read_number(trace, "trace", "lost", &out->trace.lost, problem) &&
+	return read_section(document, "trace", trace_fields, COUNT_OF(trace_fields), &out->trace, problem) &&
 		read_words(trace, "trace", "groups", ",", out->trace.groups, sizeof(out->trace.groups), problem);
 }
 
@@ -246,24 +257,6 @@ static bool read_slot(const cJSON *row, const int place[COLUMN_COUNT], size_t cl
 		model_number(cells[place[COLUMN_AGE]], &slot->age_ms);
 }
 
-/* Gives each slot of a run the number of the run's first slot. */
-static void find_leads(struct superslab *superslab)
-{
-	int lead = -1;
-	unsigned left = 0;
-	for (unsigned i = 0; i < MODEL_SLOTS; i++) {
-		struct slot *slot = &superslab->slots[i];
-		if (slot->state == SLOT_UNUSED || slot->span > 0) {
-			lead = (int)i;
-			left = slot->span;
-		} else if (left == 0) {
-			lead = -1;
-		}
-		slot->lead = (int8_t)lead;
-		left -= left > 0;
-	}
-}
-
 static bool read_superslab(const cJSON *row, const int place[COLUMN_COUNT], size_t classes, struct superslab *out,
 	struct problem *problem)
 {
@@ -295,7 +288,7 @@ static bool read_superslab(const cJSON *row, const int place[COLUMN_COUNT], size
 	}
 	if (count != MODEL_SLOTS)
 		return problem_set(problem, "SuperSlab %s has %u slots instead of 32", address->valuestring, count);
-	find_leads(out);
+	superslab_find_leads(out);
 	return true;
 }
 
@@ -331,6 +324,16 @@ static bool read_type(const cJSON *document, struct snapshot *out, struct proble
 	return true;
 }
 
+/* What need not be there. */
+static void read_version(const cJSON *document, struct snapshot *out)
+{
+	const cJSON *version = cJSON_GetObjectItemCaseSensitive(document, "version");
+	if (cJSON_IsString(version))
+		format_printable(out->version, sizeof(out->version), version->valuestring);
+	if (!model_number(cJSON_GetObjectItemCaseSensitive(document, "realtime_us"), &out->realtime_us))
+		out->realtime_us = 0;
+}
+
 static bool read_all(const cJSON *document, struct snapshot *out, struct problem *problem)
 {
 	if (!read_type(document, out, problem) || !read_number(document, "", "protocol", &out->protocol, problem) ||
@@ -339,6 +342,7 @@ static bool read_all(const cJSON *document, struct snapshot *out, struct problem
 		!read_number(document, "", "uptime_us", &out->uptime_us, problem) ||
 		!read_process(document, out, problem))
 		return false;
+	read_version(document, out);
 #define READ_SECTION(section, fields) \
 	if (!read_section(document, #section, section##_fields, COUNT_OF(section##_fields), &out->section, problem)) \
 		return false;
@@ -526,6 +530,7 @@ struct snapshot *snapshot_apply(const struct snapshot *base, const cJSON *delta,
 		problem_set(problem, "out of memory for a snapshot");
 		return NULL;
 	}
+	read_version(delta, out);
 	if (read_number(delta, "", "seq", &out->seq, problem) &&
 		read_number(delta, "", "time_us", &out->time_us, problem) &&
 		read_number(delta, "", "uptime_us", &out->uptime_us, problem) &&

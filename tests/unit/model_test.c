@@ -41,6 +41,29 @@ static void a_good_snapshot(void)
 	snapshot_free(s);
 }
 
+/* What other libraries don't send is 0; what they send wrongly is refused all the same. */
+static void options_may_be_missing(void)
+{
+	struct problem problem = {""};
+	struct snapshot *s = parse(sample_snapshot, NULL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+	UNIT_EQUAL(s->memory.purged_bytes + s->large.bytes + s->classes[0].depot + s->realtime_us, 0);
+	UNIT_STRING(s->version, "");
+	snapshot_free(s);
+	char *json = sample_with("\"seq\":7", "\"seq\":7,\"version\":\"0.1\",\"realtime_us\":5,\"large\":{\"bytes\":6}");
+	s = parse(json, NULL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+	UNIT_EQUAL(s->realtime_us, 5);
+	UNIT_EQUAL(s->large.bytes, 6);
+	UNIT_STRING(s->version, "0.1");
+	snapshot_free(s);
+	free(json);
+	json = sample_with("\"seq\":7", "\"seq\":7,\"large\":{\"bytes\":-6}");
+	CU_ASSERT_PTR_NULL(parse(json, &problem));
+	CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "large.bytes"));
+	free(json);
+}
+
 static void runs_know_their_first_slot(void)
 {
 	struct snapshot *s = parse(sample_snapshot, NULL);
@@ -305,7 +328,7 @@ static void wrong_deltas(void)
 	snapshot_free(base);
 }
 
-UNIT_MAIN("model", UNIT(a_good_snapshot), UNIT(runs_know_their_first_slot), UNIT(bad_fields_are_named),
+UNIT_MAIN("model", UNIT(a_good_snapshot), UNIT(options_may_be_missing), UNIT(runs_know_their_first_slot), UNIT(bad_fields_are_named),
 	UNIT(keys_may_be_missing),
 	UNIT(unknown_keys_are_ignored), UNIT(columns_may_be_in_another_order), UNIT(sums_and_rates),
 	UNIT(history_forgets_the_oldest),
