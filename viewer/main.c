@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "viewer/chooser.h"
+#include "viewer/compare.h"
 #include "viewer/help_env.h"
 #include "viewer/run.h"
 #include "viewer/screen.h"
@@ -208,6 +209,8 @@ int main(int argc, char **argv)
 	case ACTION_LIST:
 		return run_list();
 	case ACTION_WATCH:
+		if (options.diff != NULL)
+			return compare_run(&options);
 		if (options.command != NULL)
 			return watch_command(&options);
 		if (options.target == NULL)

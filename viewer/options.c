@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_ONCE = 256, OPTION_JSON, OPTION_LIST, OPTION_DUMP, OPTION_REPORT, OPTION_READONLY, OPTION_HELP_ENV, OPTION_LIBRARY };
+enum { OPTION_ONCE = 256, OPTION_JSON, OPTION_LIST, OPTION_DUMP, OPTION_REPORT, OPTION_READONLY, OPTION_HELP_ENV, OPTION_LIBRARY,
+	OPTION_DIFF, OPTION_FAIL_IF_GROWTH };
 
 static const struct option long_options[] = {
 	{"batch", no_argument, NULL, 'b'},
@@ -19,6 +20,8 @@ static const struct option long_options[] = {
 	{"list", no_argument, NULL, OPTION_LIST},
 	{"dump", required_argument, NULL, OPTION_DUMP},
 	{"report", required_argument, NULL, OPTION_REPORT},
+	{"diff", required_argument, NULL, OPTION_DIFF},
+	{"fail-if-growth", required_argument, NULL, OPTION_FAIL_IF_GROWTH},
 	{"readonly", no_argument, NULL, OPTION_READONLY},
 	{"help-env", optional_argument, NULL, OPTION_HELP_ENV},
 	{"help", no_argument, NULL, 'h'},
@@ -43,13 +46,16 @@ void options_help(FILE *out)
 	      "      --dump=FILE     write the target's state to FILE as JSON, and end\n"
 	      "      --report=heap   the target in text: why it died and what lay at the address, classes, sparse\n"
 	      "                      SuperSlabs, last events; exit status 3 if the dump's sums don't hold\n"
+	      "      --diff A B      what changed from A to B, each a dump, a trace file or a process\n"
+	      "      --fail-if-growth=BYTES  with --diff: status 3 if live bytes grew by more (64K, 1M, 2G)\n"
 	      "      --readonly      never ask the target to change anything\n"
 	      "      --help-env[=md] the HAKMEM_* variables, as text or as Markdown\n"
 	      "  -h, --help          this text\n"
 	      "  -V, --version       the version\n"
 	      "\n"
 	      "Exit status: COMMAND's own (128 + number for a signal), else 0; 1: it failed; 2: wrong usage,\n"
-	      "or there are several processes and no terminal to choose on; 3: --report found sums that don't hold.\n", out);
+	      "or there are several processes and no terminal to choose on; 3: --report found sums that don't hold,\n"
+	      "or --diff more growth than --fail-if-growth allows.\n", out);
 }
 
 static bool parse_frames(const char *text, long *frames, struct problem *problem)
@@ -69,6 +75,22 @@ static bool parse_delay(const char *text, int *milliseconds, struct problem *pro
 	if (end == text || *end != '\0' || !(seconds >= 0.01 && seconds <= 3600))
 		return problem_set(problem, "-d %s: the delay is a number of seconds from 0.01 to 3600", text);
 	*milliseconds = (int)lround(seconds * 1000);
+	return true;
+}
+
+/* A number with K, M or G behind it, powers of 1024. */
+static bool parse_bytes(const char *option, const char *text, uint64_t *bytes, struct problem *problem)
+{
+	static const char units[] = "KMG";
+	char *end = NULL;
+	errno = 0;
+	unsigned long long number = strtoull(text, &end, 10);
+	const char *unit = *end != '\0' ? strchr(units, *end) : NULL;
+	unsigned shift = unit != NULL ? 10 * (unsigned)(unit - units + 1) : 0;
+	if (errno != 0 || *text < '0' || *text > '9' || (*end != '\0' && (unit == NULL || end[1] != '\0')) ||
+		number > (UINT64_MAX >> 11) >> shift)
+		return problem_set(problem, "%s %s: a number of bytes is an integer, with K, M or G behind it if you like", option, text);
+	*bytes = (uint64_t)number << shift;
 	return true;
 }
 
@@ -95,6 +117,10 @@ static bool take_option(struct options *options, int option, const char *value, 
 		if (strcmp(value, "heap") != 0)
 			return problem_set(problem, "--report=%s: the only report is heap", value);
 		return true;
+	case OPTION_DIFF: options->diff = value; return true;
+	case OPTION_FAIL_IF_GROWTH:
+		options->limits_growth = true;
+		return parse_bytes("--fail-if-growth", value, &options->growth, problem);
 	case OPTION_READONLY: options->readonly = true; return true;
 	case OPTION_LIBRARY: options->library = value; return true;
 	case OPTION_HELP_ENV:
@@ -109,6 +135,12 @@ static bool take_option(struct options *options, int option, const char *value, 
 
 static bool check(const struct options *options, struct problem *problem)
 {
+	if (options->diff != NULL && options->target == NULL)
+		return problem_set(problem, "--diff %s: with what? hakmem-top --diff BEFORE AFTER", options->diff);
+	if (options->diff != NULL && (options->report || options->dump != NULL || options->command != NULL))
+		return problem_set(problem, "--diff compares two states; --report, --dump and a command are not for it");
+	if (options->limits_growth && options->diff == NULL)
+		return problem_set(problem, "--fail-if-growth is for --diff BEFORE AFTER");
 	if (options->target != NULL && options->command != NULL)
 		return problem_set(problem, "%s and a command after --: give one of them", options->target);
 	if (options->command == NULL && options->output != NULL)

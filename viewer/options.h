@@ -3,6 +3,7 @@
 #define VIEWER_OPTIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "viewer/problem.h"
@@ -25,6 +26,9 @@ struct options {
 	const char *output; /* -o: where a launched command's output goes */
 	const char *library;
 	const char *dump;   /* --dump: the file to write */
+	const char *diff;   /* --diff: what the target is compared with */
+	bool limits_growth; /* --fail-if-growth, and its bytes */
+	uint64_t growth;
 	const char *target; /* a process id, a socket or a file; NULL: choose */
 	char **command;     /* after --; NULL: none */
 };

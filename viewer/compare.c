@@ -1,0 +1,98 @@
+#include "viewer/compare.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "viewer/diff_report.h"
+#include "viewer/link.h"
+#include "viewer/run.h"
+#include "viewer/watch.h"
+
+#define ANSWER_TIMEOUT_MS 10000
+
+/* Asks a running process for its state. */
+static struct snapshot *ask(const char *target, struct problem *problem)
+{
+	struct watch watch = {.state = WATCH_WAITING};
+	struct link link;
+	size_t length;
+	enum watch_message what = WATCH_OTHER;
+	link_init(&link);
+	if (!link_open(&link, target, problem))
+		return NULL;
+	int64_t deadline = client_now_ms() + ANSWER_TIMEOUT_MS;
+	client_send(&link.client, "snapshot");
+	for (char *line; what == WATCH_OTHER && (line = client_wait(&link.client, deadline, &length, problem)) != NULL;)
+		what = watch_take(&watch, line, length, problem);
+	struct snapshot *snapshot = watch.snapshot;
+	watch.snapshot = NULL;
+	watch_free(&watch);
+	link_close(&link);
+	return snapshot;
+}
+
+/* What a dump, a snapshot or a trace file holds. */
+static struct snapshot *read_file(const char *path, struct problem *problem)
+{
+	struct watch watch = {.state = WATCH_WAITING};
+	struct snapshot *snapshot = NULL;
+	if (watch_load(&watch, path, problem)) {
+		snapshot = watch.snapshot;
+		watch.snapshot = NULL;
+	}
+	watch_free(&watch);
+	return snapshot;
+}
+
+static struct snapshot *find(const char *name, struct problem *problem)
+{
+	struct stat facts;
+	pid_t pid;
+	if (link_names_pid(name, &pid) || (stat(name, &facts) == 0 && S_ISSOCK(facts.st_mode)))
+		return ask(name, problem);
+	return read_file(name, problem);
+}
+
+/* Says on stderr how live bytes grew, if it is by more than is allowed. */
+static int judge(const struct diff *diff, uint64_t allowed)
+{
+	const struct change live = diff_find(diff, "memory", "live_bytes")->value;
+	if (live.after <= live.before || live.after - live.before <= allowed)
+		return 0;
+	struct problem problem;
+	problem_set(&problem, "live bytes grew by %llu, more than the %llu of --fail-if-growth",
+		(unsigned long long)(live.after - live.before), (unsigned long long)allowed);
+	run_complain(problem.text);
+	return COMPARE_GROWN;
+}
+
+int compare_run(const struct options *options)
+{
+	struct diff_side before = {.snapshot = NULL}, after = {.snapshot = NULL};
+	struct snapshot *old = NULL, *new = NULL;
+	struct problem problem;
+	struct diff diff;
+	int status = 1;
+	format_printable(before.name, sizeof(before.name), options->diff);
+	format_printable(after.name, sizeof(after.name), options->target);
+	if ((old = find(options->diff, &problem)) == NULL || (new = find(options->target, &problem)) == NULL) {
+		run_complain(problem.text);
+	} else if (!diff_make(&diff, old, new)) {
+		run_complain("out of memory");
+	} else {
+		before.snapshot = old;
+		after.snapshot = new;
+		if (options->json)
+			diff_json(stdout, &diff, &before, &after);
+		else
+			diff_text(stdout, &diff, &before, &after);
+		status = run_flush();
+		if (status == 0 && options->limits_growth)
+			status = judge(&diff, options->growth);
+		diff_free(&diff);
+	}
+	snapshot_free(old);
+	snapshot_free(new);
+	return status;
+}
