@@ -512,6 +512,15 @@ void hak_encode_stats(struct hak_json *json, const struct hak_endpoint_stats *st
 	hak_json_end(json);
 }
 
+void hak_encode_openmetrics(struct hak_json *json, const char *text, size_t length)
+{
+	type(json, HAK_TYPE_OPENMETRICS);
+	hak_json_member_u64(json, "time_us", hak_snapshot_now_us());
+	hak_json_key(json, "text");
+	hak_json_string_n(json, text, length);
+	hak_json_end(json);
+}
+
 void hak_encode_error(struct hak_json *json, const char *request, enum hak_protocol_error code, const char *message)
 {
 	type(json, HAK_TYPE_ERROR);

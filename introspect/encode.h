@@ -68,6 +68,9 @@ struct hak_endpoint_stats {
 void hak_encode_stats(
 	struct hak_json *json, const struct hak_endpoint_stats *stats, const struct hak_inspect *meshable);
 
+/* An openmetrics message: `text` is of openmetrics.h. */
+void hak_encode_openmetrics(struct hak_json *json, const char *text, size_t length);
+
 /* An error message. request is the line it answers (shortened here), message says what was wrong in words. */
 void hak_encode_error(struct hak_json *json, const char *request, enum hak_protocol_error code, const char *message);
 

@@ -37,7 +37,9 @@
 	X(unsubscribe, "", "end the stream [ok]") \
 	X(resync, "", "let the stream go on with a snapshot [ok]") \
 	X(schema, "", "the JSON Schema of all messages [schema]") \
-	X(stats, "meshable=1", "the process-wide counters and the endpoint's own; what merging sparse slabs could free [stats]") \
+	X(stats, "meshable=1 format=json|openmetrics", \
+		"the process-wide counters and the endpoint's own; what merging sparse slabs could free [stats]; or the " \
+		"state's figures as OpenMetrics text [openmetrics]") \
 	X(dump, "path=PATH", "write a dump; without a path HAKMEM_DUMP_PATH says where [dump_written]") \
 	X(drain, "", "ask every thread to give its cached blocks back at its next slow path [ok, with threads]") \
 	X(purge, "", "return idle memory to the system now [ok, with bytes]") \
@@ -96,6 +98,7 @@ static inline const char *hak_protocol_verb_name(enum hak_protocol_verb verb)
 #define HAK_TYPE_OK "ok"
 #define HAK_TYPE_PONG "pong"
 #define HAK_TYPE_STATS "stats"
+#define HAK_TYPE_OPENMETRICS "openmetrics"
 #define HAK_TYPE_SCHEMA "schema"
 #define HAK_TYPE_DUMP_WRITTEN "dump_written"
 #define HAK_TYPE_ERROR "error"

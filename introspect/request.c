@@ -173,6 +173,12 @@ static bool parse_meshable(struct hak_request *request, struct word value)
 	return number_between(value, 0, 1, &request->meshable) || bad(request, "meshable is 0 or 1");
 }
 
+static bool parse_format(struct hak_request *request, struct word value)
+{
+	request->openmetrics = equals(value, "openmetrics");
+	return request->openmetrics || equals(value, "json") || bad(request, "format is json or openmetrics");
+}
+
 static bool give(struct hak_request *request, enum hak_control control)
 {
 	request->given |= 1u << control;
@@ -232,6 +238,7 @@ static const struct argument {
 	{HAK_VERB_subscribe, "thread", parse_thread},
 	{HAK_VERB_subscribe, "rate", parse_rate},
 	{HAK_VERB_stats, "meshable", parse_meshable},
+	{HAK_VERB_stats, "format", parse_format},
 	{HAK_VERB_set, "trace", parse_trace},
 	{HAK_VERB_set, "debug", parse_debug},
 	{HAK_VERB_set, "drain_interval", parse_drain_interval},
@@ -304,6 +311,8 @@ bool hak_request_parse(struct hak_request *request, const char *line, size_t len
 		if (!parse_argument(request, word))
 			return false;
 	}
+	if (request->openmetrics && request->meshable)
+		return bad(request, "meshable is for the format json");
 	if (request->for_ms && !request->given)
 		return bad(request, "for_ms says how long something else is set");
 	return true;

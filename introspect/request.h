@@ -40,6 +40,7 @@ struct hak_request {
 	uint64_t value[HAK_CONTROL_COUNT];
 	uint64_t for_ms; /* 0: for good */
 	uint64_t meshable; /* stats: 1 if asked for */
+	bool openmetrics;  /* stats: as OpenMetrics text */
 	/* Both point into the line and reach to its end: */
 	const char *path; /* dump: NULL where HAKMEM_DUMP_PATH says where */
 	const char *text; /* mark */

@@ -9,6 +9,7 @@
 
 #include "introspect/control.h"
 #include "introspect/dump.h"
+#include "introspect/openmetrics.h"
 #include "introspect/request.h"
 #include "introspect/schema.h"
 #include "lib/inspect.h"
@@ -195,15 +196,38 @@ static void subscribe(struct hak_service *service, struct hak_connection *client
 	reply_ok(client, HAK_VERB_subscribe, NULL);
 }
 
-/* Verbs whose answer is a document of their own. */
-static void reply_document(struct hak_service *service, struct hak_connection *client, const struct hak_request *request)
+static void reply_openmetrics(struct hak_service *service, struct hak_connection *client, const char *line)
 {
-	bool meshable = request->meshable && prepare_state(service);
+	struct hak_buffer text = {0};
 	struct hak_json json;
 
+	if (!prepare_state(service) || !hak_openmetrics_write(&text, &service->snapshot, &service->stats)) {
+		reply_error(service, client, line, HAK_ERROR_no_memory, "no memory for the text");
+	} else {
+		hak_connection_message(client, &json);
+		hak_encode_openmetrics(&json, text.data, text.length);
+		hak_connection_message_end(client, &json, hak_snapshot_now_us());
+	}
+	hak_buffer_free(&text);
+}
+
+/* Verbs whose answer is a document of their own. */
+static void reply_document(struct hak_service *service, struct hak_connection *client, const struct hak_request *request,
+	const char *line)
+{
+	struct hak_json json;
+
+	if (request->openmetrics) {
+		reply_openmetrics(service, client, line);
+		return;
+	}
+	if (request->meshable && !prepare_state(service)) {
+		reply_error(service, client, line, HAK_ERROR_no_memory, "no memory for the snapshot");
+		return;
+	}
 	hak_connection_message(client, &json);
 	if (request->verb == HAK_VERB_stats)
-		hak_encode_stats(&json, &service->stats, meshable ? &service->snapshot.heap : NULL);
+		hak_encode_stats(&json, &service->stats, request->meshable ? &service->snapshot.heap : NULL);
 	else if (request->verb == HAK_VERB_schema)
 		hak_encode_schema(&json, hak_schema_text, hak_schema_length());
 	else
@@ -323,7 +347,9 @@ static void handle(struct hak_service *service, struct hak_connection *client, c
 	case HAK_VERB_stats:
 	case HAK_VERB_ping:
 	case HAK_VERB_COUNT:
-		reply_document(service, client, &request);
+		if (request.meshable || request.openmetrics)
+			client->requests_us += HAK_REQUEST_SNAPSHOT_COST_US;
+		reply_document(service, client, &request, line);
 		break;
 	}
 }

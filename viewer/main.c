@@ -10,6 +10,8 @@
 
 #include "viewer/chooser.h"
 #include "viewer/compare.h"
+#include "viewer/discover.h"
+#include "viewer/export.h"
 #include "viewer/help_env.h"
 #include "viewer/run.h"
 #include "viewer/screen.h"
@@ -42,6 +44,12 @@ static int watch_file(const struct options *options)
 		problem_set(&problem, "%s is a dump already; --dump is for a running process", options->target);
 		return complain(&problem, STATUS_USAGE);
 	}
+	if (options->metrics) {
+		problem_set(&problem, "%s is a file; --metrics is for a process that runs", options->target);
+		return complain(&problem, STATUS_USAGE);
+	}
+	if (options->chrome != NULL)
+		return export_file_events(options);
 	if (options->report)
 		return run_file_report(options);
 	if (options->batch || !screen_possible(false))
@@ -65,6 +73,10 @@ static int watch_process(const struct options *options, const char *target)
 	snprintf(watch.target, sizeof(watch.target), "%.255s", target);
 	if (options->dump != NULL) {
 		status = run_dump(&link, options);
+	} else if (options->metrics) {
+		status = export_metrics(&link);
+	} else if (options->chrome != NULL) {
+		status = export_live_events(&link, options);
 	} else if (options->report) {
 		status = run_report(&link);
 	} else if (options->batch || !screen_possible(false)) {

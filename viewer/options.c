@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum { OPTION_ONCE = 256, OPTION_JSON, OPTION_LIST, OPTION_DUMP, OPTION_REPORT, OPTION_READONLY, OPTION_HELP_ENV, OPTION_LIBRARY,
-	OPTION_DIFF, OPTION_FAIL_IF_GROWTH };
+	OPTION_DIFF, OPTION_FAIL_IF_GROWTH, OPTION_METRICS, OPTION_CHROME_TRACE };
 
 static const struct option long_options[] = {
 	{"batch", no_argument, NULL, 'b'},
@@ -22,6 +22,8 @@ static const struct option long_options[] = {
 	{"report", required_argument, NULL, OPTION_REPORT},
 	{"diff", required_argument, NULL, OPTION_DIFF},
 	{"fail-if-growth", required_argument, NULL, OPTION_FAIL_IF_GROWTH},
+	{"metrics", no_argument, NULL, OPTION_METRICS},
+	{"chrome-trace", required_argument, NULL, OPTION_CHROME_TRACE},
 	{"readonly", no_argument, NULL, OPTION_READONLY},
 	{"help-env", optional_argument, NULL, OPTION_HELP_ENV},
 	{"help", no_argument, NULL, 'h'},
@@ -48,6 +50,10 @@ void options_help(FILE *out)
 	      "                      SuperSlabs, last events; exit status 3 if the dump's sums don't hold\n"
 	      "      --diff A B      what changed from A to B, each a dump, a trace file or a process\n"
 	      "      --fail-if-growth=BYTES  with --diff: status 3 if live bytes grew by more (64K, 1M, 2G)\n"
+	      "      --metrics       the target's figures as OpenMetrics text\n"
+	      "      --chrome-trace=FILE\n"
+	      "                      write events to FILE, for Perfetto and chrome://tracing: those of a dump or\n"
+	      "                      trace file, or a process's from now on: till Ctrl-C, or -n snapshots, -d apart\n"
 	      "      --readonly      never ask the target to change anything\n"
 	      "      --help-env[=md] the HAKMEM_* variables, as text or as Markdown\n"
 	      "  -h, --help          this text\n"
@@ -121,6 +127,11 @@ static bool take_option(struct options *options, int option, const char *value, 
 	case OPTION_FAIL_IF_GROWTH:
 		options->limits_growth = true;
 		return parse_bytes("--fail-if-growth", value, &options->growth, problem);
+	case OPTION_METRICS: options->batch = options->metrics = true; return true;
+	case OPTION_CHROME_TRACE:
+		options->batch = true;
+		options->chrome = value;
+		return true;
 	case OPTION_READONLY: options->readonly = true; return true;
 	case OPTION_LIBRARY: options->library = value; return true;
 	case OPTION_HELP_ENV:
@@ -151,6 +162,18 @@ static bool check(const struct options *options, struct problem *problem)
 		return problem_set(problem, "--report needs a dump or a process id");
 	if (options->report && (options->dump != NULL || options->json))
 		return problem_set(problem, "--report is text; --dump and --json are not for it");
+	if (options->metrics + (options->chrome != NULL) + options->report + (options->dump != NULL) + options->json +
+			(options->diff != NULL) > 1 &&
+		(options->metrics || options->chrome != NULL))
+		return problem_set(problem, "%s goes with no other form of output",
+			options->metrics ? "--metrics" : "--chrome-trace");
+	if (options->command != NULL && options->metrics)
+		return problem_set(problem, "--metrics is for a process that runs: hakmem-top --metrics PID");
+	if (options->command != NULL && options->chrome != NULL)
+		return problem_set(problem, "--chrome-trace is for a process that runs, a dump or a trace file; "
+			"a command leaves one with HAKMEM_TRACE_FILE=FILE");
+	if (options->readonly && options->chrome != NULL)
+		return problem_set(problem, "--chrome-trace makes a process record events, which --readonly forbids");
 	if (options->command != NULL && options->dump != NULL)
 		return problem_set(problem, "--dump is for a process that runs; for a command set HAKMEM_DUMP_ON=exit");
 	return true;

@@ -21,6 +21,7 @@ struct options {
 	enum action action;
 	bool batch, json, readonly;
 	bool report;        /* --report=heap */
+	bool metrics;
 	long frames;        /* 0: until the target ends */
 	int interval_ms;    /* 0: the mode's default */
 	const char *output; /* -o: where a launched command's output goes */
@@ -29,6 +30,7 @@ struct options {
 	const char *diff;   /* --diff: what the target is compared with */
 	bool limits_growth; /* --fail-if-growth, and its bytes */
 	uint64_t growth;
+	const char *chrome; /* --chrome-trace: the file to write */
 	const char *target; /* a process id, a socket or a file; NULL: choose */
 	char **command;     /* after --; NULL: none */
 };

@@ -153,6 +153,7 @@ def check_other_messages(client, folder):
     validate(client.ask("stats"), "stats")
     meshable = validate(client.ask("stats meshable=1"), "stats")["meshable"]
     equal(meshable["bytes"], total(meshable["classes"], "bytes"), "meshable bytes against the sum over classes")
+    validate(client.ask("stats format=openmetrics"), "openmetrics")
     validate(client.ask("nonsense"), "error")
     check(validate(client.ask("drain"), "ok")["threads"] >= 8, "drain asks fewer than eight threads")
     check("bytes" in validate(client.ask("purge"), "ok"), "purge says no bytes")

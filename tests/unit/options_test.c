@@ -50,6 +50,11 @@ static void options_in_any_order(void)
 	CU_ASSERT_TRUE(options.batch && options.json);
 	CU_ASSERT_TRUE(parse("--dump=x.json", "7", NULL));
 	UNIT_STRING(options.dump, "x.json");
+	CU_ASSERT_TRUE(parse("--chrome-trace=e.json", "7", NULL));
+	UNIT_STRING(options.chrome, "e.json");
+	CU_ASSERT_TRUE(options.batch);
+	CU_ASSERT_TRUE(parse("--metrics", NULL));
+	CU_ASSERT_TRUE(options.metrics && options.batch);
 }
 
 static void a_command_keeps_its_own_options(void)
@@ -99,6 +104,12 @@ static void mistakes_are_named(void)
 		{"-o is for", "-o", "x"},
 		{"--library is for", "--library=x", "1"},
 		{"HAKMEM_DUMP_ON=exit", "--dump=x", "--", "ls"},
+		{"HAKMEM_TRACE_FILE=FILE", "--chrome-trace=x", "--", "ls"},
+		{"--chrome-trace goes with", "--chrome-trace=x", "--json", "7"},
+		{"--metrics goes with", "--metrics", "--report=heap", "7"},
+		{"--metrics goes with", "--metrics", "--chrome-trace=x", "7"},
+		{"--metrics PID", "--metrics", "--", "ls"},
+		{"--readonly forbids", "--chrome-trace=x", "--readonly", "7"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		CU_ASSERT_FALSE(parse(cases[i][1], cases[i][2], cases[i][3], cases[i][4], NULL));
@@ -112,7 +123,7 @@ static void help_names_every_option(void)
 {
 	static const char *const names[] = {"--batch", "--frames", "--delay", "--once", "--json", "--output",
 		"--library", "--list",
-		"--dump", "--readonly", "--help-env", "--help", "--version"};
+		"--dump", "--metrics", "--chrome-trace", "--readonly", "--help-env", "--help", "--version"};
 	char *text = NULL;
 	size_t size;
 	FILE *stream = open_memstream(&text, &size);

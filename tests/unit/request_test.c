@@ -70,6 +70,10 @@ static void filters(void)
 	CU_ASSERT_TRUE(request.full);
 	CU_ASSERT_TRUE(parse(&request, "stats meshable=1"));
 	UNIT_EQUAL(request.meshable, 1);
+	CU_ASSERT_TRUE(parse(&request, "stats format=openmetrics meshable=0"));
+	CU_ASSERT_TRUE(request.openmetrics);
+	CU_ASSERT_TRUE(parse(&request, "stats meshable=1 format=json"));
+	CU_ASSERT_FALSE(request.openmetrics);
 }
 
 static void settings(void)
@@ -137,6 +141,8 @@ static void faults(void)
 		{"subscribe thread=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17", HAK_ERROR_bad_argument},
 		{"subscribe rate=0", HAK_ERROR_bad_argument}, {"resync now", HAK_ERROR_unknown_argument},
 		{"stats meshable=2", HAK_ERROR_bad_argument}, {"stats full=1", HAK_ERROR_unknown_argument},
+		{"stats format=", HAK_ERROR_bad_argument}, {"stats format=OpenMetrics", HAK_ERROR_bad_argument},
+		{"stats format=openmetrics meshable=1", HAK_ERROR_bad_argument}, {"ping format=json", HAK_ERROR_unknown_argument},
 		{"set what=events", HAK_ERROR_unknown_argument}, {"set trace=", HAK_ERROR_bad_argument},
 		{"set debug=acquire,none", HAK_ERROR_bad_argument}, {"set drain_interval=15", HAK_ERROR_bad_argument},
 		{"set purge_delay_ms=86400001", HAK_ERROR_bad_argument}, {"set for_ms=10", HAK_ERROR_bad_argument},
