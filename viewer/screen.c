@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "viewer/accompany.h"
+#include "viewer/discover.h"
 #include "viewer/signals.h"
 #include "viewer/terminal.h"
 #include "viewer/ui.h"
