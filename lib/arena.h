@@ -22,7 +22,7 @@ struct hak_heap {
 	size_t slots; /* accessible slots: number of those that class_map covers */
 	uint8_t *class_map;
 };
-extern struct hak_heap hak_heap;
+extern HAK_HIDDEN struct hak_heap hak_heap;
 
 /* Reserves the range, at most `reserve` bytes of it, less where limits demand. Returns false if not even a small one is
  * to be had; nothing is changed then and a later call may succeed. */

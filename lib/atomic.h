@@ -42,14 +42,6 @@ HAK_INLINE bool hak_cas_acquire_u32(uint32_t *p, uint32_t *expected, uint32_t de
 		hak_store_relaxed((p), value_); \
 		value_ < 0; \
 	})
-#elif defined(__x86_64__)
-/* In assembly because both compilers make more of it than the two instructions that it takes, with the branch. */
-#define hak_countdown_ends(p) \
-	__extension__({ \
-		bool negative_; \
-		__asm__("subl $1, %0" : "+m"(*(p)), "=@ccs"(negative_)); \
-		negative_; \
-	})
 #else
 #define hak_countdown_ends(p) (--*(p) < 0)
 #endif

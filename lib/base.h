@@ -23,6 +23,8 @@
 #define HAK_LIKELY(x) __builtin_expect(!!(x), 1)
 #define HAK_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define HAK_EXPORT __attribute__((visibility("default")))
+/* For declarations of data: without it the compiler would look up where ours lies, as if another library could bring it. */
+#define HAK_HIDDEN __attribute__((visibility("hidden")))
 #define HAK_INLINE static inline __attribute__((always_inline))
 #define HAK_NOINLINE __attribute__((noinline))
 #define HAK_COLD __attribute__((cold, noinline))
@@ -31,13 +33,20 @@
 
 #if defined(__SANITIZE_THREAD__)
 #define HAK_TSAN 1
+#elif defined(__SANITIZE_ADDRESS__)
+#define HAK_ASAN 1
 #elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
 #define HAK_TSAN 1
+#elif __has_feature(address_sanitizer)
+#define HAK_ASAN 1
 #endif
 #endif
 #ifndef HAK_TSAN
 #define HAK_TSAN 0
+#endif
+#ifndef HAK_ASAN
+#define HAK_ASAN 0
 #endif
 
 /* HAK_DEBUG switches on assertions and lock-rank checks; the build sets it (Debug builds and the test core). */

@@ -47,7 +47,7 @@ struct hak_depot {
 	uint64_t hits;                             /* refills served without a new slab */
 	struct hak_batch batch[HAK_DEPOT_BATCHES]; /* a stack: the coldest first */
 } __attribute__((aligned(64)));
-extern struct hak_depot hak_depots[HAK_CLASS_COUNT];
+extern HAK_HIDDEN struct hak_depot hak_depots[HAK_CLASS_COUNT];
 
 /* The part of a list that is whole: its last block, NULL if nothing is left, and how long it is. */
 struct hak_list {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cache_counts.h"
 #include "init.h"
 #include "large.h"
 #include "mirror.h"

@@ -1,9 +1,6 @@
 #include "front_cache.h"
 
-#include <sched.h>
-
 #include "large.h"
-#include "mirror.h"
 #include "os.h"
 #include "report.h"
 #include "settings.h"
@@ -19,7 +16,6 @@
  * turn the slow path. README.md has the figures. */
 #define HOT_BATCHES 2u
 #define FIRST_FETCH_BYTES 4096u
-#define READ_TRIES 1000
 
 HAK_TLS struct hak_bins hak_bins;
 static uint32_t drain_epoch;
@@ -29,20 +25,6 @@ static const struct hak_size_class *class_of(unsigned bin)
 	return &hak_size_classes[HAK_CLASS_OF_BIN(bin)];
 }
 
-/* How many of the `armed` steps were taken. A countdown that fired stands at -1: the step that made it fire is not
- * taken yet. */
-static uint32_t steps_taken(int32_t armed, int32_t left)
-{
-	return (uint32_t)(armed - (left < 0 ? 0 : left));
-}
-
-/* A class's record is written to from the class's first slow path on: most threads use few classes, and the pages of
- * the others' records stay untouched. */
-static bool in_use(const struct hak_cache_class *class)
-{
-	return class->fetch != 0;
-}
-
 static HAK_COLD void begin_class(struct hak_cache_class *class, unsigned bin);
 
 /* Brings the counts and the length up to date with what the fast paths did. */
@@ -50,8 +32,8 @@ HAK_INLINE void settle(struct hak_cache *cache, unsigned bin)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
 	struct hak_countdowns *left = &cache->bins->left[bin];
-	uint32_t allocs = steps_taken(class->alloc_armed, left->alloc_left);
-	uint32_t frees = steps_taken(class->free_armed, left->free_left);
+	uint32_t allocs = hak_steps_taken(class->alloc_armed, left->alloc_left);
+	uint32_t frees = hak_steps_taken(class->free_armed, left->free_left);
 
 	hak_store_relaxed(&class->allocs, class->allocs + allocs);
 	hak_store_relaxed(&class->frees, class->frees + frees);
@@ -60,25 +42,30 @@ HAK_INLINE void settle(struct hak_cache *cache, unsigned bin)
 	hak_store_relaxed(&class->free_armed, 0);
 	hak_store_relaxed(&left->alloc_left, 0);
 	hak_store_relaxed(&left->free_left, 0);
-	if (HAK_UNLIKELY(!in_use(class)))
+	if (HAK_UNLIKELY(!hak_cache_class_in_use(class)))
 		begin_class(class, bin);
 }
 
-/* Sets the countdowns for what the list holds now. As many mallocs as it is long can't run it dry. The frees are
- * bounded so that it grows to two batches, and always with some to spare, or a program that frees and allocates in turn
- * would be here at every call. */
+/* Sets the countdowns for a list of `length`. As many mallocs as it is long can't run it dry. The frees are bounded so
+ * that it grows to two batches, and always with some to spare, or a program that frees and allocates in turn would be
+ * here at every call. */
+HAK_INLINE void set_countdowns(struct hak_cache_class *class, struct hak_countdowns *left, uint32_t batch, uint32_t length)
+{
+	uint32_t slack = batch / 2;
+	uint32_t room = length + slack < HOT_BATCHES * batch ? HOT_BATCHES * batch - length : slack;
+
+	hak_store_relaxed(&class->length, length);
+	hak_store_relaxed(&class->alloc_armed, (int32_t)length);
+	hak_store_relaxed(&class->free_armed, (int32_t)room);
+	hak_store_relaxed(&left->alloc_left, (int32_t)length);
+	hak_store_relaxed(&left->free_left, (int32_t)room);
+}
+
 HAK_INLINE void arm(struct hak_cache *cache, unsigned bin)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
-	struct hak_countdowns *left = &cache->bins->left[bin];
-	uint32_t batch = class_of(bin)->batch;
-	uint32_t slack = batch / 2;
-	uint32_t room = class->length + slack < HOT_BATCHES * batch ? HOT_BATCHES * batch - class->length : slack;
 
-	hak_store_relaxed(&class->alloc_armed, (int32_t) class->length);
-	hak_store_relaxed(&class->free_armed, (int32_t)room);
-	hak_store_relaxed(&left->alloc_left, (int32_t) class->length);
-	hak_store_relaxed(&left->free_left, (int32_t)room);
+	set_countdowns(class, &cache->bins->left[bin], class_of(bin)->batch, class->length);
 }
 
 static void set_head(struct hak_cache *cache, unsigned bin, struct hak_block *head, uint32_t length)
@@ -183,17 +170,10 @@ void *hak_cache_alloc(struct hak_cache *cache, unsigned bin)
 	return block;
 }
 
-/* ---- The short slow paths ---- */
-
-/* How long the list is, as settle will find. */
-static uint32_t length_now(const struct hak_cache *cache, unsigned bin)
-{
-	const struct hak_cache_class *class = &cache->classes[bin];
-	const struct hak_countdowns *left = &cache->bins->left[bin];
-
-	return class->length + steps_taken(class->free_armed, left->free_left) -
-		steps_taken(class->alloc_armed, left->alloc_left);
-}
+/* ---- The short slow paths ----
+ *
+ * The programs whose blocks are big, so that lists of them are short, are here at every few calls, so what settle and arm
+ * do is done in one go. */
 
 /* Whether all threads were asked for a drain that this one has not met: the long way does. */
 static bool drain_is_requested(const struct hak_cache *cache)
@@ -206,18 +186,31 @@ static bool drain_is_due(const struct hak_cache_class *class)
 	return class->frees >= class->drain_at;
 }
 
+/* The counts, with the `allocs` and `frees` since they were last set and the call that is served now; then the
+ * countdowns for the `length` of the list after it. */
+HAK_INLINE void count_and_arm(struct hak_cache_class *class, struct hak_countdowns *left, uint32_t batch, uint32_t allocs,
+	uint32_t frees, uint32_t length)
+{
+	hak_store_relaxed(&class->allocs, class->allocs + allocs);
+	hak_store_relaxed(&class->frees, class->frees + frees);
+	set_countdowns(class, left, batch, length);
+}
+
 void *hak_cache_alloc_short(struct hak_cache *cache, unsigned bin)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
+	struct hak_countdowns *left = &cache->bins->left[bin];
 	struct hak_block *block = cache->bins->head[bin];
+	uint32_t allocs = hak_steps_taken(class->alloc_armed, left->alloc_left);
+	uint32_t frees = hak_steps_taken(class->free_armed, left->free_left);
+	uint32_t length = class->length + frees - allocs;
+	uint32_t batch = class_of(bin)->batch;
 
-	if (length_now(cache, bin) <= class_of(bin)->batch / 4 || drain_is_due(class) || drain_is_requested(cache))
+	if (length <= batch / 4 || drain_is_due(class) || drain_is_requested(cache))
 		return NULL;
 	hak_cache_begin(cache);
-	settle(cache, bin);
-	set_head(cache, bin, block->next, class->length - 1);
-	hak_store_relaxed(&class->allocs, class->allocs + 1);
-	arm(cache, bin);
+	cache->bins->head[bin] = block->next;
+	count_and_arm(class, left, batch, allocs + 1, frees, length - 1);
 	hak_cache_end(cache);
 	return block;
 }
@@ -225,17 +218,20 @@ void *hak_cache_alloc_short(struct hak_cache *cache, unsigned bin)
 bool hak_cache_free_short(struct hak_cache *cache, unsigned bin, void *p)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
+	struct hak_countdowns *left = &cache->bins->left[bin];
 	struct hak_block *block = p;
+	uint32_t allocs = hak_steps_taken(class->alloc_armed, left->alloc_left);
+	uint32_t frees = hak_steps_taken(class->free_armed, left->free_left);
+	uint32_t length = class->length + frees - allocs;
+	uint32_t batch = class_of(bin)->batch;
 
-	if (length_now(cache, bin) >= HOT_BATCHES * class_of(bin)->batch || drain_is_due(class) ||
-		drain_is_requested(cache) || hak_cache_freed_last(bin, block))
+	if (length >= HOT_BATCHES * batch || drain_is_due(class) || drain_is_requested(cache) ||
+		hak_cache_freed_last(bin, block))
 		return false;
 	hak_cache_begin(cache);
-	settle(cache, bin);
 	block->next = cache->bins->head[bin];
-	set_head(cache, bin, block, class->length + 1);
-	hak_store_relaxed(&class->frees, class->frees + 1);
-	arm(cache, bin);
+	cache->bins->head[bin] = block;
+	count_and_arm(class, left, batch, allocs, frees + 1, length + 1);
 	hak_cache_end(cache);
 	return true;
 }
@@ -461,7 +457,7 @@ static void flush_bin(struct hak_cache *cache, unsigned bin, enum hak_release_ca
 	struct hak_cache_class *class = &cache->classes[bin];
 	uint32_t blocks = 0;
 
-	if (!in_use(class))
+	if (!hak_cache_class_in_use(class))
 		return;
 	settle(cache, bin);
 	if (class->length) {
@@ -487,16 +483,12 @@ void hak_cache_flush(struct hak_cache *cache, enum hak_release_cause cause)
 		flush_bin(cache, bin, cause);
 	cache->classes[HAK_BIN_LARGE].drain_at = cache->classes[HAK_BIN_LARGE].frees + drain_interval(HAK_SLOT_BYTES);
 	hak_run_cache_flush(&cache->runs);
-	for (unsigned bin = HAK_BIN_OF_CLASS(0); hak_mirror_is_on() && bin < HAK_BIN_COUNT; bin++) {
-		if (bin == HAK_BIN_LARGE || in_use(&cache->classes[bin]))
-			hak_cache_mirror(cache, bin);
-	}
 }
 
 void hak_cache_recount(struct hak_cache *cache)
 {
 	for (unsigned bin = HAK_BIN_OF_CLASS(0); bin < HAK_BIN_LARGE; bin++) {
-		if (!in_use(&cache->classes[bin]))
+		if (!hak_cache_class_in_use(&cache->classes[bin]))
 			continue;
 		settle(cache, bin);
 		hak_store_relaxed(&cache->classes[bin].length,
@@ -530,70 +522,4 @@ bool hak_cache_drain_wanted(struct hak_cache *cache)
 		return false;
 	cache->drain_epoch = epoch;
 	return true;
-}
-
-/* ---- Reading another thread's counts ---- */
-
-static void read_bin(const struct hak_cache *cache, unsigned bin, struct hak_cache_counts *counts)
-{
-	const struct hak_cache_class *class = &cache->classes[bin];
-	uint32_t allocs = steps_taken(
-		hak_load_relaxed(&class->alloc_armed), hak_load_relaxed(&cache->bins->left[bin].alloc_left));
-	uint32_t frees = steps_taken(
-		hak_load_relaxed(&class->free_armed), hak_load_relaxed(&cache->bins->left[bin].free_left));
-	int64_t length = (int64_t)hak_load_relaxed(&class->length) + frees - allocs;
-
-	counts->allocs = hak_load_relaxed(&class->allocs) + allocs;
-	counts->frees = hak_load_relaxed(&class->frees) + frees;
-	/* A malloc that is seen while the free before it is not would make this negative for a moment. */
-	counts->cached_blocks = hak_load_relaxed(&class->stashed) + (uint64_t)(length < 0 ? 0 : length);
-}
-
-void hak_cache_mirror(struct hak_cache *cache, unsigned bin)
-{
-	uint32_t generation = hak_mirror_generation();
-	struct hak_cache_counts counts;
-
-	if (!generation)
-		return;
-	if (cache->mirror_generation != generation) {
-		/* The orphans' hot parts are no thread's. */
-		cache->mirror_row = hak_mirror_row(
-			cache->bins == &hak_bins ? HAK_MIRROR_THREAD : HAK_MIRROR_ORPHANS, hak_os_tid());
-		cache->mirror_generation = generation;
-	}
-	read_bin(cache, bin, &counts);
-	if (bin == HAK_BIN_LARGE)
-		counts.cached_blocks = cache->runs.slots;
-	hak_mirror_store_counts(cache->mirror_row, bin, counts.allocs, counts.frees, counts.cached_blocks);
-}
-
-void hak_cache_leave_mirror(struct hak_cache *cache)
-{
-	if (cache->mirror_generation && cache->mirror_generation == hak_mirror_generation())
-		hak_mirror_free_row(cache->mirror_row);
-	cache->mirror_generation = 0;
-}
-
-bool hak_cache_peek(const struct hak_cache *cache, struct hak_cache_counts counts[HAK_BIN_COUNT])
-{
-	/* Pairs with the release store in hak_cache_end. */
-	uint32_t before = hak_load_acquire(&cache->version);
-
-	for (unsigned bin = 0; bin < HAK_BIN_COUNT; bin++)
-		read_bin(cache, bin, &counts[bin]);
-	counts[HAK_BIN_LARGE].cached_blocks = hak_load_relaxed(&cache->runs.slots);
-	/* Pairs with the release fence in hak_cache_begin: had we read any word of a later change, we see its odd
-	 * number. */
-	hak_fence_acquire();
-	return !(before & 1) && hak_load_relaxed(&cache->version) == before;
-}
-
-void hak_cache_read(const struct hak_cache *cache, struct hak_cache_counts counts[HAK_BIN_COUNT])
-{
-	/* The owner may have been interrupted in the middle: it needs the processor to get out of it. */
-	for (unsigned tries = 1; !hak_cache_peek(cache, counts); tries++) {
-		if (tries % READ_TRIES == 0)
-			sched_yield();
-	}
 }

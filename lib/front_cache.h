@@ -31,21 +31,67 @@ struct hak_bins {
 	struct hak_countdowns left[HAK_BIN_COUNT];
 };
 
-extern HAK_TLS struct hak_bins hak_bins;
+extern HAK_HIDDEN HAK_TLS struct hak_bins hak_bins;
+
+/* A bin's element of the first array, with that of the second as far behind it as the array is long. */
+struct hak_bin {
+	struct hak_block *head;
+	struct hak_block *others[HAK_BIN_COUNT - 1];
+	struct hak_countdowns left;
+};
+
+/* The calling thread's bin, at an address that is one register. Where an address is the sum of two, as the compiler
+ * would have it, Intel's processors since Golden Cove don't forward what was just stored there to the next load any
+ * faster than their cache would: README.md has the figures. The register holds the distance from the thread's base
+ * (__seg_fs), so that the base need not be read. The countdown is assembly because both compilers make more of it than
+ * the two instructions that it takes, with the branch; the address space is spelt out in it because clang forgets it
+ * there. The sanitizers don't know such addresses. */
+#if defined(__x86_64__) && !HAK_TSAN && !HAK_ASAN
+typedef __seg_fs struct hak_bin *hak_bin_address;
+
+HAK_INLINE hak_bin_address hak_my_bin(size_t bin)
+{
+	uintptr_t at;
+
+	__asm__("mov hak_bins@gottpoff(%%rip), %0" : "=r"(at));
+	at += bin * sizeof(struct hak_block *);
+	__asm__("" : "+r"(at));
+	return (hak_bin_address)at;
+}
+
+#define hak_my_countdown_ends(bin, which) \
+	__extension__({ \
+		bool negative_; \
+		__asm__("subl $1, %%fs:%c2(%1)" \
+			: "=@ccs"(negative_) \
+			: "r"((uintptr_t)(bin)), "i"(offsetof(struct hak_bin, left.which)) \
+			: "memory"); \
+		negative_; \
+	})
+#else
+typedef struct hak_bin *hak_bin_address;
+
+HAK_INLINE hak_bin_address hak_my_bin(size_t bin)
+{
+	return (hak_bin_address)&hak_bins.head[bin];
+}
+
+#define hak_my_countdown_ends(bin, which) hak_countdown_ends(&(bin)->left.which)
+#endif
 
 /* Pops a block for a request of `bytes`, or returns NULL when the slow path must serve it. */
 HAK_INLINE void *hak_cache_pop(size_t bytes)
 {
 	struct hak_block *block;
-	size_t bin;
+	hak_bin_address bin;
 
 	if (HAK_UNLIKELY(bytes > HAK_MAX_SMALL))
 		return NULL;
-	bin = hak_bin_of_size(bytes);
-	if (HAK_UNLIKELY(hak_countdown_ends(&hak_bins.left[bin].alloc_left)))
+	bin = hak_my_bin(hak_bin_of_size(bytes));
+	if (HAK_UNLIKELY(hak_my_countdown_ends(bin, alloc_left)))
 		return NULL;
-	block = hak_bins.head[bin];
-	hak_bins.head[bin] = block->next;
+	block = bin->head;
+	bin->head = block->next;
 	return block;
 }
 
@@ -62,17 +108,17 @@ HAK_INLINE bool hak_cache_push(void *p)
 {
 	size_t slot = hak_slot_of_address(p);
 	struct hak_block *block = p;
-	size_t bin;
+	hak_bin_address bin;
 
 	if (HAK_UNLIKELY(slot >= hak_load_word(&hak_heap.slots)))
 		return false;
-	bin = hak_load_word(&hak_heap.class_map[slot]);
-	if (hak_cache_freed_last((unsigned)bin, p))
+	bin = hak_my_bin(hak_load_word(&hak_heap.class_map[slot]));
+	if (HAK_DEBUG && HAK_UNLIKELY(block == bin->head))
 		return false;
-	if (HAK_UNLIKELY(hak_countdown_ends(&hak_bins.left[bin].free_left)))
+	if (HAK_UNLIKELY(hak_my_countdown_ends(bin, free_left)))
 		return false;
-	block->next = hak_bins.head[bin];
-	hak_bins.head[bin] = block;
+	block->next = bin->head;
+	bin->head = block;
 	return true;
 }
 
@@ -93,8 +139,15 @@ struct hak_cache_class {
 	struct hak_batch batch[HAK_CACHE_BATCHES]; /* a stack: the coldest first */
 };
 
+/* How many of the `armed` steps were taken. A countdown that fired stands at -1: the step that made it fire is not
+ * taken yet. */
+HAK_INLINE uint32_t hak_steps_taken(int32_t armed, int32_t left)
+{
+	return (uint32_t)(armed - (left < 0 ? 0 : left));
+}
+
 /* A thread's cache. `version` is its seqlock: odd while the owner's slow path changes the cold parts, so a reader that
- * sees the same even number before and after has a consistent copy. */
+ * sees the same even number before and after has a consistent copy (cache_counts.h). */
 struct hak_cache {
 	uint32_t version;
 	uint32_t drain_epoch; /* the last request for a drain of all threads that this one has met */
@@ -105,8 +158,15 @@ struct hak_cache {
 	struct hak_cache_class classes[HAK_BIN_COUNT];
 };
 
+/* A class's record is written to from the class's first slow path on: most threads use few classes, and the pages of
+ * the others' records stay untouched. */
+HAK_INLINE bool hak_cache_class_in_use(const struct hak_cache_class *class)
+{
+	return class->fetch != 0;
+}
+
 /* Brackets every change of a cache by its owner. The release fence keeps the changes from being seen before the odd
- * number, the release store from being seen after the even one; hak_cache_read has their partners. */
+ * number, the release store from being seen after the even one; hak_cache_peek has their partners. */
 HAK_INLINE void hak_cache_begin(struct hak_cache *cache)
 {
 	hak_store_relaxed(&cache->version, cache->version + 1);
@@ -145,27 +205,11 @@ void hak_cache_recount(struct hak_cache *cache);
 /* Readies an all-zero cache whose hot parts are `bins`. */
 void hak_cache_init(struct hak_cache *cache, struct hak_bins *bins);
 
-/* Shows the counts of `bin` in the mirror. The owner, between begin and end; only while there is a mirror. */
-void hak_cache_mirror(struct hak_cache *cache, unsigned bin);
-/* Gives the cache's row of the mirror back, if it has one. */
-void hak_cache_leave_mirror(struct hak_cache *cache);
-
 /* Asks all threads to flush their caches at their next slow path. */
 void hak_cache_request_drain(void);
 
 /* Whether such a request is new to this cache; answers true once for each. The owner calls it at the start of its slow
  * paths. */
 bool hak_cache_drain_wanted(struct hak_cache *cache);
-
-/* What a cache holds, of one bin, as another thread may read it. */
-struct hak_cache_counts {
-	uint64_t allocs, frees;
-	uint64_t cached_blocks; /* of HAK_BIN_LARGE: slots */
-};
-/* Reads the counts of all bins. Any thread, as long as the cache's owner lives. */
-void hak_cache_read(const struct hak_cache *cache, struct hak_cache_counts counts[HAK_BIN_COUNT]);
-/* The same without waiting for an owner who is in the midst of a slow path, as one who crashed there is for ever. Returns
- * whether the counts are of one moment. */
-bool hak_cache_peek(const struct hak_cache *cache, struct hak_cache_counts counts[HAK_BIN_COUNT]);
 
 #endif

@@ -87,7 +87,7 @@ struct hak_mirror {
 };
 
 /* The mirror there is, or NULL. hak_inspect_mirror (inspect.h) sets it. */
-extern struct hak_mirror *hak_mirror;
+extern HAK_HIDDEN struct hak_mirror *hak_mirror;
 
 /* The cold parts of the calls below. */
 void hak_mirror_note(uint32_t index, unsigned bin);

@@ -31,6 +31,6 @@ struct hak_pool {
 	uint32_t next_purge_ms; /* when the clock says to look for idle memory again; read without the lock */
 	struct hak_pool_kind kinds[HAK_KIND_COUNT];
 };
-extern struct hak_pool hak_pool;
+extern HAK_HIDDEN struct hak_pool hak_pool;
 
 #endif

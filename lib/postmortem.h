@@ -47,6 +47,6 @@ void hak_postmortem_cached(struct hak_whereabouts *at);
 const char *hak_postmortem_report(uintptr_t *address);
 
 /* The names of enum hak_whereabouts_kind. */
-extern const char *const hak_whereabouts_names[];
+extern HAK_HIDDEN const char *const hak_whereabouts_names[];
 
 #endif

@@ -106,7 +106,7 @@ struct hak_group {
 } __attribute__((aligned(64)));
 
 /* Group 0; number n stands n places below it. */
-extern struct hak_group *hak_groups;
+extern HAK_HIDDEN struct hak_group *hak_groups;
 
 HAK_INLINE struct hak_group *hak_group(uint32_t number)
 {

@@ -31,7 +31,7 @@ struct hak_last_report {
 	const char *text;
 	uintptr_t address;
 };
-extern struct hak_last_report hak_last_report;
+extern HAK_HIDDEN struct hak_last_report hak_last_report;
 
 /* Reports a mistake as "hakmem: TEXT (address=0x… …)" with what is known of the address; nothing there is read. Of
  * INVALID_… it makes FOREIGN_… where the address isn't HAKMEM's, and DOUBLE_FREE where that is certain. The first few

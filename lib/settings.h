@@ -6,7 +6,7 @@
 
 /* HAKMEM_ON_ERROR: what follows the report of a program's mistake (report.h). */
 enum hak_on_error { HAK_ON_ERROR_AUTO, HAK_ON_ERROR_ABORT, HAK_ON_ERROR_REPORT };
-extern const char *const hak_on_error_words[];
+extern HAK_HIDDEN const char *const hak_on_error_words[];
 
 struct hak_settings {
 #define HAK_ENV_VALUE(field, name, type, value, text, minimum, maximum, words, help) uint64_t field;
@@ -18,11 +18,11 @@ struct hak_settings {
 
 /* Written by hak_settings_read before a second thread exists, constant afterwards, but for those that inspect.h can
  * change: they are read with relaxed loads. */
-extern struct hak_settings hak_settings;
+extern HAK_HIDDEN struct hak_settings hak_settings;
 
 /* The table as rows, for the parser and the tests. */
-extern const struct hak_env_row hak_settings_rows[];
-extern const size_t hak_settings_count;
+extern HAK_HIDDEN const struct hak_env_row hak_settings_rows[];
+extern HAK_HIDDEN const size_t hak_settings_count;
 
 /* Reads them from the environment at the process's start. */
 void hak_settings_read(void);

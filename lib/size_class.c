@@ -1,9 +1,9 @@
 #include "size_class.h"
 
-/* Blocks that travel between caches together: 64, or what fits three quarters of a slot of the bigger classes, at least
- * four so that lists of those are not moved at every other call. README.md has the figures for 32, 64 and 128. */
+/* Blocks that travel between caches together: 64, or what fits three quarters of a slot of the bigger classes, but at least
+ * eight, so that lists of those are not moved at every other call. README.md has the figures. */
 #define BATCH_MAX 64
-#define BATCH_MIN 4
+#define BATCH_MIN 8
 #define BATCH_FIT(bytes) (HAK_SLOT_BYTES * 3 / 4 / (bytes))
 #define BATCH(bytes) \
 	(BATCH_FIT(bytes) > BATCH_MAX ? BATCH_MAX : BATCH_FIT(bytes) < BATCH_MIN ? BATCH_MIN : BATCH_FIT(bytes))

@@ -22,7 +22,7 @@ struct hak_size_class {
 	uint32_t batch;      /* blocks that move between caches together */
 	uint64_t reciprocal; /* offset * reciprocal >> 40 = offset / block_bytes, exact for offsets below 2^24 */
 };
-extern const struct hak_size_class hak_size_classes[HAK_CLASS_COUNT];
+extern HAK_HIDDEN const struct hak_size_class hak_size_classes[HAK_CLASS_COUNT];
 
 /* A bin is what the class map's byte and the front cache's arrays are indexed by: 0 is "not ours", so that memory which
  * was never touched says so; class c is c + 1; large allocations come last. */
@@ -33,7 +33,7 @@ extern const struct hak_size_class hak_size_classes[HAK_CLASS_COUNT];
 #define HAK_BIN_COUNT (HAK_CLASS_COUNT + 2u)
 
 /* Request, rounded up to 16-byte steps, to bin. */
-extern const uint8_t hak_bin_of_step[HAK_SIZE_STEPS];
+extern HAK_HIDDEN const uint8_t hak_bin_of_step[HAK_SIZE_STEPS];
 
 /* The bin for a request of `bytes` <= HAK_MAX_SMALL. */
 HAK_INLINE unsigned hak_bin_of_size(size_t bytes)

@@ -10,7 +10,7 @@ struct hak_stats {
 #include "stats.def"
 #undef HAK_STAT
 };
-extern struct hak_stats hak_stats;
+extern HAK_HIDDEN struct hak_stats hak_stats;
 
 /* Adds n to counter `name`. Any thread; relaxed, for a count orders nothing. */
 #define hak_stat_add(name, n) ((void)hak_add_relaxed(&hak_stats.name, (uint64_t)(n)))

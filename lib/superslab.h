@@ -35,7 +35,7 @@ HAK_INLINE unsigned hak_slot_place(uint32_t slot)
 }
 
 /* Whether somebody follows what changes (inspect.h): else nothing is noted. */
-extern bool hak_ss_followed;
+extern HAK_HIDDEN bool hak_ss_followed;
 
 /* Notes for who follows that the row of SuperSlab `index` looks different now. To be called after the change, with the
  * lock held under which it was made: the pool's, or, for a slab's `used`, its depot's. The release pairs with the

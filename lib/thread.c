@@ -130,6 +130,16 @@ static struct hak_thread *thread_birth(void)
 	return thread;
 }
 
+/* Meets a request for a drain, if there is one. */
+HAK_INLINE void drain_if_wanted(struct hak_cache *cache)
+{
+	if (HAK_LIKELY(!hak_cache_drain_wanted(cache)))
+		return;
+	hak_cache_flush(cache, HAK_RELEASE_TRIM);
+	if (hak_mirror_is_on())
+		hak_cache_mirror_all(cache);
+}
+
 static struct hak_cache *orphan_enter(void)
 {
 	hak_lock_acquire(&orphan_lock);
@@ -138,8 +148,7 @@ static struct hak_cache *orphan_enter(void)
 		hak_store_release(&orphan_ready, true); /* pairs with the acquire in hak_thread_read_orphans */
 	}
 	hak_cache_begin(&orphan_cache);
-	if (hak_cache_drain_wanted(&orphan_cache))
-		hak_cache_flush(&orphan_cache, HAK_RELEASE_TRIM);
+	drain_if_wanted(&orphan_cache);
 	return &orphan_cache;
 }
 
@@ -155,8 +164,7 @@ struct hak_cache *hak_thread_enter(bool freeing)
 			return orphan_enter();
 	}
 	hak_cache_begin(&thread->cache);
-	if (HAK_UNLIKELY(hak_cache_drain_wanted(&thread->cache)))
-		hak_cache_flush(&thread->cache, HAK_RELEASE_TRIM);
+	drain_if_wanted(&thread->cache);
 	return &thread->cache;
 }
 

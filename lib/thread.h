@@ -6,7 +6,7 @@
 #ifndef HAK_THREAD_H
 #define HAK_THREAD_H
 
-#include "front_cache.h"
+#include "cache_counts.h"
 #include "lock.h"
 
 struct hak_thread {
@@ -24,10 +24,10 @@ struct hak_threads {
 	int32_t process;                             /* whose threads these are */
 	struct hak_cache_counts dead[HAK_BIN_COUNT]; /* what dead threads did; cached_blocks stays 0 */
 };
-extern struct hak_threads hak_threads;
+extern HAK_HIDDEN struct hak_threads hak_threads;
 
 /* The calling thread's record, NULL before its first slow path and after its end. */
-extern HAK_TLS struct hak_thread *hak_thread_mine;
+extern HAK_HIDDEN HAK_TLS struct hak_thread *hak_thread_mine;
 
 /* The cache to use for a slow path, already begun (hak_cache_begin): the thread's own, made on its first call, or the
  * orphans' for a thread that has ended, or has only begun to free (`freeing`), or for whose record there is no memory.

@@ -67,10 +67,10 @@ struct hak_event_type {
 	char kind[HAK_EVENT_ARGS];    /* 'U' or 'P'; 'T': this one and all behind it are a text, ended by a zero or the end */
 	char arg[HAK_EVENT_ARGS][12]; /* names */
 };
-extern const struct hak_event_type hak_event_types[HAK_EVENT_ID_COUNT];
+extern HAK_HIDDEN const struct hak_event_type hak_event_types[HAK_EVENT_ID_COUNT];
 
 /* Names of the groups, NULL at the end; word i is group bit i (the form that env.h wants). */
-extern const char *const hak_trace_group_names[HAK_TRACE_GROUP_COUNT + 1];
+extern HAK_HIDDEN const char *const hak_trace_group_names[HAK_TRACE_GROUP_COUNT + 1];
 
 /* What introspect plugs into lib. Every function is called on an allocator slow path. */
 struct hak_sink {
@@ -120,7 +120,7 @@ union hak_trace_gate {
 	};
 };
 _Static_assert(sizeof(union hak_trace_gate) == sizeof(uint32_t), "a gate is read as one word");
-extern union hak_trace_gate hak_trace_gates[HAK_TRACE_GROUP_COUNT] __attribute__((visibility("hidden")));
+extern HAK_HIDDEN union hak_trace_gate hak_trace_gates[HAK_TRACE_GROUP_COUNT];
 
 HAK_INLINE bool hak_trace_is_open(enum hak_trace_group_index group)
 {

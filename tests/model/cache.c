@@ -1,10 +1,11 @@
-/* A thread's cache as others read it (lib/front_cache.c): the counts, which the owner's slow paths change under the
+/* A thread's cache as others read it (lib/cache_counts.c): the counts, which the owner's slow paths change under the
  * version and its fast paths without, and the request for a drain. */
 #include <string.h>
 
 #include "tests/model/atomic.h"
 
 #include "lib/front_cache.c"
+#include "lib/cache_counts.c"
 
 #define BIN HAK_BIN_OF_CLASS(2)
 #define BLOCKS 4

@@ -1,99 +1,8 @@
-/* A thread's cache: the countdowns give exact counts and lengths, lists neither run dry nor overflow, drains give back
- * what lies idle. */
+/* A thread's cache: lists neither run dry nor overflow, drains give back what lies idle. */
 #include "lib/front_cache.h"
 
-#include <pthread.h>
-
 #include "lib/trace.h"
-#include "tests/unit/pool.h"
-
-#define BIN HAK_BIN_OF_CLASS(3) /* 64 bytes */
-#define BYTES 64
-#define MANY 20000
-
-static struct hak_cache cache;
-static void *blocks[MANY];
-
-static void *allocate(size_t bytes)
-{
-	void *block = hak_cache_pop(bytes);
-	if (block == NULL)
-		block = hak_cache_alloc_short(&cache, hak_bin_of_size(bytes));
-	if (block == NULL) {
-		hak_cache_begin(&cache);
-		block = hak_cache_alloc(&cache, hak_bin_of_size(bytes));
-		hak_cache_end(&cache);
-	}
-	return block;
-}
-
-static void release(void *block)
-{
-	if (!hak_cache_push(block) && !hak_cache_free_short(&cache, hak_bin_of_address(block), block)) {
-		hak_cache_begin(&cache);
-		hak_cache_free(&cache, hak_bin_of_address(block), block);
-		hak_cache_end(&cache);
-	}
-}
-
-static struct hak_cache_counts counts_of(unsigned bin)
-{
-	struct hak_cache_counts counts[HAK_BIN_COUNT];
-	hak_cache_read(&cache, counts);
-	return counts[bin];
-}
-
-static void flush(void)
-{
-	hak_cache_begin(&cache);
-	hak_cache_flush(&cache, HAK_RELEASE_TRIM);
-	hak_cache_end(&cache);
-	hak_depot_trim();
-}
-
-static void start(void)
-{
-	static bool started;
-	pool_start();
-	hak_settings.drain_interval = 1024;
-	hak_settings.cache_bytes = 2 << 20;
-	if (!started) {
-		/* All words zero: both fast paths must lead to the slow one. */
-		CU_ASSERT_PTR_NULL(hak_cache_pop(BYTES));
-		CU_ASSERT_FALSE(hak_cache_push(blocks));
-		memset(&hak_bins, 0, sizeof(hak_bins));
-		hak_cache_init(&cache, &hak_bins);
-	}
-	started = true;
-	flush();
-}
-
-static void counts_are_exact_at_every_step(void)
-{
-	start();
-	struct hak_cache_counts before = counts_of(BIN);
-	unsigned live = 0, wrong = 0;
-	uint64_t allocs = 0, frees = 0;
-	uint32_t state = 7;
-	for (int i = 0; i < 50000; i++) {
-		state = state * 1664525u + 1013904223u;
-		/* Swings wide enough to pass through stash, depot and slabs. */
-		bool grow = (state >> 16) % 100 < (i / 3000 % 2 ? 30u : 70u);
-		if (grow && live < MANY) {
-			blocks[live++] = allocate(BYTES);
-			allocs++;
-		} else if (live > 0) {
-			release(blocks[--live]);
-			frees++;
-		}
-		struct hak_cache_counts now = counts_of(BIN);
-		wrong += now.allocs - before.allocs != allocs || now.frees - before.frees != frees;
-		wrong += now.cached_blocks + hak_depot_cached_blocks(3) + live != hak_depots[3].handed_out;
-	}
-	while (live > 0)
-		release(blocks[--live]);
-	UNIT_EQUAL(wrong, 0);
-}
+#include "tests/unit/cache.h"
 
 /* What a thread doesn't use costs it no memory: neither a birth nor a flush writes to the records of other classes. */
 static void unused_classes_stay_untouched(void)
@@ -393,41 +302,8 @@ static void a_damaged_hot_list_is_cut_short(void)
 	}
 }
 
-static uint32_t reader_stop;
-
-/* Reads all the time: counts never run backwards, and freed never exceeds allocated by more than what is under way. */
-static void *reader(void *wrong)
-{
-	struct hak_cache_counts last = {0, 0, 0};
-	while (!hak_load_acquire(&reader_stop)) {
-		struct hak_cache_counts now = counts_of(BIN);
-		*(unsigned *)wrong += now.allocs < last.allocs || now.frees < last.frees || now.cached_blocks > MANY;
-		last = now;
-	}
-	return NULL;
-}
-
-static void readers_see_consistent_counts(void)
-{
-	pthread_t thread;
-	unsigned wrong = 0;
-	start();
-	hak_store_release(&reader_stop, 0u);
-	pthread_create(&thread, NULL, reader, &wrong);
-	for (int round = 0; round < 200; round++) {
-		for (int i = 0; i < 500; i++)
-			blocks[i] = allocate(BYTES);
-		for (int i = 0; i < 500; i++)
-			release(blocks[i]);
-	}
-	hak_store_release(&reader_stop, 1u);
-	pthread_join(thread, NULL);
-	UNIT_EQUAL(wrong, 0);
-}
-
-UNIT_MAIN("front_cache", UNIT(unused_classes_stay_untouched), UNIT(counts_are_exact_at_every_step),
-	UNIT(blocks_are_distinct_and_whole), UNIT(what_a_thread_keeps_is_bounded),
+UNIT_MAIN("front_cache", UNIT(unused_classes_stay_untouched), UNIT(blocks_are_distinct_and_whole), UNIT(what_a_thread_keeps_is_bounded),
 	UNIT(more_frees_than_mallocs_stay_bounded), UNIT(drain_gives_back_what_lies_idle),
 	UNIT(who_only_frees_keeps_no_batches), UNIT(drain_keeps_what_is_used), UNIT(the_drain_interval_is_obeyed), UNIT(flush_leaves_nothing),
 	UNIT(a_drain_request_is_met_once), UNIT(large_ones_are_counted), UNIT(a_second_free_in_a_row_is_seen),
-	UNIT(a_damaged_hot_list_is_cut_short), UNIT(readers_see_consistent_counts))
+	UNIT(a_damaged_hot_list_is_cut_short))

@@ -46,7 +46,7 @@ static void batches(void)
 {
 	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++) {
 		uint32_t fits = (uint32_t)HAK_SLOT_BYTES * 3 / 4 / hak_size_classes[c].block_bytes;
-		uint32_t expected = fits > 64 ? 64 : fits < 4 ? 4 : fits;
+		uint32_t expected = fits > 64 ? 64 : fits < 8 ? 8 : fits;
 		UNIT_EQUAL(hak_size_classes[c].batch, expected);
 	}
 }
