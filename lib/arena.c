@@ -298,6 +298,11 @@ uint32_t hak_arena_idle_max(void)
 	return !limited ? UINT32_MAX : IDLE_SHARE(extent) < 1 ? 1 : IDLE_SHARE(extent);
 }
 
+bool hak_arena_is_tight(void)
+{
+	return extent <= HAK_TIGHT_SUPERSLABS;
+}
+
 uint32_t hak_arena_taken(void)
 {
 	return taken;

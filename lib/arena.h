@@ -46,6 +46,10 @@ int hak_arena_get_back(uint32_t first, uint32_t count);
 /* SuperSlabs that may sensibly be kept unused: few where address space is limited, UINT32_MAX if it is not. */
 uint32_t hak_arena_idle_max(void);
 
+/* Whether address space is limited to so little, by the system or by HAKMEM_RESERVE, that no slot of it should lie idle. */
+#define HAK_TIGHT_SUPERSLABS 2048u /* 4 GiB */
+bool hak_arena_is_tight(void);
+
 /* SuperSlabs that hak_arena_take has given out: every SuperSlab number below this has a record. */
 uint32_t hak_arena_taken(void);
 

@@ -146,7 +146,7 @@ static void sum_superslab(struct pool_sums *sums, const struct hak_superslab *ss
 			sums->listed[slot->kind] += slot->listed;
 			sums->large_empty += slot->bin == HAK_BIN_LARGE ? slot->span : 0;
 		} else {
-			if (slot->bin != HAK_BIN_LARGE || slot->span <= HAK_LARGE_RUN_MAX)
+			if (slot->bin != HAK_BIN_LARGE || hak_run_has_kind(i, slot->span))
 				sums->active_slabs[slot->kind]++;
 			sums->large_runs += slot->bin == HAK_BIN_LARGE;
 			sums->large_slots += slot->bin == HAK_BIN_LARGE ? slot->span : 0;

@@ -11,6 +11,7 @@
 #include "purge.h"
 #include "report.h"
 #include "stats.h"
+#include "straddle.h"
 #include "sweep.h"
 #include "thread.h"
 #include "trace.h"
@@ -125,9 +126,16 @@ static void *alloc_large_once(size_t bytes, size_t alignment, bool *zero)
 
 static void *alloc_large(size_t bytes, size_t alignment, bool *zero)
 {
-	void *block = alloc_large_once(bytes, alignment, zero);
+	unsigned bin = HAK_BIN_LARGE;
+	void *block;
 
-	return HAK_LIKELY(block != NULL) || !give_caches_back(bytes) ? block : alloc_large_once(bytes, alignment, zero);
+	*zero = false;
+	if (alignment == HAK_ALIGNMENT && HAK_UNLIKELY(hak_straddle_wanted()))
+		bin = hak_bin_of_packed(bytes);
+	block = bin == HAK_BIN_LARGE ? alloc_large_once(bytes, alignment, zero) : alloc_small(bin);
+	if (HAK_UNLIKELY(!block) && give_caches_back(bytes))
+		block = bin == HAK_BIN_LARGE ? alloc_large_once(bytes, alignment, zero) : alloc_small(bin);
+	return block;
 }
 
 static HAK_NOINLINE void *malloc_long(size_t bytes)

@@ -9,6 +9,7 @@
 #include "settings.h"
 #include "shared_pool.h"
 #include "stats.h"
+#include "straddle.h"
 #include "trace.h"
 
 /* EMPTY large runs are kept for reuse up to this many slots (64 MiB) until the purge delay is over; beyond it a freed
@@ -88,6 +89,79 @@ static uint32_t cut_empty_run(unsigned slots)
 	return HAK_NO_SLOT;
 }
 
+/* Takes `count` UNUSED slots of one SuperSlab, in use or idle, from slot number `slot` on, for the run that starts at
+ * `run`. Returns whether they were zero. */
+static bool claim(uint32_t run, uint32_t slot, unsigned count)
+{
+	uint32_t index = hak_slot_ss(slot);
+	unsigned first = hak_slot_place(slot);
+	struct hak_superslab *ss = hak_ss(index);
+
+	if (ss->place == HAK_PLACE_LRU)
+		hak_lru_take(index);
+	else if (ss->place != HAK_PLACE_IN_USE)
+		hak_stat_add(superslabs_created, 1);
+	if (ss->place != HAK_PLACE_IN_USE)
+		hak_pool_enter_use(index);
+	hak_slots_activate(index, first, count, HAK_BIN_LARGE);
+	if (slot == run)
+		return hak_pool_take_zero(slot, count);
+	ss->slots[first].span = 0;
+	for (unsigned i = first; i < first + count; i++)
+		ss->slots[i].distance = index == hak_slot_ss(run) ? (uint8_t)(i - hak_slot_place(run))
+								  : HAK_DISTANCE_FAR;
+	return hak_pool_take_zero(slot, count);
+}
+
+/* The same of slots that may lie in several SuperSlabs. */
+static bool claim_all(uint32_t run, uint32_t slot, uint32_t count)
+{
+	bool zero = true;
+
+	while (count) {
+		unsigned part = HAK_SLOTS_PER_SS - hak_slot_place(slot);
+
+		part = part < count ? part : count;
+		zero &= claim(run, slot, part);
+		slot += part;
+		count -= part;
+	}
+	return zero;
+}
+
+static uint32_t acquire_straddling(uint32_t slots, bool *zero)
+{
+	uint32_t run = hak_straddle_find(slots);
+
+	if (run == HAK_NO_SLOT)
+		return run;
+	*zero = claim_all(run, run, slots);
+	if (hak_run_has_kind(hak_slot_place(run), slots)) {
+		hak_slot(run)->kind = (uint8_t)HAK_KIND_OF_RUN(slots);
+		hak_pool.kinds[HAK_KIND_OF_RUN(slots)].active_slabs++;
+	}
+	describe_run(run, slots);
+	return run;
+}
+
+/* All EMPTY slots become UNUSED, when memory is out otherwise. Returns whether there were any. */
+static bool reset_empty(void)
+{
+	bool any = hak_pool.age_oldest != HAK_NO_SLOT;
+
+	while (hak_pool.age_oldest != HAK_NO_SLOT) {
+		uint32_t slab = hak_pool.age_oldest;
+		unsigned span = hak_slot(slab)->span;
+
+		hak_empty_reset(slab);
+		hak_ss_purge(hak_slot_ss(slab), hak_slot_place(slab), span);
+	}
+	return any;
+}
+
+/* Runs of up to this many slots fill SuperSlabs well enough without going over their borders. */
+#define SOLID_SLOTS 4
+
 static uint32_t acquire_run(unsigned slots, size_t alignment, bool *zero)
 {
 	unsigned kind = HAK_KIND_OF_RUN(slots);
@@ -97,6 +171,12 @@ static uint32_t acquire_run(unsigned slots, size_t alignment, bool *zero)
 	/* A freed run of another length is preferred to fresh slots: its pages are there already. */
 	if (align_slots == 1 && hak_pool.kinds[kind].head == HAK_NO_SLOT)
 		run = cut_empty_run(slots);
+	if (run == HAK_NO_SLOT && slots > SOLID_SLOTS && align_slots == 1 &&
+		hak_pool.kinds[kind].head == HAK_NO_SLOT && hak_straddle_wanted()) {
+		run = acquire_straddling(slots, zero);
+		if (run != HAK_NO_SLOT)
+			return run;
+	}
 	if (run == HAK_NO_SLOT)
 		run = hak_pool_acquire(kind, slots, align_slots);
 	if (run == HAK_NO_SLOT)
@@ -164,27 +244,9 @@ static uint32_t find_idle_superslabs(uint32_t count, size_t alignment)
 	return HAK_NO_SUPERSLAB;
 }
 
-/* Takes one idle SuperSlab into use for a large allocation; all its slots become ACTIVE. Returns whether it was zero.
- */
-static bool claim_whole(uint32_t index, bool first)
+static uint32_t acquire_superslabs(uint32_t slots, size_t alignment, bool *zero)
 {
-	struct hak_superslab *ss = hak_ss(index);
-
-	if (ss->place == HAK_PLACE_LRU)
-		hak_lru_take(index);
-	else
-		hak_stat_add(superslabs_created, 1);
-	hak_pool_enter_use(index);
-	hak_slots_activate(index, 0, HAK_SLOTS_PER_SS, HAK_BIN_LARGE);
-	for (unsigned i = 0; i < HAK_SLOTS_PER_SS && !first; i++)
-		ss->slots[i].distance = HAK_DISTANCE_FAR;
-	if (!first)
-		ss->slots[0].span = 0;
-	return hak_pool_take_zero(index * HAK_SLOTS_PER_SS, HAK_SLOTS_PER_SS);
-}
-
-static uint32_t acquire_superslabs(uint32_t count, uint32_t slots, size_t alignment, bool *zero)
-{
+	uint32_t count = (slots + HAK_SLOTS_PER_SS - 1) / HAK_SLOTS_PER_SS;
 	uint32_t skipped, skipped_count;
 	uint32_t index;
 
@@ -197,9 +259,7 @@ static uint32_t acquire_superslabs(uint32_t count, uint32_t slots, size_t alignm
 			return HAK_NO_SLOT;
 		retire_skipped(skipped, skipped_count);
 	}
-	*zero = true;
-	for (uint32_t i = 0; i < count; i++)
-		*zero &= claim_whole(index + i, i == 0);
+	*zero = claim_all(index * HAK_SLOTS_PER_SS, index * HAK_SLOTS_PER_SS, slots);
 	describe_run(index * HAK_SLOTS_PER_SS, slots);
 	return index * HAK_SLOTS_PER_SS;
 }
@@ -251,11 +311,33 @@ static void leave_use_whole(uint32_t run, uint32_t index, uint32_t count)
 	}
 }
 
-/* The part of a run from slot `first` on, within one SuperSlab, becomes UNUSED, its pages given back. */
-static void drop_slots(uint32_t index, unsigned first, unsigned count)
+/* Part of a run, within one SuperSlab, becomes UNUSED. Its pages go back, or an idle SuperSlab is followed by age. */
+static void drop_slots(uint32_t slot, unsigned count)
 {
-	hak_slots_reset(index, first, count);
-	hak_ss_purge(index, first, count);
+	uint32_t index = hak_slot_ss(slot);
+
+	hak_slots_reset(index, hak_slot_place(slot), count);
+	if (hak_ss(index)->active)
+		hak_ss_purge(index, hak_slot_place(slot), count);
+	else
+		hak_pool_leave_if_idle(index);
+}
+
+/* The last `count` slots of a live run, all of it perhaps, leave use. Gives up the lock if they are many. */
+static void leave_use(uint32_t run, uint32_t count)
+{
+	uint32_t end = run + hak_slot(run)->span;
+	uint32_t from = end - count;
+	uint32_t whole = (from + HAK_SLOTS_PER_SS - 1) / HAK_SLOTS_PER_SS;
+	uint32_t whole_end = end / HAK_SLOTS_PER_SS;
+
+	/* First, for the run's own record is needed for it. */
+	if (whole < whole_end)
+		leave_use_whole(run, whole, whole_end - whole);
+	if (hak_slot_place(end) && whole <= whole_end)
+		drop_slots(whole_end * HAK_SLOTS_PER_SS, hak_slot_place(end));
+	if (hak_slot_place(from))
+		drop_slots(from, whole <= whole_end ? HAK_SLOTS_PER_SS - hak_slot_place(from) : count);
 }
 
 static void release_run(uint32_t run)
@@ -265,61 +347,49 @@ static void release_run(uint32_t run)
 	uint32_t span = slot->span;
 
 	hak_stat_add(releases, 1);
-	if (span >= HAK_SLOTS_PER_SS) {
-		leave_use_whole(run, index, span / HAK_SLOTS_PER_SS);
+	if (!hak_run_has_kind(hak_slot_place(run), span)) {
+		leave_use(run, span);
 		hak_pool.large_slots -= span;
 		return;
 	}
 	hak_pool.large_slots -= span;
 	slot->used = 0;
-	if (span > HAK_LARGE_RUN_MAX) {
-		drop_slots(index, hak_slot_place(run), span);
+	hak_pool.kinds[slot->kind].active_slabs--;
+	hak_slots_empty(index, hak_slot_place(run), span);
+	if (hak_pool.large_empty_slots + span > LARGE_EMPTY_MAX) {
+		drop_slots(run, span);
 	} else {
-		hak_pool.kinds[slot->kind].active_slabs--;
-		hak_slots_empty(index, hak_slot_place(run), span);
-		if (hak_pool.large_empty_slots + span > LARGE_EMPTY_MAX)
-			drop_slots(index, hak_slot_place(run), span);
-		else
-			insert_joined(run);
+		insert_joined(run);
+		hak_pool_leave_if_idle(index);
 	}
-	hak_pool_leave_if_idle(index);
 }
 
-/* A run within a SuperSlab is counted under the kind of its length; one that outgrew half a SuperSlab under none. */
+/* A run gets another length, and is counted under the kind of it, if it has one. */
 static void rename_run(uint32_t run, uint32_t slots)
 {
 	struct hak_slot *slot = hak_slot(run);
 
-	if (slot->span <= HAK_LARGE_RUN_MAX)
+	if (hak_run_has_kind(hak_slot_place(run), slot->span))
 		hak_pool.kinds[HAK_KIND_OF_RUN(slot->span)].active_slabs--;
-	if (slots <= HAK_LARGE_RUN_MAX) {
+	if (hak_run_has_kind(hak_slot_place(run), slots)) {
 		slot->kind = (uint8_t)HAK_KIND_OF_RUN(slots);
 		hak_pool.kinds[slot->kind].active_slabs++;
 	}
 	slot->span = slots;
 }
 
+/* What is longer than a SuperSlab stays a number of whole ones, unless that would waste what is scarce. */
 static void shrink_run(uint32_t run, uint32_t slots)
 {
-	struct hak_slot *slot = hak_slot(run);
-	uint32_t span = slot->span;
-	uint32_t index = hak_slot_ss(run);
-	uint32_t keep = (slots + HAK_SLOTS_PER_SS - 1) / HAK_SLOTS_PER_SS;
+	uint32_t span = hak_slot(run)->span;
 
-	if (span > HAK_SLOTS_PER_SS && keep < span / HAK_SLOTS_PER_SS)
-		leave_use_whole(run, index + keep, span / HAK_SLOTS_PER_SS - keep);
-	hak_pool.large_slots -= span - slots;
-	if (keep > 1) {
-		hak_pool.large_slots += keep * HAK_SLOTS_PER_SS - slots;
-		slot->span = keep * HAK_SLOTS_PER_SS;
+	if (slots > HAK_SLOTS_PER_SS && !hak_straddle_wanted())
+		slots = (uint32_t)hak_align_up(slots, HAK_SLOTS_PER_SS);
+	if (slots >= span)
 		return;
-	}
-	if (span > HAK_SLOTS_PER_SS)
-		slot->span = span = HAK_SLOTS_PER_SS;
-	if (slots < span) {
-		rename_run(run, slots);
-		drop_slots(index, hak_slot_place(run) + slots, span - slots);
-	}
+	leave_use(run, span - slots);
+	hak_pool.large_slots -= span - slots;
+	rename_run(run, slots);
 }
 
 static bool extend_within(uint32_t run, uint32_t slots)
@@ -355,6 +425,20 @@ static bool extend_within(uint32_t run, uint32_t slots)
 	return true;
 }
 
+static bool extend_straddling(uint32_t run, uint32_t slots)
+{
+	uint32_t span = hak_slot(run)->span;
+
+	if (hak_slot_place(run) + slots <= HAK_SLOTS_PER_SS && extend_within(run, slots))
+		return true;
+	if (!hak_straddle_reach(run + span, slots - span))
+		return false;
+	claim_all(run, run + span, slots - span);
+	hak_pool.large_slots += slots - span;
+	rename_run(run, slots);
+	return true;
+}
+
 static bool extend_run(uint32_t run, uint32_t slots)
 {
 	struct hak_slot *slot = hak_slot(run);
@@ -364,6 +448,8 @@ static bool extend_run(uint32_t run, uint32_t slots)
 	uint32_t free = 0;
 	uint32_t skipped, skipped_count;
 
+	if (hak_straddle_wanted())
+		return extend_straddling(run, slots);
 	if (slot->span % HAK_SLOTS_PER_SS != 0)
 		return extend_within(run, slots);
 	while (free < want - have && next + free < hak_arena_taken() &&
@@ -379,11 +465,24 @@ static bool extend_run(uint32_t run, uint32_t slots)
 	} else if (hak_arena_get_back(next, free) != 0) {
 		return false;
 	}
-	for (uint32_t i = next; i < next + want - have; i++)
-		claim_whole(i, false);
+	claim_all(run, next * HAK_SLOTS_PER_SS, (want - have) * HAK_SLOTS_PER_SS);
 	hak_pool.large_slots += (want - have) * HAK_SLOTS_PER_SS;
 	slot->span = want * HAK_SLOTS_PER_SS;
 	return true;
+}
+
+static uint32_t acquire(size_t slots, size_t alignment, bool *zero)
+{
+	uint32_t run;
+
+	if (slots <= HAK_LARGE_RUN_MAX && alignment <= HAK_SS_BYTES / 2)
+		return acquire_run((unsigned)slots, alignment, zero);
+	if (alignment > HAK_SLOT_BYTES || !hak_straddle_wanted())
+		return acquire_superslabs((uint32_t)hak_align_up(slots, HAK_SLOTS_PER_SS), alignment, zero);
+	run = acquire_straddling((uint32_t)slots, zero);
+	if (run == HAK_NO_SLOT && reset_empty())
+		run = acquire_straddling((uint32_t)slots, zero);
+	return run;
 }
 
 /* ---- Blocks ---- */
@@ -391,18 +490,13 @@ static bool extend_run(uint32_t run, uint32_t slots)
 void *hak_large_alloc(size_t bytes, size_t alignment, bool *zero)
 {
 	size_t slots = bytes ? hak_large_slots(bytes) : 1;
-	size_t superslabs = (slots + HAK_SLOTS_PER_SS - 1) / HAK_SLOTS_PER_SS;
 	uint32_t run;
 	void *block = NULL;
 
-	if (bytes > HAK_MAX_REQUEST || alignment > HAK_MAX_REQUEST || superslabs >= HAK_NO_SUPERSLAB / HAK_SLOTS_PER_SS)
+	if (bytes > HAK_MAX_REQUEST || alignment > HAK_MAX_REQUEST || slots > HAK_NO_SLOT - 2 * HAK_SLOTS_PER_SS)
 		return NULL;
 	hak_lock_acquire(&hak_pool.lock);
-	if (slots <= HAK_LARGE_RUN_MAX && alignment <= HAK_SS_BYTES / 2)
-		run = acquire_run((unsigned)slots, alignment, zero);
-	else
-		run = acquire_superslabs(
-			(uint32_t)superslabs, (uint32_t)superslabs * HAK_SLOTS_PER_SS, alignment, zero);
+	run = acquire(slots, alignment, zero);
 	if (run != HAK_NO_SLOT) {
 		block = (void *)hak_slot_address(run);
 		hak_pool.large_allocs++;

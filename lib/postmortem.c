@@ -20,7 +20,7 @@ static uint32_t first_slot(uint32_t slot)
 {
 	/* Each further SuperSlab of a large run knows only that there is one before it. */
 	while (hak_slot(slot)->distance == HAK_DISTANCE_FAR && slot >= HAK_SLOTS_PER_SS)
-		slot = (hak_slot_ss(slot) - 1) * HAK_SLOTS_PER_SS;
+		slot = hak_slot_ss(slot) * HAK_SLOTS_PER_SS - 1;
 	return hak_slot(slot)->distance <= slot ? slot - hak_slot(slot)->distance : slot;
 }
 

@@ -27,6 +27,13 @@
 #define HAK_KIND_OF_RUN(slots) (HAK_CLASS_COUNT + (slots)-1)
 #define HAK_KIND_COUNT (HAK_CLASS_COUNT + HAK_LARGE_RUN_MAX)
 
+/* Whether a large run of `slots` slots from `place` in its SuperSlab on is of a kind: longer ones aren't, nor those that
+ * go on in the next SuperSlab. */
+HAK_INLINE bool hak_run_has_kind(unsigned place, uint32_t slots)
+{
+	return slots <= HAK_LARGE_RUN_MAX && place + slots <= HAK_SLOTS_PER_SS;
+}
+
 enum hak_place {
 	HAK_PLACE_NONE,    /* never taken from the arena */
 	HAK_PLACE_IN_USE,  /* at least one slot is ACTIVE */

@@ -1,12 +1,15 @@
 #include "size_class.h"
 
 /* Blocks that travel between caches together: 64, or what fits three quarters of a slot of the bigger classes, but at least
- * eight, so that lists of those are not moved at every other call. README.md has the figures. */
+ * eight, so that lists of those are not moved at every other call, or two of the packed ones, which are for programs that
+ * have little room. README.md has the figures. */
 #define BATCH_MAX 64
-#define BATCH_MIN 8
+#define BATCH_MIN(bytes) ((bytes) > HAK_MAX_SMALL ? 2 : 8)
 #define BATCH_FIT(bytes) (HAK_SLOT_BYTES * 3 / 4 / (bytes))
 #define BATCH(bytes) \
-	(BATCH_FIT(bytes) > BATCH_MAX ? BATCH_MAX : BATCH_FIT(bytes) < BATCH_MIN ? BATCH_MIN : BATCH_FIT(bytes))
+	(BATCH_FIT(bytes) > BATCH_MAX                         ? BATCH_MAX \
+			: BATCH_FIT(bytes) < BATCH_MIN(bytes) ? BATCH_MIN(bytes) \
+							      : BATCH_FIT(bytes))
 #define RECIPROCAL(bytes) ((((uint64_t)1 << 40) + (bytes)-1) / (bytes))
 
 const struct hak_size_class hak_size_classes[HAK_CLASS_COUNT] = {
@@ -23,6 +26,18 @@ const uint8_t hak_bin_of_step[HAK_SIZE_STEPS] = {
 #define HAK_CLASS(bytes, slots) \
 	[(bytes) / HAK_ALIGNMENT - STEPS(bytes) + 1 ...(bytes) / HAK_ALIGNMENT] = HAK_BIN_OF_CLASS( \
 		HAK_CLASS_OF_##bytes),
+#define HAK_PACKED_CLASS(bytes, slots)
 #include "size_class.def"
 #undef HAK_CLASS
 };
+
+unsigned hak_bin_of_packed(size_t bytes)
+{
+	unsigned class = HAK_CLASS_OF_32768;
+	size_t whole = (bytes + HAK_SLOT_BYTES - 1) & ~(HAK_SLOT_BYTES - 1);
+
+	while (class < HAK_CLASS_COUNT && hak_size_classes[class].block_bytes < bytes)
+		class ++;
+	return class < HAK_CLASS_COUNT && hak_size_classes[class].block_bytes < whole ? HAK_BIN_OF_CLASS(class)
+										      : HAK_BIN_LARGE;
+}

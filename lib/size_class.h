@@ -11,7 +11,9 @@ enum {
 	HAK_CLASS_COUNT
 };
 
-#define HAK_MAX_SMALL 32768u /* the largest block size of a class; above it whole slots are allocated */
+/* The largest block size of a class that is always used; above it whole slots are allocated, or a packed class's block.
+ */
+#define HAK_MAX_SMALL 32768u
 #define HAK_SIZE_STEP_SHIFT 4
 #define HAK_SIZE_STEPS ((HAK_MAX_SMALL >> HAK_SIZE_STEP_SHIFT) + 1)
 
@@ -40,6 +42,10 @@ HAK_INLINE unsigned hak_bin_of_size(size_t bytes)
 {
 	return hak_bin_of_step[(bytes + HAK_ALIGNMENT - 1) >> HAK_SIZE_STEP_SHIFT];
 }
+
+/* The bin of the packed class that serves `bytes` > HAK_MAX_SMALL with less than the whole slots it would take, or
+ * HAK_BIN_LARGE. */
+unsigned hak_bin_of_packed(size_t bytes);
 
 /* The number of the block that `offset` (bytes from the slab's start) lies in. */
 HAK_INLINE uint32_t hak_block_of_offset(const struct hak_size_class *class, uint32_t offset)

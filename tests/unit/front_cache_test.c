@@ -42,7 +42,7 @@ static void blocks_are_distinct_and_whole(void)
 static void what_a_thread_keeps_is_bounded(void)
 {
 	start();
-	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++) {
+	for (unsigned class = 0; class <= HAK_CLASS_OF_32768; class ++) {
 		size_t bytes = hak_size_classes[class].block_bytes;
 		size_t count = (3u << 20) / bytes < MANY ? (3u << 20) / bytes : MANY;
 		for (size_t i = 0; i < count; i++)

@@ -160,16 +160,16 @@ static void conversion_joins_neighbours(void)
 	pool_start();
 	for (int i = 0; i < 32; i++)
 		slabs[i] = hak_pool_acquire_slab((unsigned)i % 4);
-	for (int i = 10; i < 15; i++)
+	for (int i = 10; i < 14; i++)
 		RELEASE(slabs[i]);
 	hak_settings.purge_delay_ms = 0;
 	uint32_t wide = hak_pool_acquire_slab(28);
-	UNIT_EQUAL(hak_size_classes[28].slots_per_slab, 5);
+	UNIT_EQUAL(hak_size_classes[28].slots_per_slab, 4);
 	UNIT_EQUAL(wide, slabs[10]);
-	UNIT_EQUAL(hak_slot(wide)->span, 5);
+	UNIT_EQUAL(hak_slot(wide)->span, 4);
 	RELEASE(wide);
 	for (int i = 0; i < 32; i++) {
-		if (i < 10 || i >= 15)
+		if (i < 10 || i >= 14)
 			RELEASE(slabs[i]);
 	}
 }

@@ -124,18 +124,18 @@ static bool states_add_up(const struct hak_superslab *ss)
 
 static void a_slab_goes_through_its_states(void)
 {
-	const unsigned bin = HAK_BIN_OF_CLASS(28), slots = 5;
+	const unsigned bin = HAK_BIN_OF_CLASS(28), slots = 4;
 	start();
 	const uint32_t index = 7;
 	struct hak_superslab *ss = hak_ss(index);
 	UNIT_EQUAL(hak_size_classes[28].slots_per_slab, slots);
 	hak_ss_set_place(index, HAK_PLACE_IN_USE);
 	hak_slots_activate(index, 3, slots, bin);
-	UNIT_EQUAL(ss->active, 0x1fu << 3);
+	UNIT_EQUAL(ss->active, 0xfu << 3);
 	CU_ASSERT_TRUE(states_add_up(ss));
-	UNIT_EQUAL(ss->class_slots[bin], 5);
+	UNIT_EQUAL(ss->class_slots[bin], 4);
 	UNIT_EQUAL(ss->bins, 1ull << bin);
-	UNIT_EQUAL(ss->slots[3].span, 5);
+	UNIT_EQUAL(ss->slots[3].span, 4);
 	UNIT_EQUAL(ss->slots[4].span, 0);
 	for (unsigned i = 0; i < slots; i++) {
 		UNIT_EQUAL(ss->slots[3 + i].distance, i);
@@ -144,14 +144,14 @@ static void a_slab_goes_through_its_states(void)
 	UNIT_EQUAL(hak_bin_of_address((char *)hak_ss_address(index) + 2 * HAK_SLOT_BYTES), HAK_BIN_NONE);
 
 	hak_slots_empty(index, 3, slots);
-	UNIT_EQUAL(ss->empty, 0x1fu << 3);
+	UNIT_EQUAL(ss->empty, 0xfu << 3);
 	CU_ASSERT_TRUE(states_add_up(ss));
-	UNIT_EQUAL(ss->class_slots[bin], 5); /* it remembers its class */
+	UNIT_EQUAL(ss->class_slots[bin], 4); /* it remembers its class */
 	UNIT_EQUAL(hak_bin_of_address((char *)hak_ss_address(index) + 3 * HAK_SLOT_BYTES), HAK_BIN_NONE);
 
 	hak_slots_reactivate(index, 3, slots);
-	UNIT_EQUAL(ss->active, 0x1fu << 3);
-	UNIT_EQUAL(hak_bin_of_address((char *)hak_ss_address(index) + 7 * HAK_SLOT_BYTES), bin);
+	UNIT_EQUAL(ss->active, 0xfu << 3);
+	UNIT_EQUAL(hak_bin_of_address((char *)hak_ss_address(index) + 6 * HAK_SLOT_BYTES), bin);
 
 	hak_slots_reset(index, 3, slots);
 	UNIT_EQUAL(ss->unused, 0xffffffff);
@@ -200,22 +200,22 @@ static void run_sets_follow_the_longest_run(void)
 
 static void affinity_needs_slots_of_the_class_and_room(void)
 {
-	const unsigned bin = HAK_BIN_OF_CLASS(2), wide = HAK_BIN_OF_CLASS(34);
+	const unsigned bin = HAK_BIN_OF_CLASS(2), wide = HAK_BIN_OF_CLASS(36);
 	start();
 	const uint32_t index = 13;
-	UNIT_EQUAL(hak_size_classes[34].slots_per_slab, 7);
+	UNIT_EQUAL(hak_size_classes[36].slots_per_slab, 8);
 	hak_ss_set_place(index, HAK_PLACE_IN_USE);
 	CU_ASSERT_FALSE(hak_set_has(HAK_SET_AFFINITY + bin, index));
 	hak_slots_activate(index, 0, 1, bin);
 	CU_ASSERT_TRUE(hak_set_has(HAK_SET_AFFINITY + bin, index));
-	hak_slots_activate(index, 1, 7, wide);
+	hak_slots_activate(index, 1, 8, wide);
 	CU_ASSERT_TRUE(hak_set_has(HAK_SET_AFFINITY + wide, index));
-	hak_slots_activate(index, 8, 18, HAK_BIN_LARGE); /* six slots left: too few for the wide class */
+	hak_slots_activate(index, 9, 17, HAK_BIN_LARGE); /* six slots left: too few for the wide class */
 	CU_ASSERT_FALSE(hak_set_has(HAK_SET_AFFINITY + wide, index));
 	CU_ASSERT_TRUE(hak_set_has(HAK_SET_AFFINITY + bin, index));
 	hak_slots_activate(index, 26, 6, HAK_BIN_LARGE);
 	CU_ASSERT_FALSE(hak_set_has(HAK_SET_AFFINITY + bin, index));
-	hak_slots_reset(index, 8, 24);
+	hak_slots_reset(index, 9, 23);
 	CU_ASSERT_TRUE(hak_set_has(HAK_SET_AFFINITY + bin, index));
 	hak_slots_reset(index, 0, 1);
 	CU_ASSERT_FALSE(hak_set_has(HAK_SET_AFFINITY + bin, index));
