@@ -196,6 +196,17 @@ void area_reverse(struct area area, int x, int y, int width)
 	}
 }
 
+void area_copy(struct area area, const struct canvas *from, int first)
+{
+	for (int y = 0; y < area.height && first + y < from->height; y++) {
+		for (int x = 0; x < area.width && x < from->width; x++) {
+			struct cell *cell = cell_at(area, x, y);
+			if (cell != NULL)
+				*cell = from->cells[(size_t)(first + y) * (size_t)from->width + (size_t)x];
+		}
+	}
+}
+
 void area_heading(struct area area, int y, const char *title)
 {
 	int x = area_text(area, 0, y, STYLE_TITLE, title);

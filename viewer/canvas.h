@@ -83,6 +83,8 @@ int area_right(struct area area, int end, int y, enum style style, const char *t
 void area_fill(struct area area, int x, int y, int width, enum style style);
 /* Shows cells as selected. */
 void area_reverse(struct area area, int x, int y, int width);
+/* Copies the rows of another canvas from `first` on. */
+void area_copy(struct area area, const struct canvas *from, int first);
 /* The number of columns that text takes. */
 int area_columns(const char *text);
 

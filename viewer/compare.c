@@ -19,7 +19,7 @@ static struct snapshot *ask(const char *target, struct problem *problem)
 	size_t length;
 	enum watch_message what = WATCH_OTHER;
 	link_init(&link);
-	if (!link_open(&link, target, problem))
+	if (!link_open(&link, target, LINK_TIMEOUT_MS, problem))
 		return NULL;
 	int64_t deadline = client_now_ms() + ANSWER_TIMEOUT_MS;
 	client_send(&link.client, "snapshot");

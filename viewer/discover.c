@@ -14,37 +14,18 @@
 #include "introspect/protocol.h"
 #include "viewer/client.h"
 #include "viewer/format.h"
+#include "viewer/procfs.h"
 
 #define HELLO_TIMEOUT_MS 1000
 #define ASK_TOGETHER 32
 
-/* Reads the beginning of /proc/PID/NAME, terminated. Returns its length, -1 if it can't be read. */
-static ssize_t read_proc(pid_t pid, const char *name, char *out, size_t size)
-{
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	size_t length = 0;
-	ssize_t count;
-	while (length + 1 < size && (count = read(fd, out + length, size - 1 - length)) > 0)
-		length += (size_t)count;
-	close(fd);
-	out[length] = '\0';
-	return (ssize_t)length;
-}
-
 bool discover_start_time(pid_t pid, uint64_t *start_time)
 {
-	char text[1024];
-	if (read_proc(pid, "stat", text, sizeof(text)) <= 0)
+	struct procfs_stat stat;
+	if (!procfs_stat(pid, &stat))
 		return false;
-	/* The name in field 2 may hold blanks and parentheses, so the fields are counted from its last one. */
-	const char *p = strrchr(text, ')');
-	for (int field = 2; p != NULL && field < 22; field++)
-		p = strchr(p + 1, ' ');
-	return p != NULL && hak_protocol_read_number(p + 1, start_time) != NULL;
+	*start_time = stat.start_time;
+	return true;
 }
 
 /* The program's path, or its short name in brackets where the path can't be read. */
@@ -56,7 +37,7 @@ static void read_exe(pid_t pid, char *out, size_t size)
 	if (length > 0) {
 		target[length] = '\0';
 		format_printable(out, size, target);
-	} else if (read_proc(pid, "comm", name, sizeof(name)) > 0) {
+	} else if (procfs_read(pid, "comm", name, sizeof(name)) > 0) {
 		name[strcspn(name, "\n")] = '\0';
 		format_printable(out, size, name);
 	} else {
@@ -64,25 +45,12 @@ static void read_exe(pid_t pid, char *out, size_t size)
 	}
 }
 
-static bool has_library(pid_t pid)
-{
-	char path[64], line[4352];
-	bool found = false;
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
-	FILE *maps = fopen(path, "re");
-	while (maps != NULL && !found && fgets(line, sizeof(line), maps) != NULL)
-		found = strstr(line, "/libhakmem.so") != NULL || strstr(line, "/libhakmem-core.so") != NULL;
-	if (maps != NULL)
-		fclose(maps);
-	return found;
-}
-
 /* The user ids of a process: real, effective, saved, file system. Its folder in /proc shows root instead for a process
  * that can't be dumped. */
 static bool read_uids(pid_t pid, uid_t uids[4])
 {
 	char status[4096];
-	const char *line = read_proc(pid, "status", status, sizeof(status)) > 0 ? strstr(status, "\nUid:") : NULL;
+	const char *line = procfs_read(pid, "status", status, sizeof(status)) > 0 ? strstr(status, "\nUid:") : NULL;
 	/* NOLINTNEXTLINE(cert-err34-c): the kernel wrote these numbers */
 	return line != NULL && sscanf(line, "\nUid: %u %u %u %u", &uids[0], &uids[1], &uids[2], &uids[3]) == 4;
 }
@@ -234,6 +202,20 @@ void discover_sweep(void)
 	}
 }
 
+bool discover_own_socket(pid_t pid, uint64_t start_time, char *path, size_t size)
+{
+	char directory[HAK_PROTOCOL_PATH_MAX], name[HAK_PROTOCOL_NAME_MAX];
+	struct stat stat_buffer;
+	hak_protocol_socket_name(pid, start_time, name, sizeof(name));
+	for (unsigned i = 0; hak_protocol_directory(i, getenv("HAKMEM_DIR"), getenv("XDG_RUNTIME_DIR"), geteuid(),
+		directory, sizeof(directory)) > 0; i++) {
+		if ((size_t)snprintf(path, size, "%s/%s", directory, name) < size && lstat(path, &stat_buffer) == 0 &&
+			S_ISSOCK(stat_buffer.st_mode) && discover_is_private(directory, geteuid()))
+			return true;
+	}
+	return false;
+}
+
 /* Adds a row for each socket; they are asked later. */
 static bool scan_directory(struct discovery *discovery, DIR *dir, const char *directory, struct problem *problem)
 {
@@ -279,6 +261,58 @@ static bool is_listed(const struct discovery *discovery, pid_t pid)
 	return false;
 }
 
+/* Processes of this user that have HAKMEM in them, but no socket where we look. */
+static bool scan_processes(struct discovery *discovery, struct problem *problem)
+{
+	DIR *dir = opendir("/proc");
+	bool good = true;
+	for (struct dirent *entry; good && dir != NULL && (entry = readdir(dir)) != NULL;) {
+		uid_t uid;
+		pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)strtol(entry->d_name, NULL, 10) : 0;
+		if (pid <= 0 || pid == getpid() || !owner_of(pid, &uid) || uid != geteuid() ||
+			is_listed(discovery, pid) ||
+			!procfs_has_hakmem(pid))
+			continue;
+		struct found *row = add_row(discovery, pid);
+		if (row == NULL) {
+			good = problem_set(problem, "out of memory while listing processes");
+		} else {
+			row->state = FOUND_CLOSED;
+			read_exe(pid, row->exe, sizeof(row->exe));
+			snprintf(row->reason, sizeof(row->reason),
+				"its endpoint is off: start it with HAKMEM_INTROSPECT=1 or by hakmem-top -- COMMAND");
+		}
+	}
+	if (dir != NULL)
+		closedir(dir);
+	return good;
+}
+
+static int by_pid(const void *a, const void *b)
+{
+	const struct found *left = a, *right = b;
+	return (left->pid > right->pid) - (left->pid < right->pid);
+}
+
+bool discover_all(struct discovery *discovery, struct problem *problem)
+{
+	memset(discovery, 0, sizeof(*discovery));
+	bool good = scan_sockets(discovery, problem) && scan_processes(discovery, problem);
+	if (discovery->count > 0)
+		qsort(discovery->rows, discovery->count, sizeof(*discovery->rows), by_pid);
+	for (size_t i = 0; i < discovery->count; i++)
+		discovery->open += discovery->rows[i].state == FOUND_OPEN;
+	if (!good)
+		discover_free(discovery);
+	return good;
+}
+
+void discover_free(struct discovery *discovery)
+{
+	free(discovery->rows);
+	memset(discovery, 0, sizeof(*discovery));
+}
+
 /* The value of a variable in a process's environment as it was at exec; NULL if it isn't there. */
 static const char *find_variable(const char *environment, size_t length, const char *name)
 {
@@ -295,7 +329,7 @@ static pid_t inner_pid(pid_t pid)
 {
 	char status[4096];
 	pid_t inner = pid;
-	if (read_proc(pid, "status", status, sizeof(status)) <= 0)
+	if (procfs_read(pid, "status", status, sizeof(status)) <= 0)
 		return pid;
 	const char *line = strstr(status, "\nNSpid:");
 	if (line != NULL) {
@@ -341,92 +375,30 @@ static bool look(const char *root, pid_t pid, const char *hakmem_dir, const char
 	return false;
 }
 
-/* Looks where a process may serve that was started with another environment, by another user, or in a container. */
-static bool look_elsewhere(pid_t pid, uid_t uid, char *path, size_t size)
-{
-	char root[32];
-	size_t room = 1 << 20;
-	char *environment = malloc(room);
-	ssize_t length = environment != NULL ? read_proc(pid, "environ", environment, room) : -1;
-	const char *dir = length > 0 ? find_variable(environment, (size_t)length, "HAKMEM_DIR") : NULL;
-	const char *xdg = length > 0 ? find_variable(environment, (size_t)length, "XDG_RUNTIME_DIR") : NULL;
-	snprintf(root, sizeof(root), "/proc/%d/root", (int)pid);
-	bool found = look("", pid, dir, xdg, uid, path, size) || look(root, inner_pid(pid), dir, xdg, uid, path, size);
-	free(environment);
-	return found;
-}
-
-/* Processes of this user that have HAKMEM in them, but no socket where we look. */
-static bool scan_processes(struct discovery *discovery, struct problem *problem)
-{
-	char path[HAK_PROTOCOL_PATH_MAX];
-	DIR *dir = opendir("/proc");
-	bool good = true;
-	for (struct dirent *entry; good && dir != NULL && (entry = readdir(dir)) != NULL;) {
-		uid_t uid;
-		pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)strtol(entry->d_name, NULL, 10) : 0;
-		if (pid <= 0 || pid == getpid() || !owner_of(pid, &uid) || uid != geteuid() ||
-			is_listed(discovery, pid) ||
-			!has_library(pid))
-			continue;
-		struct found *row = add_row(discovery, pid);
-		if (row == NULL) {
-			good = problem_set(problem, "out of memory while listing processes");
-		} else {
-			row->state = FOUND_CLOSED;
-			read_exe(pid, row->exe, sizeof(row->exe));
-			if (look_elsewhere(pid, uid, path, sizeof(path)))
-				snprintf(row->reason, sizeof(row->reason),
-					"it serves in another directory, or in a container: hakmem-top %d opens it", (int)pid);
-			else
-				snprintf(row->reason, sizeof(row->reason),
-					"its endpoint is off: start it with HAKMEM_INTROSPECT=1 or by hakmem-top -- COMMAND");
-		}
-	}
-	if (dir != NULL)
-		closedir(dir);
-	return good;
-}
-
-static int by_pid(const void *a, const void *b)
-{
-	const struct found *left = a, *right = b;
-	return (left->pid > right->pid) - (left->pid < right->pid);
-}
-
-bool discover_all(struct discovery *discovery, struct problem *problem)
-{
-	memset(discovery, 0, sizeof(*discovery));
-	bool good = scan_sockets(discovery, problem) && scan_processes(discovery, problem);
-	if (discovery->count > 0)
-		qsort(discovery->rows, discovery->count, sizeof(*discovery->rows), by_pid);
-	for (size_t i = 0; i < discovery->count; i++)
-		discovery->open += discovery->rows[i].state == FOUND_OPEN;
-	if (!good)
-		discover_free(discovery);
-	return good;
-}
-
-void discover_free(struct discovery *discovery)
-{
-	free(discovery->rows);
-	memset(discovery, 0, sizeof(*discovery));
-}
-
 bool discover_pid(pid_t pid, char *path, size_t size, struct problem *problem)
 {
+	char root[32];
 	uid_t uid;
 	if (!owner_of(pid, &uid))
 		return problem_set(problem, "no process %d; 'hakmem-top --list' shows what there is", (int)pid);
 	if (look("", pid, getenv("HAKMEM_DIR"), getenv("XDG_RUNTIME_DIR"), geteuid(), path, size))
 		return true;
-	if (look_elsewhere(pid, uid, path, size))
+	/* The target may have been started with another environment, by another user, or in a container. */
+	size_t room = 1 << 20;
+	char *environment = malloc(room);
+	ssize_t length = environment != NULL ? procfs_read(pid, "environ", environment, room) : -1;
+	const char *dir = length > 0 ? find_variable(environment, (size_t)length, "HAKMEM_DIR") : NULL;
+	const char *xdg = length > 0 ? find_variable(environment, (size_t)length, "XDG_RUNTIME_DIR") : NULL;
+	snprintf(root, sizeof(root), "/proc/%d/root", (int)pid);
+	bool found = look("", pid, dir, xdg, uid, path, size) || look(root, inner_pid(pid), dir, xdg, uid, path, size);
+	free(environment);
+	if (found)
 		return true;
 	if (geteuid() != 0 && uid != geteuid())
 		return problem_set(problem,
 			"process %d belongs to another user (uid %u); only that user or root may watch it",
 			(int)pid, (unsigned)uid);
-	if (has_library(pid))
+	if (procfs_has_hakmem(pid))
 		return problem_set(problem,
 			"process %d runs on HAKMEM, but its endpoint is off; start it with HAKMEM_INTROSPECT=1 or "
 			"by 'hakmem-top -- COMMAND'", (int)pid);

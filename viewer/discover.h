@@ -49,6 +49,9 @@ bool discover_speaks_for(uid_t peer, pid_t pid);
  * no endpoint. */
 bool discover_pid(pid_t pid, char *path, size_t size, struct problem *problem);
 
+/* Whether a socket of this process lies in one of this user's runtime directories; nobody is asked. */
+bool discover_own_socket(pid_t pid, uint64_t start_time, char *path, size_t size);
+
 /* Field 22 of /proc/PID/stat. Returns false if there is no such process. */
 bool discover_start_time(pid_t pid, uint64_t *start_time);
 

@@ -1,5 +1,6 @@
 #include "viewer/frame.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,6 +30,19 @@ static int draw_state(struct area area, int y, const struct watch *watch)
 	return x;
 }
 
+/* A further item of the header, if there is room for all of it. Returns the column for the next one. */
+static int __attribute__((format(printf, 3, 4))) add_item(struct area line, int x, const char *format, ...)
+{
+	char text[128];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (x + area_columns(text) > line.width)
+		return line.width;
+	return area_text(line, x, 0, STYLE_TOP_BAR, text) + 2;
+}
+
 void frame_header(struct area area, int y, const struct watch *watch)
 {
 	char text[FORMAT_MAX];
@@ -47,14 +61,13 @@ void frame_header(struct area area, int y, const struct watch *watch)
 	x = area_printf(line, x, 0, STYLE_TOP_BAR, " (%llu)  ", (unsigned long long)snapshot->process.pid);
 	if (noted)
 		x = area_text(line, x, 0, STYLE_TOP_BAR_STRONG, watch->note) + 2;
-	x = area_printf(line, x, 0, STYLE_TOP_BAR, "up %s", format_clock(text, snapshot->uptime_us));
+	x = add_item(line, x, "up %s", format_clock(text, snapshot->uptime_us));
 	/* The threads that allocate; the kernel's count has the endpoint's own thread in it. */
-	x = area_printf(line, x, 0, STYLE_TOP_BAR, "  %zu thread%s", snapshot->thread_count,
-		snapshot->thread_count == 1 ? "" : "s");
+	x = add_item(line, x, snapshot->thread_count == 1 ? "%zu thread" : "%zu threads", snapshot->thread_count);
 	if (watch->state == WATCH_FILE && snapshot->reason[0] != '\0')
-		x = area_printf(line, x, 0, STYLE_TOP_BAR, "  taken at %s", snapshot->reason);
+		x = add_item(line, x, "taken at %s", snapshot->reason);
 	if (watch->dropped > 0)
-		area_printf(line, x, 0, STYLE_TOP_BAR, "  %llu frames dropped", (unsigned long long)watch->dropped);
+		add_item(line, x, "%llu frames dropped", (unsigned long long)watch->dropped);
 }
 
 /* Draws the tabs into `area`, or, without one, finds the tab at `wanted`: their places are worked out here only. */
@@ -62,17 +75,19 @@ static int walk_tabs(struct area *area, int width, int y, enum panel_id shown, b
 {
 	int count = PANEL_COUNT - !output, x = 0, needed = 0;
 	for (int i = 0; i < count; i++)
-		needed += (int)strlen(panel_texts[i].title) + 4;
-	/* Where the titles don't fit only the shown panel has one; the others keep their numbers. */
-	bool brief = needed > width;
+		needed += (int)strlen(panel_texts[i].title);
+	/* Where the titles don't fit with blanks around them they go without; where they don't fit at all only the shown
+	 * panel has one, and the others keep their numbers. */
+	int blanks = needed + 4 * count <= width ? 4 : 2;
+	bool brief = needed + blanks * count > width;
 	for (int i = 0; i < count; i++) {
-		const char *title = brief && i != (int)shown ? "" : panel_texts[i].title;
-		int end = x + (int)strlen(title) + (*title != '\0' ? 4 : 3);
+		bool on = i == (int)shown;
+		const char *title = brief && !on ? "" : panel_texts[i].title;
+		int space = brief ? 3 + on : blanks, lead = space > 2, end = x + (int)strlen(title) + space;
 		if (area != NULL) {
-			bool on = i == (int)shown;
 			area_fill(*area, x, y, end - x, on ? STYLE_TAB_ON : STYLE_TAB);
-			area_printf(*area, x + 1, y, on ? STYLE_TAB_ON : STYLE_TAB_KEY, "%d", i + 1);
-			area_text(*area, x + 3, y, on ? STYLE_TAB_ON : STYLE_TAB, title);
+			area_printf(*area, x + lead, y, on ? STYLE_TAB_ON : STYLE_TAB_KEY, "%d", i + 1);
+			area_text(*area, x + lead + 1 + (space > 3), y, on ? STYLE_TAB_ON : STYLE_TAB, title);
 		} else if (wanted >= x && wanted < end) {
 			return i;
 		}
@@ -114,31 +129,53 @@ enum act frame_key_at(int width, unsigned situation, int x)
 	return ACT_NONE;
 }
 
-unsigned frame_situation(const struct watch *watch, const struct panel *panel)
+unsigned frame_situation(const struct watch *watch, const struct panel *panel, const struct panel_place *place)
 {
-	return panel_situation(panel) | (watch->paused ? KEY_PAUSED : watch->state == WATCH_LIVE ? KEY_RUNS : 0);
+	bool live = watch->state == WATCH_LIVE || watch->state == WATCH_WAITING;
+	return panel_situation(panel, place) | (watch->paused ? KEY_PAUSED : watch->state == WATCH_LIVE ? KEY_RUNS : 0) |
+		(live ? KEY_LINKED : 0);
 }
 
 #define HELP_KEYS_WIDTH 16
+#define HELP_NARROW 60 /* columns below which words stand under their keys */
 
-void frame_help(struct area area)
+/* Writes words from (x, y) on, in as many rows as it takes. Returns the row below. */
+static int put_words(struct area area, int x, int y, const char *text)
+{
+	int at = x;
+	for (size_t length; *(text += strspn(text, " ")) != '\0'; text += length) {
+		length = strcspn(text, " ");
+		if (at > x && at + (int)length > area.width) {
+			at = x;
+			y++;
+		}
+		at = area_printf(area, at, y, STYLE_NORMAL, "%.*s ", (int)length, text);
+	}
+	return y + 1;
+}
+
+static int help_line(struct area area, int y, const char *keys, const char *text)
+{
+	bool narrow = area.width < HELP_NARROW;
+	area_text(area, 1, y, STYLE_STRONG, keys);
+	return put_words(area, narrow ? 3 : HELP_KEYS_WIDTH, y + narrow, text);
+}
+
+int frame_help(struct area area, int first)
 {
 	char names[64];
-	int y = 0;
+	int y = -first;
 	area_heading(area, y++, "Keys");
 	for (size_t i = 0; i < key_row_count; i++) {
-		if (!keys_help(i, names, sizeof(names)))
-			continue;
-		area_text(area, 1, y, STYLE_STRONG, names);
-		area_text(area, HELP_KEYS_WIDTH, y++, STYLE_NORMAL, key_rows[i].help);
+		if (keys_help(i, names, sizeof(names)))
+			y = help_line(area, y, names, key_rows[i].help);
 	}
-	if (area.height - y < PANEL_COUNT + 1)
-		return;
 	area_heading(area, y++, "Panels");
-	for (int i = 0; i < PANEL_COUNT; i++, y++) {
-		area_printf(area, 1, y, STYLE_STRONG, "%d %s", i + 1, panel_texts[i].title);
-		area_text(area, HELP_KEYS_WIDTH, y, STYLE_NORMAL, panel_texts[i].what);
+	for (int i = 0; i < PANEL_COUNT; i++) {
+		snprintf(names, sizeof(names), "%d %s", i + 1, panel_texts[i].title);
+		y = help_line(area, y, names, panel_texts[i].what);
 	}
+	return y + first;
 }
 
 int frame_batch(struct canvas *canvas, const struct watch *watch)

@@ -13,13 +13,13 @@ void frame_tabs(struct area area, int y, enum panel_id shown, bool output);
 /* The panel whose tab lies at x, -1: none. */
 int frame_tab_at(int width, enum panel_id shown, bool output, int x);
 /* What keys can be used: the KEY_… bits that hold. */
-unsigned frame_situation(const struct watch *watch, const struct panel *panel);
+unsigned frame_situation(const struct watch *watch, const struct panel *panel, const struct panel_place *place);
 /* The key bar. */
 void frame_keys(struct area area, int y, unsigned situation);
 /* What the button that lies at x does. */
 enum act frame_key_at(int width, unsigned situation, int x);
-/* The help page. */
-void frame_help(struct area area);
+/* The help page, from its row `first` on. Returns how many it has. */
+int frame_help(struct area area, int first);
 
 /* Draws a batch frame (header and overview) and returns the number of rows it takes. */
 int frame_batch(struct canvas *canvas, const struct watch *watch);

@@ -22,6 +22,13 @@ enum {
 	KEY_COLUMNS = 1 << 2, /* the panel's cursor moves sideways */
 	KEY_SORTS = 1 << 3,   /* the panel can be sorted */
 	KEY_MODES = 1 << 4,   /* the panel shows slots in several ways */
+	KEY_FINDS = 1 << 5,   /* the panel can be searched */
+	KEY_FOUND = 1 << 6,   /* … and something is looked for */
+	KEY_FILTERS = 1 << 7, /* the panel can be filtered */
+	KEY_ENTERS = 1 << 8,  /* there is more to see of what lies under the cursor */
+	KEY_LEAVES = 1 << 9,  /* a step back from it */
+	KEY_PROCESS = 1 << 10, /* the rows are processes */
+	KEY_LINKED = 1 << 11, /* there is a target that can be asked for something */
 };
 
 /* A key's code: that of its character, or one of these, which are no characters. */

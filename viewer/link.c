@@ -8,7 +8,6 @@
 #include "introspect/protocol.h"
 #include "viewer/discover.h"
 
-#define CONNECT_TIMEOUT_MS 5000
 #define RETRY_TIMEOUT_MS 1000
 
 void link_init(struct link *link)
@@ -37,14 +36,14 @@ bool link_names_pid(const char *target, pid_t *pid)
 	return true;
 }
 
-bool link_open(struct link *link, const char *target, struct problem *problem)
+bool link_open(struct link *link, const char *target, int timeout_ms, struct problem *problem)
 {
 	pid_t pid = 0;
 	if (!link_names_pid(target, &pid))
 		snprintf(link->path, sizeof(link->path), "%s", target);
 	else if (!discover_pid(pid, link->path, sizeof(link->path), problem))
 		return false;
-	if (client_connect(&link->client, link->path, CONNECT_TIMEOUT_MS, problem) != CLIENT_CONNECTED)
+	if (client_connect(&link->client, link->path, timeout_ms, problem) != CLIENT_CONNECTED)
 		return false;
 	if (pid == 0 || discover_speaks_for(link->client.peer_uid, pid))
 		return true;
@@ -65,20 +64,13 @@ void link_expect(struct link *link, pid_t pid)
 
 bool link_retry(struct link *link)
 {
-	char directory[HAK_PROTOCOL_PATH_MAX], name[HAK_PROTOCOL_NAME_MAX];
 	if (link_is_open(link))
 		return true;
 	if (!link->launched || client_now_ms() < link->retry_at)
 		return false;
-	hak_protocol_socket_name(link->pid, link->start_time, name, sizeof(name));
-	for (unsigned i = 0; hak_protocol_directory(i, getenv("HAKMEM_DIR"), getenv("XDG_RUNTIME_DIR"), geteuid(),
-		directory,
-			sizeof(directory)) > 0; i++) {
-		if ((size_t)snprintf(link->path, sizeof(link->path), "%s/%s", directory, name) < sizeof(link->path) &&
-			discover_is_private(directory, geteuid()) &&
-			client_connect(&link->client, link->path, RETRY_TIMEOUT_MS, NULL) == CLIENT_CONNECTED)
-			return true;
-	}
+	if (discover_own_socket(link->pid, link->start_time, link->path, sizeof(link->path)) &&
+		client_connect(&link->client, link->path, RETRY_TIMEOUT_MS, NULL) == CLIENT_CONNECTED)
+		return true;
 	link->retry_at = client_now_ms() + LINK_RETRY_MS;
 	return false;
 }

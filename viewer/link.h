@@ -24,8 +24,10 @@ struct link {
 
 /* A link that isn't connected. */
 void link_init(struct link *link);
-/* Connects to the process with this id or the socket at this path. Returns false and says why not. */
-bool link_open(struct link *link, const char *target, struct problem *problem);
+#define LINK_TIMEOUT_MS 5000
+/* Connects to the process with this id or the socket at this path, whose greeting is waited for that long. Returns false
+ * and says why not. */
+bool link_open(struct link *link, const char *target, int timeout_ms, struct problem *problem);
 /* Prepares to look for a launched command's endpoint. */
 void link_expect(struct link *link, pid_t pid);
 /* Looks for it, if it is time. Returns true if it is connected now. */

@@ -68,7 +68,7 @@ static int watch_process(const struct options *options, const char *target)
 	struct problem problem;
 	int status;
 	link_init(&link);
-	if (!link_open(&link, target, &problem))
+	if (!link_open(&link, target, LINK_TIMEOUT_MS, &problem))
 		return complain(&problem, STATUS_FAILED);
 	snprintf(watch.target, sizeof(watch.target), "%.255s", target);
 	if (options->dump != NULL) {

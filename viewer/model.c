@@ -35,6 +35,9 @@ struct totals snapshot_totals(const struct snapshot *snapshot)
 	totals.acquires = snapshot->stages.stage1 + snapshot->stages.stage2 + snapshot->stages.stage3;
 	uint64_t busy = snapshot->memory.live_bytes + snapshot->memory.cached_bytes + snapshot->memory.slack_bytes;
 	totals.idle_bytes = snapshot->memory.committed_bytes > busy ? snapshot->memory.committed_bytes - busy : 0;
+	totals.fragmentation = busy > 0 ? 1 - (double)snapshot->memory.live_bytes / (double)busy : 0;
+#define CALL(name) totals.syscalls += snapshot->syscalls.name;
+	MODEL_SYSCALLS(CALL, CALL)
 	return totals;
 }
 
@@ -47,14 +50,15 @@ static double per_second(uint64_t before, uint64_t after, double seconds)
 static void fill_rates(struct rates *rates, const struct snapshot *before, const struct snapshot *after)
 {
 	static const struct class_row no_class;
-	struct totals old = {0}, new = snapshot_totals(after);
-	if (before != NULL)
-		old = snapshot_totals(before);
-	rates->allocs = per_second(old.allocs, new.allocs, rates->seconds);
-	rates->frees = per_second(old.frees, new.frees, rates->seconds);
-	rates->acquires = per_second(old.acquires, new.acquires, rates->seconds);
-	rates->drains = per_second(before != NULL ? before->drain.drains : 0, after->drain.drains, rates->seconds);
-	rates->depot = per_second(before != NULL ? before->stages.depot : 0, after->stages.depot, rates->seconds);
+	static const struct snapshot nothing;
+	const struct snapshot *s = before != NULL ? before : &nothing;
+	const struct totals old = snapshot_totals(s), new = snapshot_totals(after), *t = &old;
+#define OLD(name, value) rates->name = (double)(value);
+	MODEL_RATES(OLD)
+	s = after;
+	t = &new;
+#define NEW(name, value) rates->name = per_second((uint64_t)rates->name, value, rates->seconds);
+	MODEL_RATES(NEW)
 	for (size_t i = 0; i < after->class_count; i++) {
 		const struct class_row *was = before != NULL && i < before->class_count ?
 			&before->classes[i] : &no_class;
@@ -83,22 +87,32 @@ void rates_since_start(struct rates *rates, const struct snapshot *snapshot)
 	fill_rates(rates, NULL, snapshot);
 }
 
-static void append(double values[MODEL_HISTORY], size_t count, double value)
+void rates_of_threads(const struct snapshot *before, struct snapshot *after)
 {
-	if (count == MODEL_HISTORY)
-		memmove(values, values + 1, (MODEL_HISTORY - 1) * sizeof(values[0]));
-	values[count == MODEL_HISTORY ? count - 1 : count] = value;
+	double seconds = before != NULL && after->uptime_us > before->uptime_us &&
+		before->process.pid == after->process.pid ?
+		(double)(after->uptime_us - before->uptime_us) / 1e6 : 0;
+	/* Both lists are in the same order but for threads that came or went, so the search goes on where it was. */
+	size_t at = 0;
+	for (size_t i = 0; i < after->thread_count; i++) {
+		struct thread_row *row = &after->threads[i];
+		size_t tried = 0, count = before != NULL ? before->thread_count : 0;
+		row->alloc_rate = row->free_rate = -1;
+		for (; tried < count && before->threads[at].tid != row->tid; tried++)
+			at = (at + 1) % count;
+		if (tried < count && seconds > 0) {
+			row->alloc_rate = per_second(before->threads[at].allocs, row->allocs, seconds);
+			row->free_rate = per_second(before->threads[at].frees, row->frees, seconds);
+		}
+	}
 }
 
-void history_add(struct history *history, const struct snapshot *snapshot, const struct rates *rates)
+uint64_t class_slack(const struct snapshot *snapshot, const struct class_row *class)
 {
-	append(history->allocs, history->count, rates->known ? rates->allocs : NAN);
-	append(history->frees, history->count, rates->known ? rates->frees : NAN);
-	append(history->acquires, history->count, rates->known ? rates->acquires : NAN);
-	append(history->live, history->count, (double)snapshot->memory.live_bytes);
-	append(history->committed, history->count, (double)snapshot->memory.committed_bytes);
-	if (history->count < MODEL_HISTORY)
-		history->count++;
+	double held = (double)class->slabs * (double)class->slots_per_slab * (double)snapshot->geometry.slot_bytes;
+	double used = ((double)class->live_blocks + (double)class->cached_blocks) * (double)class->block_bytes;
+	/* Counts of a moment in which a slab changes hands don't fit each other. */
+	return held > used && held < MODEL_NUMBER_MAX ? (uint64_t)(held - used) : 0;
 }
 
 char class_symbol(unsigned class)

@@ -17,7 +17,6 @@
 #define MODEL_SUPERSLABS_MAX (1u << 21) /* 4 TiB of address space */
 #define MODEL_THREADS_MAX (1u << 20)
 #define MODEL_NUMBER_MAX 9007199254740992.0 /* 2^53: what a JSON number carries exactly */
-#define MODEL_HISTORY 512       /* snapshots that the sparklines remember */
 
 /* Sections of the snapshot that hold counters only: X(field) for each that must be there, O(field) for what reads as 0
  * where it is missing. */
@@ -73,6 +72,7 @@ struct class_row {
 struct thread_row {
 	MODEL_THREAD(MODEL_FIELD, MODEL_FIELD)
 	char name[32];
+	double alloc_rate, free_rate; /* per second since the snapshot before; negative: unknown */
 };
 
 struct snapshot {
@@ -107,21 +107,24 @@ struct totals {
 	uint64_t allocs, frees; /* small ones, over all classes */
 	uint64_t acquires;      /* stage 1 to 3 */
 	uint64_t idle_bytes;    /* committed, but neither live, cached nor slack */
+	uint64_t syscalls;
+	double fragmentation;   /* of the bytes in slabs, the share that isn't live: 0 to 1 */
 };
+
+/* Counters whose rates are known: X(name, its value in snapshot `s` with totals `t`). */
+#define MODEL_RATES(X) \
+	X(allocs, t->allocs) X(frees, t->frees) X(acquires, t->acquires) X(depot, s->stages.depot) \
+	X(stage1, s->stages.stage1) X(stage2, s->stages.stage2) X(stage3, s->stages.stage3) \
+	X(releases, s->pool.releases) X(drains, s->drain.drains) X(drained, s->drain.blocks) \
+	X(pushes, s->lru.pushes) X(hits, s->lru.hits) X(evictions, s->lru.evictions) X(syscalls, t->syscalls)
+#define MODEL_RATE(name, value) double name;
 
 /* What changed between two snapshots, per second. `known` is false until there are two. */
 struct rates {
 	bool known;
 	double seconds;
-	double allocs, frees, acquires, drains, depot;
+	MODEL_RATES(MODEL_RATE)
 	double class_allocs[MODEL_CLASSES_MAX], class_frees[MODEL_CLASSES_MAX];
-};
-
-/* Oldest first. */
-struct history {
-	size_t count;
-	double allocs[MODEL_HISTORY], frees[MODEL_HISTORY], live[MODEL_HISTORY], committed[MODEL_HISTORY],
-		acquires[MODEL_HISTORY];
 };
 
 /* Frees what parse.h made; NULL is nothing. */
@@ -133,8 +136,10 @@ struct totals snapshot_totals(const struct snapshot *snapshot);
 void rates_between(struct rates *rates, const struct snapshot *before, const struct snapshot *after);
 /* The mean since the program's start: what a first frame can show. */
 void rates_since_start(struct rates *rates, const struct snapshot *snapshot);
-/* Appends a snapshot's figures, forgetting the oldest when it is full. */
-void history_add(struct history *history, const struct snapshot *snapshot, const struct rates *rates);
+/* Fills in the rates of `after`'s threads. */
+void rates_of_threads(const struct snapshot *before, struct snapshot *after);
+/* Bytes of a class's slabs that are neither live nor cached. */
+uint64_t class_slack(const struct snapshot *snapshot, const struct class_row *class);
 
 /* A class's letter in the slot map: 0-9, a-z, A-Z, then '+'; '@' for large allocations. */
 char class_symbol(unsigned class);

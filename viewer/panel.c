@@ -1,6 +1,9 @@
 #include "viewer/panel.h"
 
+#include <ctype.h>
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "viewer/format.h"
 
@@ -20,6 +23,7 @@ void panel_place_init(const struct panel *panel, struct panel_place *place)
 {
 	*place = (struct panel_place){
 		.columns = panel->columns, .sort = panel->first_sort, .sorts = panel->sorts, .modes = panel->modes,
+		.zooms = panel->zooms, .zoom = panel->zoom, .stride = 1,
 		.head = -1, .body = -1,
 	};
 }
@@ -32,7 +36,7 @@ static int between(int low, int value, int high)
 /* In panels that grow, the keys move the view; in the others they move the cursor. */
 static void move_rows(const struct panel *panel, struct panel_place *place, int by)
 {
-	if (!panel->grows) {
+	if (!panel->grows && panel->height == NULL) {
 		place->row = between(0, place->row + by, place->rows - 1);
 		return;
 	}
@@ -50,16 +54,21 @@ static void change_sort(struct panel_place *place, int by)
 bool panel_act(const struct panel *panel, struct panel_place *place, enum act act)
 {
 	int page = place->page > 1 ? place->page - 1 : 1;
+	if (panel->act != NULL && panel->act(place, act))
+		return true;
 	switch (act) {
-	case ACT_UP: move_rows(panel, place, -1); return true;
-	case ACT_DOWN: move_rows(panel, place, 1); return true;
-	case ACT_PAGE_UP: move_rows(panel, place, -page); return true;
-	case ACT_PAGE_DOWN: move_rows(panel, place, page); return true;
+	case ACT_UP: move_rows(panel, place, -place->stride); return true;
+	case ACT_DOWN: move_rows(panel, place, place->stride); return true;
+	case ACT_PAGE_UP: move_rows(panel, place, -page * place->stride); return true;
+	case ACT_PAGE_DOWN: move_rows(panel, place, page * place->stride); return true;
 	case ACT_FIRST: move_rows(panel, place, -place->rows); return true;
 	case ACT_LAST: move_rows(panel, place, place->rows); return true;
 	case ACT_LEFT:
 	case ACT_RIGHT:
-		place->column = between(0, place->column + (act == ACT_LEFT ? -1 : 1), place->columns - 1);
+		if (place->sideways > 0)
+			move_rows(panel, place, act == ACT_LEFT ? -place->sideways : place->sideways);
+		else
+			place->column = between(0, place->column + (act == ACT_LEFT ? -1 : 1), place->columns - 1);
 		return place->columns > 0;
 	case ACT_NEXT_SORT:
 	case ACT_PREVIOUS_SORT:
@@ -73,14 +82,72 @@ bool panel_act(const struct panel *panel, struct panel_place *place, enum act ac
 		if (place->modes > 0)
 			place->mode = (place->mode + 1) % place->modes;
 		return place->modes > 0;
+	case ACT_ENTER:
+	case ACT_LEAVE:
+		place->zoom = between(0, place->zoom + (act == ACT_ENTER ? 1 : -1), place->zooms);
+		return place->zooms > 0;
+	case ACT_FIND_NEXT:
+	case ACT_FIND_PREVIOUS:
+		place->find_step = act == ACT_FIND_NEXT ? 1 : -1;
+		place->find_here = false;
+		return (panel->keys & KEY_FINDS) != 0;
 	default: return false;
 	}
 }
 
-unsigned panel_situation(const struct panel *panel)
+void panel_click(const struct panel *panel, struct panel_place *place, int width, int x, int y)
 {
-	return (panel->columns > 0 ? KEY_COLUMNS : 0) | (panel->sorts > 0 ? KEY_SORTS : 0) |
-		(panel->modes > 0 ? KEY_MODES : 0);
+	if (place->head >= 0 && y == place->head && panel->column_at != NULL) {
+		int column = panel->column_at(place, width, x);
+		if (column < 0 || place->sorts == 0)
+			return;
+		place->reversed = column == place->sort && !place->reversed;
+		place->sort = column;
+		return;
+	}
+	int down = y - place->body, along = place->step > 0 ? (x - place->left) / place->step : 0;
+	bool on_cell = x >= place->left && along < place->columns;
+	if (panel->grows || place->body < 0 || down < 0 || down >= place->page)
+		return;
+	int row = place->row, column = on_cell && place->sideways == 0 ? along : place->column;
+	if (place->sideways > 0)
+		row = on_cell ? down * place->stride + along * place->sideways : row;
+	else if (place->stride > 0)
+		row = place->first + down;
+	if (row >= place->rows)
+		return;
+	bool again = row == place->row && column == place->column && (on_cell || place->columns == 0);
+	place->row = row;
+	place->column = column;
+	if (again)
+		panel_act(panel, place, ACT_ENTER);
+}
+
+unsigned panel_situation(const struct panel *panel, const struct panel_place *place)
+{
+	return panel->keys | (place->columns > 0 ? KEY_COLUMNS : 0) | (place->sorts > 0 ? KEY_SORTS : 0) |
+		(place->modes > 0 ? KEY_MODES : 0) | (place->zoom < place->zooms ? KEY_ENTERS : 0) |
+		(place->zoom > 0 ? KEY_LEAVES : 0) | (place->find[0] != '\0' ? KEY_FOUND : 0) |
+		(panel->process != NULL ? KEY_PROCESS : 0);
+}
+
+void panel_draw(const struct panel *panel, struct area area, const struct watch *watch, struct panel_place *place,
+	bool with_cursor)
+{
+	struct canvas tall;
+	int height = panel->height != NULL && area.height > 0 ? panel->height(area.width) : 0;
+	place->rows = panel->height != NULL ? height : place->rows;
+	if (height <= area.height || watch->snapshot == NULL || !canvas_init(&tall, area.width, height, area.canvas->glyphs)) {
+		place->first = panel->height != NULL ? 0 : place->first;
+		place->page = panel->height != NULL ? area.height : place->page;
+		panel->draw(area, watch, place, with_cursor);
+		return;
+	}
+	panel->draw(canvas_area(&tall), watch, place, with_cursor);
+	place->page = area.height;
+	place->first = between(0, place->first, height - area.height);
+	area_copy(area, &tall, place->first);
+	canvas_free(&tall);
 }
 
 void panel_scroll(const struct panel *panel, struct panel_place *place, int rows, int page)
@@ -101,120 +168,51 @@ void panel_scroll(const struct panel *panel, struct panel_place *place, int rows
 	place->first = between(0, place->first, last);
 }
 
-size_t table_fit(const struct table_column *columns, size_t count, int width)
+/* Whether `word` (of `length` bytes) occurs in text. */
+static bool has_word(const char *text, const char *word, size_t length)
 {
-	size_t fit = 0;
-	for (int used = 0; fit < count && (used += columns[fit].width) <= width; fit++) {
+	bool whole = memchr(word, '=', length) != NULL;
+	for (const char *at = text; *at != '\0'; at++) {
+		if (strncasecmp(at, word, length) != 0)
+			continue;
+		if (!whole || ((at == text || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0')))
+			return true;
 	}
-	return fit;
+	return false;
 }
 
-void table_head(struct area area, int y, const struct table_column *columns, size_t count,
-	const struct panel_place *place)
+bool panel_matches(const char *text, const char *wanted)
 {
-	area_fill(area, 0, y, area.width, STYLE_COLUMN_HEAD);
-	int x = 0;
-	for (size_t i = 0; i < count; i++) {
-		bool sorted = place->sorts > 0 && (int)i == place->sort;
-		enum style style = sorted ? STYLE_COLUMN_SORTED : STYLE_COLUMN_HEAD;
-		int width = columns[i].width;
-		area_fill(area, x, y, width, style);
-		if (columns[i].numeric)
-			area_right(area, x + width, y, style, columns[i].head);
-		else
-			area_text(area, x + 1, y, style, columns[i].head);
-		if (sorted) {
-			int at = columns[i].numeric ? x + width - area_columns(columns[i].head) - 1 : x;
-			bool falling = columns[i].numeric != place->reversed;
-			area_glyph(area, at, y, style, falling ? GLYPH_DOWN : GLYPH_UP);
-		}
-		x += width;
+	for (;;) {
+		wanted += strspn(wanted, " ");
+		size_t length = strcspn(wanted, " ");
+		if (length == 0)
+			return true;
+		if (!has_word(text, wanted, length))
+			return false;
+		wanted += length;
 	}
 }
 
-void table_cell(struct area area, int y, const struct table_column *columns, size_t column, enum style style,
-	const char *text)
+int panel_find(struct panel_place *place, int rows)
 {
-	int x = 0;
-	for (size_t i = 0; i < column; i++)
-		x += columns[i].width;
-	struct area cell = area_part(area, x, y, columns[column].width, 1);
-	if (columns[column].numeric)
-		area_right(cell, columns[column].width, 0, style, text);
-	else
-		area_text(cell, 1, 0, style, text);
-}
-
-int table_column_at(const struct table_column *columns, size_t count, int x)
-{
-	int left = 0;
-	for (size_t i = 0; i < count; i++) {
-		if (x >= left && x < left + columns[i].width)
-			return (int)i;
-		left += columns[i].width;
+	if (place->find_step == 0)
+		return -1;
+	if (place->find[0] == '\0' || place->find_tried >= rows) {
+		place->missed = place->find[0] != '\0';
+		place->find_step = place->find_tried = 0;
+		return -1;
 	}
-	return -1;
+	int away = place->find_step * (place->find_tried + !place->find_here);
+	place->find_tried++;
+	return ((place->row + away) % rows + rows) % rows;
 }
 
-enum style style_of_size(uint64_t block_bytes)
+void panel_found(struct panel_place *place, int row)
 {
-	int style = STYLE_SIZE0;
-	for (uint64_t limit = 64; limit < block_bytes && style < STYLE_SIZE9; limit *= 2)
-		style++;
-	return (enum style)style;
-}
-
-enum style style_of_slot(const struct snapshot *snapshot, const struct superslab *superslab, unsigned slot)
-{
-	const struct slot *one = &superslab->slots[slot];
-	if (one->state == SLOT_UNUSED)
-		return STYLE_UNUSED;
-	if (one->state == SLOT_EMPTY)
-		return STYLE_EMPTY;
-	if (one->class >= snapshot->class_count)
-		return STYLE_LARGE;
-	return style_of_size(snapshot->classes[one->class].block_bytes);
-}
-
-static enum glyph fill_glyph(double fill)
-{
-	return fill >= 0.875 ? GLYPH_FULL : fill >= 0.5 ? GLYPH_DARK : fill >= 0.25 ? GLYPH_MEDIUM : GLYPH_LIGHT;
-}
-
-/* The older a state, the denser: 1 s, 10 s, 100 s. */
-static enum glyph age_glyph(uint64_t age_ms)
-{
-	return age_ms >= 100000 ? GLYPH_FULL : age_ms >= 10000 ? GLYPH_DARK : age_ms >= 1000 ?
-		GLYPH_MEDIUM : GLYPH_LIGHT;
-}
-
-void draw_slot(struct area area, int x, int y, int columns, enum slot_mode mode, const struct snapshot *snapshot,
-	const struct superslab *superslab, unsigned slot)
-{
-	const struct slot *one = &superslab->slots[slot];
-	enum style style = style_of_slot(snapshot, superslab, slot);
-	enum glyph glyph = one->state == SLOT_EMPTY ? GLYPH_EMPTY : fill_glyph(slot_fill(superslab, slot));
-	if (mode == SLOT_BY_AGE && one->state != SLOT_UNUSED) {
-		int lead = one->lead >= 0 ? one->lead : (int)slot;
-		glyph = age_glyph(superslab->slots[lead].age_ms);
-	}
-	if (one->state == SLOT_UNUSED) {
-		area_glyph(area, x, y, style, GLYPH_UNUSED);
-		if (columns > 1)
-			area_put(area, x + 1, y, style, ' ');
-		return;
-	}
-	bool letter = mode == SLOT_BY_CLASS && (one->state == SLOT_ACTIVE || columns > 1);
-	if (letter)
-		area_put(area, x, y, style, (uint32_t)class_symbol(one->class));
-	if (!letter || columns > 1)
-		area_glyph(area, letter ? x + 1 : x, y, style, glyph);
-	if (!letter && columns > 1) {
-		if (one->state == SLOT_EMPTY && mode != SLOT_BY_AGE)
-			area_put(area, x + 1, y, style, ' ');
-		else
-			area_glyph(area, x + 1, y, style, glyph);
-	}
+	place->row = row;
+	place->find_step = place->find_tried = 0;
+	place->missed = false;
 }
 
 void draw_memory_bar(struct area area, int x, int y, int width, const struct snapshot *snapshot)
@@ -242,6 +240,64 @@ void draw_stage_bar(struct area area, int x, int y, int width, const struct snap
 		{(double)snapshot->stages.stage3 / whole, STYLE_STAGE3, GLYPH_LIGHT},
 	};
 	area_bar(area, x, y, width, parts, sizeof(parts) / sizeof(parts[0]));
+}
+
+#define COURSE_WIDTH_MAX 512
+
+void draw_course(struct area area, int x, int y, int width, enum style style, const struct watch *watch,
+	enum course course)
+{
+	double values[COURSE_WIDTH_MAX];
+	if (width < 1)
+		return;
+	size_t room = width < COURSE_WIDTH_MAX ? (size_t)width : COURSE_WIDTH_MAX;
+	area_spark(area, x, y, width, style, values, courses_get(&watch->courses, course, room, values), 0);
+}
+
+static enum style style_of_group(const char *group)
+{
+	static const struct {
+		const char *group;
+		enum style style;
+	} styles[] = {
+		{"acquire", STYLE_STAGE1}, {"release", STYLE_STAGE2}, {"lru", STYLE_SIZE7}, {"drain", STYLE_CACHED},
+		{"memory", STYLE_STAGE3}, {"large", STYLE_LARGE}, {"thread", STYLE_GOOD}, {"error", STYLE_BAD},
+		{"mark", STYLE_WARNING},
+	};
+	for (size_t i = 0; i < sizeof(styles) / sizeof(styles[0]); i++) {
+		if (strcmp(group, styles[i].group) == 0)
+			return styles[i].style;
+	}
+	return STYLE_NORMAL;
+}
+
+void draw_event(struct area area, int y, const struct event *event, uint64_t base)
+{
+	uint64_t since = event->time_us >= base ? event->time_us - base : 0;
+	int x;
+	if (area.width >= 60) {
+		x = area_printf(area, 0, y, STYLE_FAINT, "%6llu.%06llu", (unsigned long long)(since / 1000000),
+			(unsigned long long)(since % 1000000)) + 1;
+		x = area_printf(area, x, y, STYLE_FAINT, "%7llu ", (unsigned long long)event->tid);
+	} else {
+		x = area_printf(area, 0, y, STYLE_FAINT, "%4llu.%02llu ", (unsigned long long)(since / 1000000),
+			(unsigned long long)(since % 1000000 / 10000));
+	}
+	x = area_printf(area, x, y, style_of_group(event->group), area.width >= 60 ? "%-17s" : "%s", event->name) + 1;
+	area_text(area, x, y, STYLE_NORMAL, event->arguments);
+}
+
+int draw_figures(struct area area, int y, const char *title, const struct figure *figures, size_t count)
+{
+	char text[FORMAT_MAX];
+	int each = 24, across = area.width / each > 0 ? area.width / each : 1;
+	area_heading(area, y++, title);
+	for (size_t i = 0; i < count; i++) {
+		int x = (int)(i % (size_t)across) * each, row = y + (int)(i / (size_t)across);
+		area_text(area, x + 1, row, STYLE_LABEL, figures[i].name);
+		area_right(area, x + each - 2, row, STYLE_STRONG, format_count(text, figures[i].value));
+	}
+	return y + (int)((count + (size_t)across - 1) / (size_t)across);
 }
 
 bool draw_waiting(struct area area, const struct watch *watch)

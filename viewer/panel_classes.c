@@ -1,30 +1,48 @@
 /* panel_classes.c: the table of size classes. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "viewer/format.h"
 #include "viewer/panel.h"
+#include "viewer/slots.h"
+#include "viewer/table.h"
 
 enum column {
-	COLUMN_CLASS, COLUMN_SIZE, COLUMN_LIVE, COLUMN_BLOCKS, COLUMN_CACHED, COLUMN_SLABS, COLUMN_EMPTY, COLUMN_ALLOCS,
-	COLUMN_FREES, COLUMN_STAGE1, COLUMN_STAGE2, COLUMN_STAGE3, COLUMN_PEAK, COLUMN_TOTAL, COLUMN_COUNT
+	COLUMN_CLASS, COLUMN_SIZE, COLUMN_LIVE, COLUMN_SLACK, COLUMN_USE, COLUMN_BLOCKS, COLUMN_CACHED, COLUMN_SLABS,
+	COLUMN_EMPTY, COLUMN_ALLOCS, COLUMN_FREES, COLUMN_STAGE1, COLUMN_STAGE2, COLUMN_STAGE3, COLUMN_PEAK,
+	COLUMN_TOTAL, COLUMN_COUNT
 };
 
 static const struct table_column columns[COLUMN_COUNT] = {
-	[COLUMN_CLASS] = {"Class", 7, false}, [COLUMN_SIZE] = {"Size", 6, true}, [COLUMN_LIVE] = {"Live", 7, true},
-	[COLUMN_BLOCKS] = {"Blocks", 8, true}, [COLUMN_CACHED] = {"Cached", 8, true},
-	[COLUMN_SLABS] = {"Slabs", 7, true},
-	[COLUMN_EMPTY] = {"Empty", 7, true}, [COLUMN_ALLOCS] = {"Allocs/s", 10, true},
-	[COLUMN_FREES] = {"Frees/s", 9, true},
-	[COLUMN_STAGE1] = {"Stage1", 8, true}, [COLUMN_STAGE2] = {"Stage2", 8, true},
-	[COLUMN_STAGE3] = {"Stage3", 8, true},
-	[COLUMN_PEAK] = {"Peak", 6, true}, [COLUMN_TOTAL] = {"Allocs", 8, true},
+	[COLUMN_CLASS] = {"Class", 7, TABLE_NAME}, [COLUMN_SIZE] = {"Size", 6, TABLE_NUMBER},
+	[COLUMN_LIVE] = {"Live", 7, TABLE_NUMBER}, [COLUMN_SLACK] = {"Slack", 7, TABLE_NUMBER},
+	[COLUMN_USE] = {"Use%", 6, TABLE_NUMBER}, [COLUMN_BLOCKS] = {"Blocks", 8, TABLE_NUMBER},
+	[COLUMN_CACHED] = {"Cached", 8, TABLE_NUMBER}, [COLUMN_SLABS] = {"Slabs", 7, TABLE_NUMBER},
+	[COLUMN_EMPTY] = {"Empty", 7, TABLE_NUMBER}, [COLUMN_ALLOCS] = {"Allocs/s", 10, TABLE_NUMBER},
+	[COLUMN_FREES] = {"Frees/s", 9, TABLE_NUMBER}, [COLUMN_STAGE1] = {"Stage1", 8, TABLE_NUMBER},
+	[COLUMN_STAGE2] = {"Stage2", 8, TABLE_NUMBER}, [COLUMN_STAGE3] = {"Stage3", 8, TABLE_NUMBER},
+	[COLUMN_PEAK] = {"Peak", 6, TABLE_NUMBER}, [COLUMN_TOTAL] = {"Allocs", 8, TABLE_NUMBER},
 };
 
-static double value(const struct watch *watch, const struct class_row *class, int column)
+static uint64_t live(const struct class_row *class)
 {
+	return class->live_blocks * class->block_bytes;
+}
+
+/* Of the bytes in the class's slabs, those that are live. */
+static double use(const struct watch *watch, const struct class_row *class)
+{
+	uint64_t held = live(class) + class->cached_blocks * class->block_bytes + class_slack(watch->snapshot, class);
+	return held > 0 ? (double)live(class) / (double)held : -1;
+}
+
+static double number(const struct watch *watch, const void *row, int column)
+{
+	const struct class_row *class = row;
 	switch (column) {
-	case COLUMN_LIVE: return (double)class->live_blocks * (double)class->block_bytes;
+	case COLUMN_SIZE: return (double)class->block_bytes;
+	case COLUMN_LIVE: return (double)live(class);
+	case COLUMN_SLACK: return (double)class_slack(watch->snapshot, class);
+	case COLUMN_USE: return use(watch, class);
 	case COLUMN_BLOCKS: return (double)class->live_blocks;
 	case COLUMN_CACHED: return (double)class->cached_blocks;
 	case COLUMN_SLABS: return (double)class->slabs;
@@ -36,79 +54,77 @@ static double value(const struct watch *watch, const struct class_row *class, in
 	case COLUMN_STAGE3: return (double)class->stage3;
 	case COLUMN_PEAK: return (double)class->free_list_peak;
 	case COLUMN_TOTAL: return (double)class->allocs;
-	case COLUMN_SIZE: return (double)class->block_bytes;
 	default: return (double)class->class;
 	}
 }
 
-/* qsort brings no argument to its comparison; the viewer has one thread. */
-static struct {
-	const struct watch *watch;
-	int column;
-	bool falling;
-} order;
-
-static int compare(const void *a, const void *b)
+static void text(const struct watch *watch, const void *row, int column, char *out)
 {
-	const struct class_row *left = *(const struct class_row *const *)a,
-		*right = *(const struct class_row *const *)b;
-	double x = value(order.watch, left, order.column), y = value(order.watch, right, order.column);
-	int rising = x < y ? -1 : x > y ? 1 : 0; /* a NaN rate is equal to everything, and then the class decides */
-	if (rising == 0)
-		return (left->class > right->class) - (left->class < right->class);
-	return order.falling ? -rising : rising;
-}
-
-static void draw_row(struct area area, int y, const struct watch *watch, const struct class_row *class)
-{
-	enum style style = style_of_size(class->block_bytes);
-	char text[FORMAT_MAX];
-	enum style faint = class->allocs == 0 ? STYLE_FAINT : STYLE_NORMAL;
-	area_put(area, 1, y, style, (uint32_t)class_symbol((unsigned)class->class));
-	area_printf(area, 3, y, faint, "C%llu", (unsigned long long)class->class);
-	int fit = (int)table_fit(columns, COLUMN_COUNT, area.width);
-	for (int i = COLUMN_SIZE; i < fit; i++) {
-		double number = value(watch, class, i);
-		if (i == COLUMN_SIZE)
-			snprintf(text, sizeof(text), "%llu", (unsigned long long)class->block_bytes);
-		else if (i == COLUMN_LIVE)
-			format_bytes(text, class->live_blocks * class->block_bytes);
-		else if (i == COLUMN_ALLOCS || i == COLUMN_FREES)
-			format_rate(text, number);
+	const struct class_row *class = row;
+	double value = number(watch, row, column);
+	switch (column) {
+	case COLUMN_CLASS:
+		/* The letter is the one that the slot map shows. */
+		snprintf(out, TABLE_TEXT, "%c C%llu", class_symbol((unsigned)class->class),
+			(unsigned long long)class->class);
+		return;
+	case COLUMN_SIZE: snprintf(out, TABLE_TEXT, "%llu", (unsigned long long)class->block_bytes); return;
+	case COLUMN_LIVE:
+	case COLUMN_SLACK: format_bytes(out, (uint64_t)value); return;
+	case COLUMN_USE:
+		if (value < 0)
+			snprintf(out, TABLE_TEXT, "-");
 		else
-			format_count(text, (uint64_t)number);
-		table_cell(area, y, columns, (size_t)i, number == 0 ? STYLE_FAINT : i == COLUMN_LIVE ?
-			STYLE_STRONG : faint, text);
+			snprintf(out, TABLE_TEXT, "%.0f", 100 * value);
+		return;
+	case COLUMN_ALLOCS:
+	case COLUMN_FREES: format_rate(out, value); return;
+	default: format_count(out, (uint64_t)value); return;
 	}
 }
 
-static void draw(struct area area, const struct watch *watch, struct panel_place *place, bool with_cursor)
+static enum style style(const struct watch *watch, const void *row, int column)
 {
-	const struct class_row *rows[MODEL_CLASSES_MAX];
-	if (draw_waiting(area, watch))
-		return;
-	size_t count = watch->snapshot->class_count;
-	for (size_t i = 0; i < count; i++)
-		rows[i] = &watch->snapshot->classes[i];
-	order.watch = watch;
-	order.column = place->sort;
-	order.falling = place->sort > COLUMN_SIZE ? !place->reversed : place->reversed;
-	qsort(rows, count, sizeof(const struct class_row *), compare);
-	place->head = 0;
-	place->body = 1;
-	panel_scroll(&panel_classes, place, (int)count, area.height - 1);
-	table_head(area, 0, columns, table_fit(columns, COLUMN_COUNT, area.width), place);
-	for (int i = 0; i < place->page && place->first + i < (int)count; i++)
-		draw_row(area, 1 + i, watch, rows[place->first + i]);
-	if (with_cursor && count > 0)
-		area_reverse(area, 0, 1 + place->row - place->first, area.width);
+	const struct class_row *class = row;
+	if (column == COLUMN_CLASS)
+		return style_of_size(class->block_bytes);
+	if (class->allocs == 0 || (column != COLUMN_SIZE && !(number(watch, row, column) > 0)))
+		return STYLE_FAINT;
+	return column == COLUMN_LIVE ? STYLE_STRONG : column == COLUMN_SLACK ? STYLE_SLACK : STYLE_NORMAL;
 }
 
-static int column_at(int x)
+static size_t rows(const struct watch *watch)
 {
-	return table_column_at(columns, COLUMN_COUNT, x);
+	return watch->snapshot->class_count;
+}
+
+static const void *row_at(const struct watch *watch, size_t i)
+{
+	return &watch->snapshot->classes[i];
+}
+
+static const struct table table = {
+	.columns = columns, .count = COLUMN_COUNT, .fixed = 2, .rows = rows, .row = row_at, .number = number, .text = text,
+	.style = style, .nothing = "No classes.",
+};
+
+static void draw(struct area area, const struct watch *watch, struct panel_place *place, bool with_cursor)
+{
+	if (!draw_waiting(area, watch))
+		table_draw(area, &panel_classes, &table, watch, place, with_cursor);
+}
+
+static int column_at(const struct panel_place *place, int width, int x)
+{
+	return table_column_at(&table, place, width, x);
+}
+
+static const char *column_name(int column)
+{
+	return columns[column].head;
 }
 
 const struct panel panel_classes = {
-	.sorts = COLUMN_COUNT, .first_sort = COLUMN_LIVE, .draw = draw, .column_at = column_at,
+	.sorts = COLUMN_COUNT, .first_sort = COLUMN_LIVE, .keys = KEY_FINDS | KEY_FILTERS, .draw = draw,
+	.column_at = column_at, .column_name = column_name,
 };

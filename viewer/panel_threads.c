@@ -1,103 +1,102 @@
-/* panel_threads.c: the table of threads. */
+/* panel_threads.c: the threads that allocate, and what they keep. */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "viewer/format.h"
 #include "viewer/panel.h"
+#include "viewer/table.h"
 
-enum column { COLUMN_TID, COLUMN_NAME, COLUMN_CACHED, COLUMN_ALLOCS, COLUMN_FREES, COLUMN_BALANCE, COLUMN_COUNT };
-
-static const struct table_column columns[COLUMN_COUNT] = {
-	[COLUMN_TID] = {"Thread", 9, true}, [COLUMN_NAME] = {" Name", 18, false}, [COLUMN_CACHED] = {"Cached", 9, true},
-	[COLUMN_ALLOCS] = {"Allocs", 10, true}, [COLUMN_FREES] = {"Frees", 10, true},
-	[COLUMN_BALANCE] = {"Kept", 9, true},
+enum column {
+	COLUMN_TID, COLUMN_NAME, COLUMN_CACHED, COLUMN_ALLOC_RATE, COLUMN_FREE_RATE, COLUMN_ALLOCS, COLUMN_FREES,
+	COLUMN_BALANCE, COLUMN_COUNT
 };
 
-static double value(const struct thread_row *thread, int column)
+static const struct table_column columns[COLUMN_COUNT] = {
+	[COLUMN_TID] = {"Thread", 9, TABLE_NAME}, [COLUMN_NAME] = {"Name", 17, TABLE_WORDS},
+	[COLUMN_CACHED] = {"Cached", 8, TABLE_NUMBER}, [COLUMN_ALLOC_RATE] = {"Allocs/s", 10, TABLE_NUMBER},
+	[COLUMN_FREE_RATE] = {"Frees/s", 9, TABLE_NUMBER}, [COLUMN_ALLOCS] = {"Allocs", 8, TABLE_NUMBER},
+	[COLUMN_FREES] = {"Frees", 8, TABLE_NUMBER}, [COLUMN_BALANCE] = {"Balance", 9, TABLE_NUMBER},
+};
+
+/* A thread that frees what others allocated has more frees than allocations. */
+static double balance(const struct thread_row *thread)
 {
+	return (double)thread->allocs - (double)thread->frees;
+}
+
+static double number(const struct watch *watch, const void *row, int column)
+{
+	const struct thread_row *thread = row;
+	(void)watch;
 	switch (column) {
 	case COLUMN_CACHED: return (double)thread->cached_bytes;
+	case COLUMN_ALLOC_RATE: return thread->alloc_rate;
+	case COLUMN_FREE_RATE: return thread->free_rate;
 	case COLUMN_ALLOCS: return (double)thread->allocs;
 	case COLUMN_FREES: return (double)thread->frees;
-	case COLUMN_BALANCE: return (double)thread->allocs - (double)thread->frees;
+	case COLUMN_BALANCE: return balance(thread);
 	default: return (double)thread->tid;
 	}
 }
 
-/* qsort brings no argument to its comparison; the viewer has one thread. */
-static struct {
-	int column;
-	bool falling;
-} order;
-
-static int compare(const void *a, const void *b)
+static void text(const struct watch *watch, const void *row, int column, char *out)
 {
-	const struct thread_row *left = *(const struct thread_row *const *)a,
-		*right = *(const struct thread_row *const *)b;
-	double x = value(left, order.column), y = value(right, order.column);
-	int rising = order.column == COLUMN_NAME ? strcmp(left->name, right->name) : (x > y) - (x < y);
-	if (rising == 0)
-		return (left->tid > right->tid) - (left->tid < right->tid);
-	return order.falling ? -rising : rising;
+	const struct thread_row *thread = row;
+	double value = number(watch, row, column);
+	switch (column) {
+	case COLUMN_TID: snprintf(out, TABLE_TEXT, "%7llu", (unsigned long long)thread->tid); return;
+	case COLUMN_NAME: snprintf(out, TABLE_TEXT, "%s", thread->name); return;
+	case COLUMN_CACHED: format_bytes(out, thread->cached_bytes); return;
+	case COLUMN_ALLOC_RATE:
+	case COLUMN_FREE_RATE: format_rate(out, value); return;
+	case COLUMN_BALANCE:
+		out[0] = '-';
+		format_count(out + (value < 0), (uint64_t)(value < 0 ? -value : value));
+		return;
+	default: format_count(out, (uint64_t)value); return;
+	}
 }
 
-/* A thread that frees what others allocated has more frees than allocations. */
-static void draw_balance(struct area area, int y, const struct thread_row *thread)
+static enum style style(const struct watch *watch, const void *row, int column)
 {
-	char text[FORMAT_MAX + 1] = "-";
-	bool negative = thread->frees > thread->allocs;
-	format_count(text + negative, negative ? thread->frees - thread->allocs : thread->allocs - thread->frees);
-	table_cell(area, y, columns, COLUMN_BALANCE, STYLE_NORMAL, text);
+	if (column == COLUMN_NAME)
+		return STYLE_STRONG;
+	if (column != COLUMN_TID && column != COLUMN_BALANCE && !(number(watch, row, column) > 0))
+		return STYLE_FAINT;
+	return column == COLUMN_CACHED ? STYLE_CACHED : STYLE_NORMAL;
 }
 
-static void draw_row(struct area area, int y, const struct thread_row *thread)
+static size_t rows(const struct watch *watch)
 {
-	char text[FORMAT_MAX];
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)thread->tid);
-	table_cell(area, y, columns, COLUMN_TID, STYLE_NORMAL, text);
-	size_t fit = table_fit(columns, COLUMN_COUNT, area.width);
-	if (fit > COLUMN_CACHED)
-		table_cell(area, y, columns, COLUMN_CACHED, STYLE_CACHED, format_bytes(text, thread->cached_bytes));
-	if (fit > COLUMN_ALLOCS)
-		table_cell(area, y, columns, COLUMN_ALLOCS, STYLE_NORMAL, format_count(text, thread->allocs));
-	if (fit > COLUMN_FREES)
-		table_cell(area, y, columns, COLUMN_FREES, STYLE_NORMAL, format_count(text, thread->frees));
-	if (fit > COLUMN_BALANCE)
-		draw_balance(area, y, thread);
-	int x = columns[COLUMN_TID].width + 2;
-	area_text(area_part(area, x, y, columns[COLUMN_NAME].width - 2, 1), 0, 0, STYLE_STRONG, thread->name);
+	return watch->snapshot->thread_count;
 }
+
+static const void *row_at(const struct watch *watch, size_t i)
+{
+	return &watch->snapshot->threads[i];
+}
+
+static const struct table table = {
+	.columns = columns, .count = COLUMN_COUNT, .fixed = 2, .rows = rows, .row = row_at, .number = number, .text = text,
+	.style = style, .nothing = "No thread has allocated yet.",
+};
 
 static void draw(struct area area, const struct watch *watch, struct panel_place *place, bool with_cursor)
 {
-	if (draw_waiting(area, watch))
-		return;
-	size_t count = watch->snapshot->thread_count;
-	const struct thread_row **rows = malloc((count + 1) * sizeof(const struct thread_row *));
-	if (rows == NULL)
-		return;
-	for (size_t i = 0; i < count; i++)
-		rows[i] = &watch->snapshot->threads[i];
-	order.column = place->sort;
-	order.falling = place->sort >= COLUMN_CACHED ? !place->reversed : place->reversed;
-	qsort(rows, count, sizeof(const struct thread_row *), compare);
-	place->head = 0;
-	place->body = 1;
-	panel_scroll(&panel_threads, place, (int)count, area.height - 1);
-	table_head(area, 0, columns, table_fit(columns, COLUMN_COUNT, area.width), place);
-	for (int i = 0; i < place->page && place->first + i < (int)count; i++)
-		draw_row(area, 1 + i, rows[place->first + i]);
-	if (with_cursor && count > 0)
-		area_reverse(area, 0, 1 + place->row - place->first, area.width);
-	free(rows);
+	if (!draw_waiting(area, watch))
+		table_draw(area, &panel_threads, &table, watch, place, with_cursor);
 }
 
-static int column_at(int x)
+static int column_at(const struct panel_place *place, int width, int x)
 {
-	return table_column_at(columns, COLUMN_COUNT, x);
+	return table_column_at(&table, place, width, x);
+}
+
+static const char *column_name(int column)
+{
+	return columns[column].head;
 }
 
 const struct panel panel_threads = {
-	.sorts = COLUMN_COUNT, .first_sort = COLUMN_CACHED, .draw = draw, .column_at = column_at,
+	.sorts = COLUMN_COUNT, .first_sort = COLUMN_CACHED, .keys = KEY_FINDS | KEY_FILTERS, .draw = draw,
+	.column_at = column_at, .column_name = column_name,
 };

@@ -10,12 +10,16 @@
 #include <unistd.h>
 
 #include "viewer/accompany.h"
+#include "viewer/family.h"
 #include "viewer/discover.h"
 #include "viewer/signals.h"
 #include "viewer/terminal.h"
 #include "viewer/ui.h"
 
 #define TICK_MS 1000
+#define FAMILY_MS 1000 /* between two looks at the processes */
+#define SWITCH_TIMEOUT_MS 1000
+#define INTERVAL_LEAST_MS 10 /* what an endpoint grants */
 #define PAINT_MS 30 /* between two paints: a command that prints a lot is not held up by drawing all of it */
 #define SILENCE_MS 2000 /* beyond three intervals: then a target's silence is mentioned */
 
@@ -31,6 +35,9 @@ struct screen {
 	int64_t heard_at; /* when the target sent something last */
 	int64_t paint_at; /* not to be painted before */
 	bool silent;      /* the note says that it doesn't */
+	bool away;       /* another process than the command is watched */
+	struct family family;
+	int64_t family_at; /* when to look at it again */
 	bool gone;       /* the process that was attached to has no entry in /proc any more */
 	int quit_signal; /* that ended us, other than Ctrl-C */
 };
@@ -61,10 +68,10 @@ static void paint(struct screen *screen)
 static void subscribe(struct screen *screen)
 {
 	char request[96];
-	int interval = screen->options->interval_ms > 0 ? screen->options->interval_ms : SCREEN_INTERVAL_MS;
+	int interval = screen->ui.interval_ms;
 	/* Listening to events makes the target record them, which --readonly rules out. */
 	snprintf(request, sizeof(request), "subscribe what=snapshot%s interval_ms=%d",
-		screen->options->readonly ? "" : ",events", interval < 10 ? 10 : interval);
+		screen->options->readonly ? "" : ",events", interval);
 	client_send(&screen->link->client, request);
 }
 
@@ -72,7 +79,7 @@ static void subscribe(struct screen *screen)
 static void lose(struct screen *screen)
 {
 	char text[PROBLEM_MAX] = "the connection ended";
-	if (screen->launch != NULL)
+	if (screen->launch != NULL && !screen->away)
 		launch_describe(screen->launch, text, sizeof(text));
 	watch_lose(screen->watch, text);
 	screen->dirty = true;
@@ -84,7 +91,7 @@ static void see_whether_it_ended(struct screen *screen)
 {
 	const struct watch *watch = screen->watch;
 	uint64_t start_time;
-	if (watch->state != WATCH_LOST || screen->launch != NULL || screen->gone || watch->snapshot == NULL)
+	if (watch->state != WATCH_LOST || (screen->launch != NULL && !screen->away) || screen->gone || watch->snapshot == NULL)
 		return;
 	if (!discover_start_time((pid_t)watch->snapshot->process.pid, &start_time) ||
 		start_time != watch->snapshot->process.start_time) {
@@ -99,7 +106,7 @@ static void notice_silence(struct screen *screen)
 {
 	struct watch *watch = screen->watch;
 	int64_t silent = client_now_ms() - screen->heard_at;
-	int interval = screen->options->interval_ms > 0 ? screen->options->interval_ms : SCREEN_INTERVAL_MS;
+	int interval = screen->ui.interval_ms;
 	if (watch->state != WATCH_LIVE || !link_is_open(screen->link) || silent < SILENCE_MS + 3 * (int64_t)interval)
 		return;
 	snprintf(watch->note, sizeof(watch->note), "no news for %lld s", (long long)silent / 1000);
@@ -127,7 +134,7 @@ static void take_messages(struct screen *screen)
 	}
 	if (!alive) {
 		link_close(screen->link);
-		if (screen->launch == NULL)
+		if (screen->launch == NULL || screen->away)
 			lose(screen);
 	}
 }
@@ -150,7 +157,7 @@ static void take_signals(struct screen *screen)
 	bool from_terminal;
 	for (int number; (number = signals_next(screen->signal_fd, &from_terminal)) != 0;) {
 		if (number == SIGCHLD) {
-			if (screen->launch != NULL && launch_reap(screen->launch))
+			if (screen->launch != NULL && launch_reap(screen->launch) && !screen->away)
 				lose(screen);
 			continue;
 		}
@@ -162,8 +169,79 @@ static void take_signals(struct screen *screen)
 	}
 }
 
+/* Watches another process instead. The one that was watched is let go of only when that one has answered. */
+static void switch_to(struct screen *screen, pid_t pid)
+{
+	struct watch *watch = screen->watch;
+	struct problem problem;
+	struct link link;
+	char target[32];
+	snprintf(target, sizeof(target), "%d", (int)pid);
+	link_init(&link);
+	if (!link_open(&link, target, SWITCH_TIMEOUT_MS, &problem)) {
+		snprintf(screen->ui.message, sizeof(screen->ui.message), "%s", problem.text);
+		return;
+	}
+	struct output *output = watch->output;
+	link_close(screen->link);
+	*screen->link = link;
+	watch_free(watch);
+	watch->state = WATCH_WAITING;
+	watch->output = output;
+	watch->family = &screen->family;
+	snprintf(watch->target, sizeof(watch->target), "%s", target);
+	screen->away = screen->launch == NULL || screen->launch->pid != pid;
+	if (!screen->away)
+		link_expect(screen->link, pid);
+	screen->gone = screen->silent = false;
+	screen->heard_at = client_now_ms();
+	subscribe(screen);
+}
+
+static void save(struct screen *screen)
+{
+	struct preferences preferences;
+	struct problem problem;
+	char path[PATH_MAX] = "";
+	ui_preferences(&screen->ui, &preferences);
+	bool saved = preferences_save(&preferences, &problem);
+	preferences_path(path);
+	snprintf(screen->ui.message, sizeof(screen->ui.message), "%s%.600s", saved ? "kept in " : "", saved ? path : problem.text);
+}
+
+/* What keys asked for that is more than another look at things. */
+static void serve(struct screen *screen, int interval_before, int colours_before)
+{
+	struct ui *ui = &screen->ui;
+	if (ui->interval_ms != interval_before && screen->link != NULL && link_is_open(screen->link))
+		subscribe(screen);
+	if (ui->colours != colours_before)
+		terminal_colours(ui->colours);
+	if (ui->redraw || ui->colours != colours_before)
+		terminal_redraw();
+	if (ui->process != 0 && screen->link != NULL)
+		switch_to(screen, ui->process);
+	if (ui->save)
+		save(screen);
+	ui->redraw = ui->save = false;
+	ui->process = 0;
+}
+
+/* The processes are looked at while they are shown. */
+static void look_at_family(struct screen *screen)
+{
+	if (screen->ui.shown != PANEL_processes || client_now_ms() < screen->family_at)
+		return;
+	family_look(&screen->family);
+	screen->watch->family = &screen->family;
+	/* Where there are many the rest follows soon. */
+	screen->family_at = client_now_ms() + (screen->family.whole ? FAMILY_MS : FAMILY_MS / 20);
+	screen->dirty = true;
+}
+
 static void take_keys(struct screen *screen)
 {
+	int interval = screen->ui.interval_ms, colours = screen->ui.colours;
 	for (struct input input; (input = terminal_read()).kind != INPUT_NONE;) {
 		if (input.kind == INPUT_RESIZED)
 			terminal_redraw();
@@ -171,9 +249,7 @@ static void take_keys(struct screen *screen)
 			ui_take(&screen->ui, screen->watch, &screen->canvas, &input);
 		screen->dirty = true;
 	}
-	if (screen->ui.redraw)
-		terminal_redraw();
-	screen->ui.redraw = false;
+	serve(screen, interval, colours);
 }
 
 /* How long poll may wait. */
@@ -181,6 +257,9 @@ static int patience(const struct screen *screen, bool looking)
 {
 	int64_t until_paint = screen->paint_at - client_now_ms();
 	int longest = looking ? LINK_RETRY_MS : screen->watch->state == WATCH_LOST ? TICK_MS / 5 : TICK_MS;
+	int64_t until_look = screen->family_at - client_now_ms();
+	if (screen->ui.shown == PANEL_processes && until_look < longest)
+		longest = until_look > 0 ? (int)until_look : 0;
 	if (!screen->dirty || until_paint > longest)
 		return longest;
 	return until_paint > 0 ? (int)until_paint : 0;
@@ -190,13 +269,14 @@ static void step(struct screen *screen)
 {
 	struct link *link = screen->link;
 	bool linked = link != NULL && link_is_open(link);
-	bool looking = link != NULL && screen->launch != NULL && !screen->launch->ended && !linked;
+	bool looking = link != NULL && screen->launch != NULL && !screen->launch->ended && !screen->away && !linked;
 	if (looking && link_retry(link)) {
 		subscribe(screen);
 		screen->heard_at = client_now_ms();
 		linked = true;
 	}
 	see_whether_it_ended(screen);
+	look_at_family(screen);
 	if (linked)
 		notice_silence(screen);
 	int output = screen->launch != NULL && screen->watch->output != NULL ? screen->launch->output_fd : -1;
@@ -223,6 +303,24 @@ static void step(struct screen *screen)
 		take_signals(screen);
 }
 
+static void prepare(struct screen *screen)
+{
+	struct preferences preferences;
+	struct problem problem;
+	ui_init(&screen->ui);
+	screen->ui.interval_ms = SCREEN_INTERVAL_MS;
+	preferences_init(&preferences);
+	if (!preferences_load(&preferences, &problem))
+		snprintf(screen->ui.message, sizeof(screen->ui.message), "%s", problem.text);
+	ui_prefer(&screen->ui, &preferences);
+	if (screen->options->interval_ms > 0)
+		screen->ui.interval_ms = screen->options->interval_ms;
+	if (screen->ui.interval_ms < INTERVAL_LEAST_MS)
+		screen->ui.interval_ms = INTERVAL_LEAST_MS;
+	if (screen->ui.shown == PANEL_output && screen->watch->output == NULL)
+		screen->ui.shown = PANEL_overview;
+}
+
 int screen_run(struct link *link, struct watch *watch, struct launch *launch, const struct options *options,
 	int signal_fd)
 {
@@ -230,9 +328,11 @@ int screen_run(struct link *link, struct watch *watch, struct launch *launch, co
 		.link = link, .watch = watch, .launch = launch, .options = options, .signal_fd = signal_fd,
 		.dirty = true, .heard_at = client_now_ms(),
 	};
-	ui_init(&screen.ui);
+	prepare(&screen);
 	bool open = terminal_open();
-	if (!open)
+	if (open)
+		terminal_colours(screen.ui.colours);
+	else
 		fputs("hakmem-top: the terminal can't be opened; -b prints frames without one\n", stderr);
 	if (open && link != NULL && link_is_open(link))
 		subscribe(&screen);
@@ -243,6 +343,8 @@ int screen_run(struct link *link, struct watch *watch, struct launch *launch, co
 	}
 	terminal_close();
 	canvas_free(&screen.canvas);
+	watch->family = NULL;
+	family_free(&screen.family);
 	if (launch != NULL) {
 		accompany(launch, watch->output, signal_fd);
 		return launch_status(launch);

@@ -15,18 +15,24 @@
 
 enum { LOOK_BOLD = 1, LOOK_DIM = 2, LOOK_REVERSE = 4, LOOK_UNDERLINE = 8 };
 
+struct hues {
+	short foreground, background;
+};
+
 static const struct look {
-	short foreground, background, foreground8, background8;
+	struct hues on256, on16, on8;
 	int attributes;
 } looks[STYLE_COUNT] = {
-#define HAK_STYLE(name, fg, bg, fg8, bg8, attributes) {fg, bg, fg8, bg8, attributes},
+#define HAK_STYLE(name, fg256, bg256, fg16, bg16, fg8, bg8, attributes) \
+	{{fg256, bg256}, {fg16, bg16}, {fg8, bg8}, attributes},
 #include "viewer/styles.def"
 #undef HAK_STYLE
 };
 
 static SCREEN *screen;
 static FILE *tty_in, *tty_out;
-static bool colours;
+static int colours;      /* that are used: 256, 16, 8 or 0 */
+static bool own_colours; /* the terminal's own foreground and background can be asked for */
 
 bool terminal_can_drive(int fd)
 {
@@ -40,18 +46,16 @@ bool terminal_can_drive(int fd)
 	return able;
 }
 
-static void set_colours(void)
+void terminal_colours(int most)
 {
-	colours = has_colors() && start_color() == OK && COLOR_PAIRS > STYLE_COUNT;
-	if (!colours)
-		return;
-	bool own = use_default_colors() == OK;
-	for (int i = 0; i < STYLE_COUNT; i++) {
-		bool rich = COLORS >= 256;
-		int foreground = rich ? looks[i].foreground : looks[i].foreground8;
-		int background = rich ? looks[i].background : looks[i].background8;
-		init_pair((short)(i + 1), (short)(foreground < 0 && !own ? COLOR_WHITE : foreground),
-			(short)(background < 0 && !own ? COLOR_BLACK : background));
+	bool some = has_colors() && COLOR_PAIRS > STYLE_COUNT;
+	int there = !some ? 0 : COLORS >= 256 ? 256 : COLORS >= 16 ? 16 : 8;
+	colours = most < there ? most : there;
+	for (int i = 0; i < STYLE_COUNT && colours > 0; i++) {
+		const struct hues *hues = colours == 256 ? &looks[i].on256 : colours == 16 ? &looks[i].on16 : &looks[i].on8;
+		bool front = hues->foreground >= 0 || own_colours, back = hues->background >= 0 || own_colours;
+		init_pair((short)(i + 1), (short)(front ? hues->foreground : COLOR_WHITE),
+			(short)(back ? hues->background : COLOR_BLACK));
 	}
 }
 
@@ -77,7 +81,8 @@ bool terminal_open(void)
 		return false;
 	}
 	set_term(screen);
-	set_colours();
+	own_colours = has_colors() && start_color() == OK && use_default_colors() == OK;
+	terminal_colours(256);
 	cbreak();
 	noecho();
 	nonl();
@@ -136,9 +141,9 @@ static attr_t attributes_of(const struct cell *cell)
 	if (wanted & LOOK_BOLD)
 		attributes |= A_BOLD;
 	/* Where colours say it already, reverse and dim would spoil them. */
-	if ((wanted & LOOK_DIM) && (!colours || COLORS < 256))
+	if ((wanted & LOOK_DIM) && colours < 16)
 		attributes |= A_DIM;
-	if ((wanted & LOOK_REVERSE) && !colours)
+	if ((wanted & LOOK_REVERSE) && colours == 0)
 		attributes |= A_REVERSE;
 	if (wanted & LOOK_UNDERLINE)
 		attributes |= A_UNDERLINE;
@@ -152,7 +157,7 @@ void terminal_paint(const struct canvas *canvas)
 			const struct cell *cell = &canvas->cells[(size_t)y * (size_t)canvas->width + (size_t)x];
 			wchar_t text[2] = {(wchar_t)cell->code, L'\0'};
 			cchar_t out;
-			setcchar(&out, text, attributes_of(cell), (short)(colours ? cell->style + 1 : 0), NULL);
+			setcchar(&out, text, attributes_of(cell), (short)(colours > 0 ? cell->style + 1 : 0), NULL);
 			/* The last cell can't be written without scrolling on some terminals; ncurses knows and
 			 * reports an error. */
 			mvadd_wch(y, x, &out);

@@ -17,6 +17,8 @@ int terminal_fd(void);
 /* Makes the canvas as large as the terminal is now, with its glyphs; blank if it was another size. Returns false without
  * memory. */
 bool terminal_fit(struct canvas *canvas);
+/* Uses at most so many colours: 256, 16, 8 or 0; fewer where the terminal has fewer. */
+void terminal_colours(int most);
 void terminal_paint(const struct canvas *canvas);
 /* Draws all of it anew at the next paint: after a resize, or when something else wrote on it. */
 void terminal_redraw(void);

@@ -19,7 +19,8 @@ void watch_show(struct watch *watch, struct snapshot *snapshot)
 {
 	rates_between(&watch->rates, watch->snapshot, snapshot);
 	watch->rates_are_means = !watch->rates.known;
-	history_add(&watch->history, snapshot, &watch->rates);
+	rates_of_threads(watch->snapshot, snapshot);
+	courses_add(&watch->courses, snapshot, &watch->rates);
 	if (!watch->rates.known)
 		rates_since_start(&watch->rates, snapshot);
 	snapshot_free(watch->snapshot);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "viewer/courses.h"
 #include "viewer/events.h"
 #include "viewer/model.h"
 #include "viewer/output.h"
@@ -17,6 +18,8 @@ enum watch_state {
 	WATCH_FILE,    /* a dump */
 };
 
+struct family;
+
 struct watch {
 	enum watch_state state;
 	char target[256];          /* what the user named: a command, a pid, a file */
@@ -27,11 +30,12 @@ struct watch {
 	bool resyncing;            /* a whole snapshot has been asked for: deltas are ignored until it comes */
 	struct rates rates;
 	bool rates_are_means;      /* since the program's start, as there is no earlier snapshot */
-	struct history history;
+	struct courses courses;
 	struct event_log events;
 	uint64_t dropped;          /* snapshots that the target could not send in time */
 	bool replied;              /* a reply other than a stream's message came */
 	struct output *output;     /* what a launched command printed; NULL: it isn't captured */
+	const struct family *family; /* the user's HAKMEM processes; NULL: nobody has looked yet */
 };
 
 /* What a message was. */

@@ -53,7 +53,8 @@ def snapshot(tick, slabs):
     for number, size in enumerate(SIZES):
         allocs = tick * 4000 * (40 - number) + 900 * (40 - number)
         live = int((900 + 400 * wave) * (40 - number) / (1 + number / 4))
-        classes.append({"class": number, "block_bytes": size, "slabs": 1 + live * size // 65536, "empty_slots": number % 3,
+        classes.append({"class": number, "block_bytes": size, "slots_per_slab": SLOTS.get(size, 1),
+                        "slabs": 1 + live * size // 65536, "empty_slots": number % 3,
                         "allocs": allocs + live, "frees": allocs, "live_blocks": live, "cached_blocks": 32 + number,
                         "stage1": 30 + tick + number, "stage2": 12 + number, "stage3": number % 5, "free_list_peak": number % 7})
     live_bytes = sum(row["live_blocks"] * row["block_bytes"] for row in classes)

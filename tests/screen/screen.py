@@ -9,9 +9,9 @@ import sys
 from terminal import HERE, LIBRARY, TOP, Mock, Screen, wait
 from support import Folder, check, equal
 
-PANELS = ("Overview", "Slots", "Classes", "Stages", "Threads", "Events")
+PANELS = ("Overview", "Slots", "Classes", "Stages", "LRU", "Threads", "Events", "Processes")
 # What only that panel shows.
-MARKS = ("Top classes", "by fill", r"Class +Size", "LRU cache", r"Thread +Name", "events, 0 lost")
+MARKS = ("Top classes", "by class and fill", r"Class +Size", "System calls", "LRU cache", r"Thread +Name", "events, 0 lost", r"PID.*Command")
 
 
 def attached(folder, mock, options="-d 0.1", **how):
@@ -28,12 +28,14 @@ def panels(folder):
         screen.keys("Tab")
         screen.sees(MARKS[0])
         screen.keys("BTab")
-        screen.sees(MARKS[5])
+        screen.sees(MARKS[7])
         for key in ("F1", "h", "?"):
             screen.keys(key)
-            screen.sees("Tab Shift-Tab +the next, the previous panel", "F10 q Ctrl-C +quit")
+            screen.sees("Tab Shift-Tab +the next, the previous panel")
+            screen.keys("PPage", "NPage", "NPage", "NPage")
+            screen.sees("F10 q Ctrl-C +quit", "8 Processes +your HAKMEM")
             screen.keys("x")
-            screen.sees(MARKS[5])
+            screen.sees(MARKS[7])
         screen.keys("F10")
         screen.restored(0)
 
@@ -74,7 +76,7 @@ def sort(folder):
         screen.keys("3")
         screen.sees("▼Live")
         screen.keys("F6")
-        screen.sees("▼Blocks")
+        screen.sees("▼Slack")
         screen.keys("<", "<")
         screen.sees("▼ ?Size")
         screen.keys("<")
@@ -98,18 +100,15 @@ def slots(folder):
         screen.sees(r"0x7f5a07600000 slot 2 \(in LRU\): UNUSED", r"^ +59 .*L")
         screen.keys("PPage", "PPage", "PPage", "PPage", "g")
         screen.sees("0x7f5a00000000 slot 2:")
-        screen.keys("c")
-        screen.sees("by class")
-        screen.keys("c")
-        screen.sees("by age")
-        screen.keys("c")
-        screen.sees("by fill")
+        for mode in ("by class  0-9", "by fill", "by age", "by class and fill"):
+            screen.keys("c")
+            screen.sees(mode)
 
 
 def events(folder):
     """New events come at the end; scrolling up stops that, End follows again."""
     with Mock(folder / "run") as mock, attached(folder, mock) as screen:
-        screen.keys("6")
+        screen.keys("7")
         screen.sees(r"^ [3-9]\d events", r"drain +class=6 drained=32 kept=11")
         screen.keys("Up")
         screen.sees("stopped: End follows")
@@ -121,7 +120,7 @@ def events(folder):
         wait(lambda: "stopped" not in screen.text() and screen.rows()[3] != stopped, "following")
     with Mock(folder / "run") as mock, attached(folder, mock, "--readonly -d 0.1") as screen:
         screen.sees(" live")
-        screen.keys("6")
+        screen.keys("7")
         screen.sees("No events yet")
 
 
@@ -131,7 +130,7 @@ def sizes(folder):
         screen.sees(" live")
         for width, height in ((40, 10), (200, 60), (20, 5), (300, 100), (2, 2), (80, 24)):
             screen.resize(width, height)
-            for number in range(1, 7):
+            for number in range(1, 9):
                 screen.keys(str(number))
             screen.keys("F1", "x", "1")
             if width >= 40:
@@ -153,7 +152,7 @@ def terminals(folder):
                         check("####" in text, f"{term} in the C locale shows no bars")
                     else:
                         check("████" in text, f"{term} in C.UTF-8 shows no bars")
-                    for number in range(2, 7):
+                    for number in range(2, 9):
                         screen.keys(str(number))
                         screen.sees(MARKS[number - 1])
                     colours = re.search("\x1b\\[[0-9;]*3[0-8]", screen.text(colours=True)) is not None
@@ -180,7 +179,7 @@ def lost(folder):
         mock.stop()
         screen.sees("ENDED", "the process has ended", "Top classes")
         screen.keys("2")
-        screen.sees("by fill", "7f5a|00000000")
+        screen.sees("by class and fill", "7f5a|00000000")
         screen.keys("Space", "q")
         screen.restored(0)
 
@@ -236,8 +235,8 @@ def launch(folder):
     """A command is run and watched; its output is captured, its status passed on, its last screen kept."""
     script = launched(folder, "", folder / "stop")
     with Screen(folder, script, HAKMEM_DIR=folder / "run") as screen:
-        screen.sees(r"mockingbird \(\d+\)", " live", "7 Output")
-        screen.keys("7")
+        screen.sees(r"mockingbird \(\d+\)", " live", "9 ?Output")
+        screen.keys("9")
         screen.sees(r"^ready \d+ ")
         (folder / "stop").touch()
         screen.sees("ENDED", "ended with status 5")
@@ -253,7 +252,7 @@ def launch_quit(folder):
     script = launched(folder, f"-o {folder}/out", folder / "stop")
     with Screen(folder, script, HAKMEM_DIR=folder / "run") as screen:
         text = screen.sees(r"mockingbird \(\d+\)", " live")
-        check("7 Output" not in text, "an output panel although the output goes to a file")
+        check("9 ?Output" not in text, "an output panel although the output goes to a file")
         pid = int(re.search(r"mockingbird \((\d+)\)", text).group(1))
         screen.keys("q")
         wait(lambda: "mockingbird" not in screen.text(), "the screen to close")
@@ -280,10 +279,10 @@ def real(folder):
     script = f"{TOP} -d 0.1 --library {LIBRARY} -- {sys.executable} {folder}/program.py"
     with Screen(folder, script, HAKMEM_DIR=folder / "run", PYTHONMALLOC="malloc") as screen:
         screen.sees(r"python3[.\d]* \(\d+\)", " live", r"Live +[\d.]+M")
-        screen.keys("6")
+        screen.keys("7")
         screen.sees(r"(stage2|depot_hit|drain) +class=\d+")
         screen.keys("2")
-        screen.sees("ACTIVE class|large allocation")
+        screen.sees("ACTIVE C|large allocation")
         screen.sees("ended with status 3")
         screen.keys("q")
         screen.restored(3)
@@ -314,11 +313,11 @@ def mouse(folder):
 
     with Mock(folder / "run", "--slabs", "60") as mock, attached(folder, mock, height=24) as screen:
         screen.sees(" live")
-        click(screen, 28, 1)
+        click(screen, 20, 1)
         screen.sees(MARKS[2])
         click(screen, 10, 2)
         screen.sees("▼ ?Size|▲ ?Size")
-        click(screen, 16, 1)
+        click(screen, 12, 1)
         screen.sees(MARKS[1])
         click(screen, 15 + 2 * 7, 3 + 4)
         screen.sees("0x7f5a00800000 slot 7:")
@@ -336,7 +335,7 @@ def dump_file(folder):
         subprocess.run([TOP, "--dump", folder / "heap.json", mock.socket], check=True)
     with Screen(folder, f"{TOP} {folder}/heap.json") as screen:
         screen.sees("mockingbird", " dump", "Top classes")
-        screen.keys("6")
+        screen.keys("7")
         screen.sees("The dump holds no events")
         screen.keys("q")
         screen.restored(0)

@@ -18,6 +18,7 @@ static void keys_are_found(void)
 	UNIT_EQUAL(keys_find('-', KEY_ALWAYS), ACT_NONE);
 	UNIT_EQUAL(keys_find(KEYS_NO_CODE, KEY_ALWAYS), ACT_NONE);
 	UNIT_EQUAL(keys_find(0, KEY_ALWAYS), ACT_NONE);
+	UNIT_EQUAL(keys_find('\\', KEY_FILTERS), ACT_FILTER);
 }
 
 static void the_situation_decides(void)

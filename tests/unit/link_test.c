@@ -72,9 +72,9 @@ static void targets_that_are_not_there(void)
 	struct link link;
 	struct problem problem = {""};
 	link_init(&link);
-	CU_ASSERT_FALSE(link_open(&link, "2147483646", &problem));
+	CU_ASSERT_FALSE(link_open(&link, "2147483646", LINK_TIMEOUT_MS, &problem));
 	CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "no process"));
-	CU_ASSERT_FALSE(link_open(&link, "no/such.sock", &problem));
+	CU_ASSERT_FALSE(link_open(&link, "no/such.sock", LINK_TIMEOUT_MS, &problem));
 	CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "no/such.sock"));
 	CU_ASSERT_FALSE(link_is_open(&link));
 }

@@ -5,7 +5,9 @@
 #include "tests/unit/sample_snapshot.h"
 #include "tests/unit/unit.h"
 #include "viewer/batch.h"
+#include "viewer/family.h"
 #include "viewer/frame.h"
+#include "viewer/slots.h"
 
 static struct watch watch;
 static struct output output;
@@ -68,12 +70,15 @@ static void overview(void)
 	start(PANEL_overview);
 	draw(PANEL_overview, 80, 24, GLYPHS_ASCII);
 	CU_ASSERT_TRUE(shows("2.00M committed"));
-	CU_ASSERT_TRUE(shows("# live 1.00M   * cached 256K   = slack 128K   - idle 640K"));
+	CU_ASSERT_TRUE(shows("# live 1.00M  * cached 256K  = slack 128K  - idle 640K  fragmented 27%"));
 	CU_ASSERT_TRUE(shows("10 acquired"));
 	CU_ASSERT_TRUE(shows("stage 1 60.0%"));
-	CU_ASSERT_TRUE(shows("1 SuperSlabs   1 slots EMPTY   LRU 0/16   4 releases"));
+	CU_ASSERT_TRUE(shows("1 SuperSlab   1 slots EMPTY   LRU 0/16   4 releases"));
 	CU_ASSERT_TRUE(shows("   3  #===##o........................."));
-	CU_ASSERT_TRUE(shows("1 C1   6144B     120K      20       2      1"));
+	CU_ASSERT_TRUE(shows("1 C1   6144B     120K   60.0K      20       2"));
+	draw(PANEL_overview, 80, 40, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(shows("Resident 2.86M"));
+	CU_ASSERT_TRUE(shows("Slack    128K"));
 	end();
 }
 
@@ -83,17 +88,92 @@ static void slot_map(void)
 	place.column = 2;
 	draw(PANEL_slotmap, 100, 10, GLYPHS_ASCII);
 	CU_ASSERT_TRUE(shows("   3  7f5a00000000   ##======####o . . ."));
-	CU_ASSERT_TRUE(shows("0x7f5a00000000 slot 2: ACTIVE class 1 (6144B) "
-		"8/32 blocks out (25.0%) run of 3 for 200ms"));
+	CU_ASSERT_TRUE(shows("0x7f5a00000000 slot 2: ACTIVE C1 6144B, 8/32 out (25.0%), run of 3, for 200ms"));
 	CU_ASSERT_TRUE(canvas.cells[100 + 21 + 4].reversed);
 	place.column = 5;
-	place.mode = SLOT_BY_CLASS;
+	place.mode = SLOT_CLASS;
 	draw(PANEL_slotmap, 100, 10, GLYPHS_ASCII);
-	CU_ASSERT_TRUE(shows("0#1=1=1=@#@#0o. . "));
-	CU_ASSERT_TRUE(shows("ACTIVE large allocation of 128K run of 2 for 1m39s"));
-	place.mode = SLOT_BY_AGE;
+	CU_ASSERT_TRUE(shows("0#1=1=1=@#@#o . . "));
+	CU_ASSERT_TRUE(shows("ACTIVE large allocation of 128K, run of 2, for 1m39s"));
+	place.mode = SLOT_AGE;
 	draw(PANEL_slotmap, 40, 8, GLYPHS_ASCII);
-	CU_ASSERT_TRUE(shows("   3  =---**-...."));
+	CU_ASSERT_TRUE(shows("   3  =---**o...."));
+	CU_ASSERT_TRUE(shows("3.5 ACTIVE large allocation of 128K"));
+	end();
+}
+
+/* From the rows out to one cell a SuperSlab, in to one SuperSlab and to one slot. */
+static void slot_map_zooms(void)
+{
+	start(PANEL_slotmap);
+	draw(PANEL_slotmap, 80, 20, GLYPHS_ASCII);
+	UNIT_EQUAL(panel_situation(&panel_slotmap, &place) & (KEY_ENTERS | KEY_LEAVES), KEY_ENTERS | KEY_LEAVES);
+	panel_act(&panel_slotmap, &place, ACT_LEAVE);
+	draw(PANEL_slotmap, 80, 20, GLYPHS_ASCII);
+	UNIT_STRING(row(1), "    3 -"); /* less than a quarter of it is used */
+	CU_ASSERT_TRUE(shows("SuperSlab 3: 12.5% of it used, 6 slots ACTIVE, 1 EMPTY, 25 UNUSED, most of C1"));
+	CU_ASSERT_FALSE(panel_situation(&panel_slotmap, &place) & KEY_LEAVES);
+	panel_act(&panel_slotmap, &place, ACT_ENTER);
+	panel_act(&panel_slotmap, &place, ACT_ENTER);
+	place.mode = SLOT_CLASS;
+	draw(PANEL_slotmap, 80, 20, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(shows("SuperSlab 3 0x7f5a00000000"));
+	CU_ASSERT_TRUE(shows(" 1-3   ACTIVE 1 C1 6144B      25.0%"));
+	CU_ASSERT_TRUE(shows(" 4-5   ACTIVE @ large 128K"));
+	CU_ASSERT_TRUE(canvas.cells[80 * 2].reversed);
+	panel_act(&panel_slotmap, &place, ACT_DOWN);
+	panel_act(&panel_slotmap, &place, ACT_DOWN);
+	draw(PANEL_slotmap, 80, 20, GLYPHS_ASCII);
+	UNIT_EQUAL(place.column, 4);
+	panel_act(&panel_slotmap, &place, ACT_UP);
+	panel_act(&panel_slotmap, &place, ACT_ENTER);
+	draw(PANEL_slotmap, 80, 20, GLYPHS_ASCII);
+	UNIT_EQUAL(place.column, 1);
+	CU_ASSERT_TRUE(shows("slot 1"));
+	CU_ASSERT_TRUE(shows("Blocks    8 of 32 handed out (25.0%)"));
+	CU_ASSERT_TRUE(shows("Memory    48.0K handed out, 144K free"));
+	CU_ASSERT_TRUE(shows("Memory at 0x7f5a00010000 to 0x7f5a00040000"));
+	CU_ASSERT_TRUE(shows("None among those that are kept."));
+	const char *touched =
+		"{\"type\":\"events\",\"lost\":0,\"events\":[{\"name\":\"release\",\"group\":\"release\",\"tid\":5,"
+		"\"time_us\":88,\"ss\":\"0x7f5a00000000\",\"slab\":1},{\"name\":\"purge\",\"group\":\"memory\",\"tid\":5,"
+		"\"time_us\":89,\"address\":\"0x7f5a00030000\",\"bytes\":4096},{\"name\":\"lru_push\",\"group\":\"lru\","
+		"\"tid\":5,\"time_us\":90,\"ss\":\"0x7f5a00200000\"},{\"name\":\"release\",\"group\":\"release\",\"tid\":5,"
+		"\"time_us\":91,\"ss\":\"0x7f5a00000000\",\"slab\":7}]}";
+	watch_take(&watch, touched, strlen(touched), NULL);
+	draw(PANEL_slotmap, 80, 20, GLYPHS_ASCII);
+	CU_ASSERT_PTR_NOT_NULL(strstr(row(12), "purge"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(row(13), "slab=1"));
+	UNIT_STRING(row(14), "");
+	end();
+}
+
+static void look_for(const char *words, int row_wanted, int column_wanted)
+{
+	snprintf(place.find, sizeof(place.find), "%s", words);
+	place.find_step = 1;
+	place.find_here = true;
+	draw(PANEL_slotmap, 80, 20, GLYPHS_ASCII);
+	UNIT_EQUAL(place.missed, row_wanted < 0);
+	if (row_wanted >= 0) {
+		UNIT_EQUAL(place.row, row_wanted);
+		UNIT_EQUAL(place.column, column_wanted);
+	}
+}
+
+static void slot_map_is_searched(void)
+{
+	start(PANEL_slotmap);
+	look_for("C1", 0, 1);
+	look_for("c0", 0, 0);
+	look_for("large", 0, 4);
+	look_for("EMPTY", 0, 6);
+	look_for("unused", 0, 7);
+	look_for("0x7f5a00050010", 0, 5);
+	look_for("0x7f5a00200000", -1, 0);
+	look_for("3", 0, 5);
+	look_for("C2", -1, 0);
+	look_for("lru", -1, 0);
 	end();
 }
 
@@ -108,17 +188,23 @@ static void classes_are_sorted(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(row(1), "C0"));
 	CU_ASSERT_TRUE(panel_act(&panel_classes, &place, ACT_NEXT_SORT));
 	draw(PANEL_classes, 110, 6, GLYPHS_ASCII);
-	CU_ASSERT_PTR_NOT_NULL(strstr(row(0), "vBlocks"));
-	CU_ASSERT_PTR_NOT_NULL(strstr(row(1), "C0"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(row(0), "vSlack"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(row(1), "1 C1    6144   120K  60.0K    62"));
 	/* Every column, both ways. */
 	for (int i = 0; i < 2 * place.sorts; i++) {
 		panel_act(&panel_classes, &place, i % 2 == 0 ? ACT_REVERSE : ACT_PREVIOUS_SORT);
 		draw(PANEL_classes, 110, 6, GLYPHS_ASCII);
 		CU_ASSERT_TRUE(strstr(row(1), "C0") != NULL || strstr(row(1), "C1") != NULL);
 	}
-	UNIT_EQUAL(panel_classes.column_at(0), 0);
-	UNIT_EQUAL(panel_classes.column_at(14), 2);
-	CU_ASSERT_EQUAL(panel_classes.column_at(1000), -1);
+	panel_place_init(&panel_classes, &place);
+	UNIT_EQUAL(panel_classes.column_at(&place, 110, 0), 0);
+	UNIT_EQUAL(panel_classes.column_at(&place, 110, 14), 2);
+	CU_ASSERT_EQUAL(panel_classes.column_at(&place, 110, 1000), -1);
+	/* The column that decides the order is shown, however narrow it is. */
+	place.sort = 13;
+	draw(PANEL_classes, 40, 6, GLYPHS_ASCII);
+	CU_ASSERT_PTR_NOT_NULL(strstr(row(0), "vStage3"));
+	UNIT_EQUAL(panel_classes.column_at(&place, 40, (int)(strstr(row(0), "Stage3") - row(0))), 13);
 	end();
 }
 
@@ -126,13 +212,18 @@ static void the_other_panels(void)
 {
 	start(PANEL_stages);
 	draw(PANEL_stages, 80, 22, GLYPHS_ASCII);
-	CU_ASSERT_TRUE(shows("# depot          100   90.9%"));
+	CU_ASSERT_TRUE(shows("# depot          100   90.9%      50/s")); /* the mean since the start */
 	CU_ASSERT_TRUE(shows("madvise             2"));
+	end();
+	start(PANEL_lru);
+	draw(PANEL_lru, 80, 22, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(shows("length     0 of 16"));
+	CU_ASSERT_TRUE(shows("32.0 blocks on average"));
 	end();
 	start(PANEL_threads);
 	draw(PANEL_threads, 80, 5, GLYPHS_ASCII);
-	CU_ASSERT_TRUE(shows("4711  sample              11.7K      5000      1030     3970"));
-	CU_ASSERT_TRUE(shows("512B        50        60      -10"));
+	CU_ASSERT_TRUE(shows("4711  sample             11.7K         -        -    5000    1030     3970"));
+	CU_ASSERT_TRUE(shows("512B         -        -      50      60      -10"));
 	end();
 	start(PANEL_events);
 	draw(PANEL_events, 80, 5, GLYPHS_ASCII);
@@ -143,6 +234,108 @@ static void the_other_panels(void)
 	draw(PANEL_output, 80, 5, GLYPHS_ASCII);
 	CU_ASSERT_TRUE(shows("first"));
 	CU_ASSERT_TRUE(shows("second"));
+	end();
+}
+
+static void rows_are_filtered_and_found(void)
+{
+	start(PANEL_threads);
+	strcpy(place.filter, "HELP");
+	draw(PANEL_threads, 80, 5, GLYPHS_ASCII);
+	CU_ASSERT_PTR_NOT_NULL(strstr(row(1), "helper"));
+	UNIT_STRING(row(2), "");
+	strcpy(place.filter, "nobody");
+	draw(PANEL_threads, 80, 5, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(shows("Nothing passes the filter."));
+	place.filter[0] = '\0';
+	strcpy(place.find, "4712");
+	place.find_step = 1;
+	place.find_here = true;
+	draw(PANEL_threads, 80, 5, GLYPHS_ASCII);
+	UNIT_EQUAL(place.row, 1);
+	CU_ASSERT_TRUE(canvas.cells[80 * 2].reversed);
+	strcpy(place.find, "none such");
+	place.find_step = 1;
+	draw(PANEL_threads, 80, 5, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(place.missed);
+	UNIT_EQUAL(place.row, 1);
+	end();
+	CU_ASSERT_TRUE(panel_matches("stage1 group=acquire thread=5 class=12", "class=12 ACQUIRE"));
+	CU_ASSERT_FALSE(panel_matches("stage1 group=acquire thread=5 class=12", "class=1"));
+	CU_ASSERT_FALSE(panel_matches("stage1 group=acquire", "lru"));
+	CU_ASSERT_TRUE(panel_matches("", "  "));
+}
+
+static void add_events(int from, int to)
+{
+	char json[256];
+	for (int i = from; i < to; i++) {
+		snprintf(json, sizeof(json), "{\"type\":\"events\",\"lost\":0,\"events\":[{\"name\":\"%s\",\"group\":\"lru\","
+			"\"tid\":%d,\"time_us\":%d,\"class\":%d}]}", i % 10 == 0 ? "lru_evict" : "lru_pop", i, 100 + i, i);
+		watch_take(&watch, json, strlen(json), NULL);
+	}
+}
+
+/* A view that was scrolled away stands still while events come, beyond what the ring holds too; a filter leaves out the
+ * rest; a search goes backwards and forwards. */
+static void events_stand_still(void)
+{
+	start(PANEL_events);
+	add_events(1, 3000);
+	draw(PANEL_events, 80, 11, GLYPHS_ASCII);
+	CU_ASSERT_PTR_NOT_NULL(strstr(row(10), "class=2999"));
+	panel_act(&panel_events, &place, ACT_PAGE_UP);
+	draw(PANEL_events, 80, 11, GLYPHS_ASCII);
+	CU_ASSERT_PTR_NOT_NULL(strstr(row(10), "class=2990"));
+	add_events(3000, 6000); /* the ring has 4096 */
+	draw(PANEL_events, 80, 11, GLYPHS_ASCII);
+	CU_ASSERT_PTR_NOT_NULL(strstr(row(10), "class=2990"));
+	strcpy(place.filter, "evict");
+	draw(PANEL_events, 80, 11, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(shows("409 pass"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(row(1), "class=2990"));
+	place.filter[0] = '\0';
+	strcpy(place.find, "class=5990");
+	place.find_step = -1;
+	draw(PANEL_events, 80, 11, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(shows("class=5990"));
+	panel_act(&panel_events, &place, ACT_LAST);
+	draw(PANEL_events, 80, 11, GLYPHS_ASCII);
+	CU_ASSERT_PTR_NOT_NULL(strstr(row(10), "class=5999"));
+	end();
+}
+
+static void processes_are_a_tree(void)
+{
+	struct relative rows[] = {
+		{.pid = 100, .command = "shell", .state = 'S'},
+		{.pid = 4711, .parent = 100, .start_time = 99, .hakmem = true, .open = true, .depth = 1, .state = 'R',
+			.command = "sample -x", .resident_bytes = 1 << 20, .threads = 2},
+		{.pid = 4712, .parent = 4711, .hakmem = true, .open = true, .depth = 2, .lines = 2, .last = true, .state = 'S',
+			.command = "child"},
+		{.pid = 4713, .parent = 100, .hakmem = true, .depth = 1, .last = true, .state = 'T', .command = "off"},
+	};
+	const struct family family = {.rows = rows, .count = 4, .whole = true};
+	start(PANEL_processes);
+	draw(PANEL_processes, 80, 8, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(shows("Looking for processes"));
+	watch.family = &family;
+	place.row = 2;
+	draw(PANEL_processes, 80, 8, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(shows("     4711 R  watched      1.00M    2 |-sample -x"));
+	CU_ASSERT_TRUE(shows("| `-child"));
+	CU_ASSERT_TRUE(shows("`-off"));
+	UNIT_EQUAL(panel_processes.process(&watch, &place), 4712);
+	place.row = 3;
+	draw(PANEL_processes, 40, 8, GLYPHS_ASCII);
+	UNIT_EQUAL(panel_processes.process(&watch, &place), 0); /* it has no endpoint */
+	place.row = 2;
+	draw(PANEL_processes, 40, 8, GLYPHS_ASCII);
+	/* The cursor stays on its process when one above it goes. */
+	const struct family fewer = {.rows = rows + 1, .count = 3, .whole = true};
+	watch.family = &fewer;
+	draw(PANEL_processes, 40, 8, GLYPHS_ASCII);
+	UNIT_EQUAL(place.row, 1);
 	end();
 }
 
@@ -210,16 +403,18 @@ static void frame_parts(void)
 	frame_header(area, 0, &watch);
 	UNIT_STRING(row(0), " hakmem-top  sample (4711)  up 0:02  2 threads                             live");
 	frame_tabs(area, 1, PANEL_slotmap, true);
-	UNIT_STRING(row(1), " 1 Overview  2 Slots  3 Classes  4 Stages  5 Threads  6 Events  7 Output");
+	UNIT_STRING(row(1), "1Overview 2Slots 3Classes 4Stages 5LRU 6Threads 7Events 8Processes 9Output");
 	CU_ASSERT_EQUAL(frame_tab_at(80, PANEL_slotmap, true, 0), 0);
 	CU_ASSERT_EQUAL(frame_tab_at(80, PANEL_slotmap, true, 14), 1);
 	CU_ASSERT_EQUAL(frame_tab_at(80, PANEL_slotmap, true, 79), -1);
+	CU_ASSERT_EQUAL(frame_tab_at(200, PANEL_slotmap, true, 14), 1);
 	CU_ASSERT_EQUAL(frame_tab_at(40, PANEL_slotmap, true, 4), 1);
-	unsigned situation = frame_situation(&watch, &panel_classes);
+	panel_place_init(&panel_classes, &place);
+	unsigned situation = frame_situation(&watch, &panel_classes, &place);
 	frame_keys(area, 2, situation);
-	UNIT_STRING(row(2), "F1Help  SpcPause F6Sort  F10Quit");
+	UNIT_STRING(row(2), "F1Help  F2Save  F3SearchF4FilterF6Sort  SpcPause F10Quit");
 	UNIT_EQUAL(frame_key_at(80, situation, 0), ACT_HELP);
-	UNIT_EQUAL(frame_key_at(80, situation, 9), ACT_PAUSE);
+	UNIT_EQUAL(frame_key_at(80, situation, 9), ACT_SAVE);
 	UNIT_EQUAL(frame_key_at(80, situation, 79), ACT_NONE);
 	watch_lose(&watch, "ended with status 3");
 	canvas_clear(&canvas);
@@ -270,6 +465,7 @@ static void json_frames_are_one_line(void)
 	fclose(full);
 }
 
-UNIT_MAIN("panel", UNIT(overview), UNIT(slot_map), UNIT(classes_are_sorted), UNIT(the_other_panels),
+UNIT_MAIN("panel", UNIT(overview), UNIT(slot_map), UNIT(slot_map_zooms), UNIT(slot_map_is_searched), UNIT(classes_are_sorted),
+	UNIT(the_other_panels), UNIT(rows_are_filtered_and_found), UNIT(events_stand_still), UNIT(processes_are_a_tree),
 	UNIT(every_panel_at_every_size),
 	UNIT(scrolling), UNIT(frame_parts), UNIT(batch_frames_are_plain_text), UNIT(json_frames_are_one_line))

@@ -122,7 +122,7 @@ static void rates_follow(void)
 	UNIT_EQUAL(watch.state, WATCH_LIVE);
 	UNIT_EQUAL(take(json, NULL), WATCH_SNAPSHOT);
 	CU_ASSERT_FALSE(watch.rates_are_means);
-	UNIT_EQUAL(watch.history.count, 2);
+	UNIT_EQUAL(watch.courses.count, 2);
 	free(json);
 	watch_free(&watch);
 }
