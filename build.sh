@@ -45,6 +45,7 @@ header stdlib.h       | libc6-dev
 have pkg-config       | pkg-config
 module libcjson       | libcjson-dev
 module ncursesw       | libncurses-dev
+module zlib           | zlib1g-dev
 header sys/sdt.h      | systemtap-sdt-dev
 '
 demo_needs='

@@ -6,52 +6,39 @@
 
 #include "viewer/diff_report.h"
 #include "viewer/link.h"
+#include "viewer/replay.h"
 #include "viewer/run.h"
 #include "viewer/watch.h"
 
 #define ANSWER_TIMEOUT_MS 10000
 
 /* Asks a running process for its state. */
-static struct snapshot *ask(const char *target, struct problem *problem)
+static bool ask(struct watch *watch, const char *target, struct problem *problem)
 {
-	struct watch watch = {.state = WATCH_WAITING};
 	struct link link;
 	size_t length;
 	enum watch_message what = WATCH_OTHER;
 	link_init(&link);
 	if (!link_open(&link, target, LINK_TIMEOUT_MS, problem))
-		return NULL;
+		return false;
 	int64_t deadline = client_now_ms() + ANSWER_TIMEOUT_MS;
 	client_send(&link.client, "snapshot");
 	for (char *line; what == WATCH_OTHER && (line = client_wait(&link.client, deadline, &length, problem)) != NULL;)
-		what = watch_take(&watch, line, length, problem);
-	struct snapshot *snapshot = watch.snapshot;
-	watch.snapshot = NULL;
-	watch_free(&watch);
+		what = watch_take(watch, line, length, problem);
 	link_close(&link);
-	return snapshot;
+	return watch->snapshot != NULL;
 }
 
-/* What a dump, a snapshot or a trace file holds. */
-static struct snapshot *read_file(const char *path, struct problem *problem)
-{
-	struct watch watch = {.state = WATCH_WAITING};
-	struct snapshot *snapshot = NULL;
-	if (watch_load(&watch, path, problem)) {
-		snapshot = watch.snapshot;
-		watch.snapshot = NULL;
-	}
-	watch_free(&watch);
-	return snapshot;
-}
-
-static struct snapshot *find(const char *name, struct problem *problem)
+bool compare_find(struct watch *watch, const char *name, struct problem *problem)
 {
 	struct stat facts;
 	pid_t pid;
 	if (link_names_pid(name, &pid) || (stat(name, &facts) == 0 && S_ISSOCK(facts.st_mode)))
-		return ask(name, problem);
-	return read_file(name, problem);
+		return ask(watch, name, problem);
+	if (!replay_names(name))
+		return watch_load(watch, name, problem);
+	watch->snapshot = replay_snapshot(name, problem);
+	return watch->snapshot != NULL;
 }
 
 /* Says on stderr how live bytes grew, if it is by more than is allowed. */
@@ -70,19 +57,19 @@ static int judge(const struct diff *diff, uint64_t allowed)
 int compare_run(const struct options *options)
 {
 	struct diff_side before = {.snapshot = NULL}, after = {.snapshot = NULL};
-	struct snapshot *old = NULL, *new = NULL;
+	struct watch old = {.state = WATCH_WAITING}, new = {.state = WATCH_WAITING};
 	struct problem problem;
 	struct diff diff;
 	int status = 1;
 	format_printable(before.name, sizeof(before.name), options->diff);
 	format_printable(after.name, sizeof(after.name), options->target);
-	if ((old = find(options->diff, &problem)) == NULL || (new = find(options->target, &problem)) == NULL) {
+	if (!compare_find(&old, options->diff, &problem) || !compare_find(&new, options->target, &problem)) {
 		run_complain(problem.text);
-	} else if (!diff_make(&diff, old, new)) {
+	} else if (!diff_make(&diff, old.snapshot, new.snapshot)) {
 		run_complain("out of memory");
 	} else {
-		before.snapshot = old;
-		after.snapshot = new;
+		before.snapshot = old.snapshot;
+		after.snapshot = new.snapshot;
 		if (options->json)
 			diff_json(stdout, &diff, &before, &after);
 		else
@@ -92,7 +79,7 @@ int compare_run(const struct options *options)
 			status = judge(&diff, options->growth);
 		diff_free(&diff);
 	}
-	snapshot_free(old);
-	snapshot_free(new);
+	watch_free(&old);
+	watch_free(&new);
 	return status;
 }

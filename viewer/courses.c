@@ -46,6 +46,25 @@ void courses_add(struct courses *courses, const struct snapshot *snapshot, const
 	(void)t;
 }
 
+static size_t newest_of(const struct courses *courses)
+{
+	return (size_t)((courses->first + courses->count - 1) % COURSES_LENGTH);
+}
+
+void courses_cut(struct courses *courses, uint64_t uptime_us)
+{
+	while (courses->count > 0 && courses->begun_us[newest_of(courses)] > uptime_us)
+		courses->count--;
+	/* How many values the sample is the mean of isn't known any more: as if of one. */
+	for (int i = 0; i < COURSE_COUNT && courses->count > 0; i++)
+		courses->known[i] = !isnan(courses->samples[i][newest_of(courses)]);
+}
+
+bool courses_reach(const struct courses *courses, uint64_t uptime_us)
+{
+	return courses->count > 0 && courses->begun_us[newest_of(courses)] / COURSES_STEP_US == uptime_us / COURSES_STEP_US;
+}
+
 size_t courses_get(const struct courses *courses, enum course course, size_t width, double *values)
 {
 	uint64_t end = courses->first + courses->count, each = 1;

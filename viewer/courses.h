@@ -35,6 +35,10 @@ struct courses {
 
 /* Adds a snapshot's figures: to the newest sample while that one's time lasts, else as a new one. */
 void courses_add(struct courses *courses, const struct snapshot *snapshot, const struct rates *rates);
+/* Forgets what began later than an uptime. */
+void courses_cut(struct courses *courses, uint64_t uptime_us);
+/* Whether the newest sample is of that uptime. */
+bool courses_reach(const struct courses *courses, uint64_t uptime_us);
 /* The course as at most `width` values, oldest first: means over 1, 2, 4, … samples each, as many as it takes. A value's
  * samples stay the same while the course grows, so that a sparkline moves but doesn't flicker. Returns their number. */
 size_t courses_get(const struct courses *courses, enum course course, size_t width, double *values);

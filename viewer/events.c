@@ -61,31 +61,40 @@ static bool read_event(struct event *event, const cJSON *row)
 	return true;
 }
 
+void events_push(struct event_log *log, const struct event *event)
+{
+	if (log->ring == NULL && (log->ring = calloc(EVENTS_MAX, sizeof(*log->ring))) == NULL)
+		return;
+	if (log->received == 0)
+		log->base_us = event->time_us;
+	log->ring[(log->oldest + log->count) % EVENTS_MAX] = *event;
+	log->received++;
+	if (log->count < EVENTS_MAX)
+		log->count++;
+	else
+		log->oldest = (log->oldest + 1) % EVENTS_MAX;
+}
+
 void events_add(struct event_log *log, const cJSON *array)
 {
 	const cJSON *row;
 	if (!cJSON_IsArray(array))
 		return;
-	if (log->ring == NULL) {
-		log->ring = calloc(EVENTS_MAX, sizeof(*log->ring));
-		if (log->ring == NULL)
-			return;
-	}
 	cJSON_ArrayForEach(row, array) {
 		struct event event;
-		if (!read_event(&event, row)) {
-			log->malformed++;
-			continue;
-		}
-		if (log->received == 0)
-			log->base_us = event.time_us;
-		log->ring[(log->oldest + log->count) % EVENTS_MAX] = event;
-		log->received++;
-		if (log->count < EVENTS_MAX)
-			log->count++;
+		if (read_event(&event, row))
+			events_push(log, &event);
 		else
-			log->oldest = (log->oldest + 1) % EVENTS_MAX;
+			log->malformed++;
 	}
+}
+
+struct event_log events_until(const struct event_log *log, uint64_t time_us)
+{
+	struct event_log view = *log;
+	while (view.count > 0 && events_at(log, view.count - 1)->time_us > time_us)
+		view.count--;
+	return view;
 }
 
 const struct event *events_at(const struct event_log *log, size_t i)

@@ -27,6 +27,11 @@ struct event_log {
 /* Takes an array of event objects {"name", "group", "tid", "time_us", and the event's own arguments}. Rows that are
  * something else are counted and left out. NULL or another type is an empty array. */
 void events_add(struct event_log *log, const cJSON *array);
+/* Takes one event. Its texts are printable. */
+void events_push(struct event_log *log, const struct event *event);
+/* The events up to a time, as a log that shares its events with `log`: it is valid until that one takes another event,
+ * and isn't freed. */
+struct event_log events_until(const struct event_log *log, uint64_t time_us);
 /* Event `i`, 0 the oldest that is kept; i < log->count. */
 const struct event *events_at(const struct event_log *log, size_t i);
 void events_free(struct event_log *log);

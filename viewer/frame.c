@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "viewer/format.h"
+#include "viewer/travel.h"
 
 static const char *short_name(const char *path)
 {
@@ -23,9 +24,17 @@ static int draw_state(struct area area, int y, const struct watch *watch)
 		[WATCH_LIVE] = {" live ", STYLE_TOP_BAR_STRONG},
 		[WATCH_LOST] = {" ENDED ", STYLE_BAD},
 		[WATCH_FILE] = {" dump ", STYLE_WARNING},
+		[WATCH_REPLAY] = {" replay ", STYLE_WARNING},
 	};
+	char banner[64], text[70];
 	int x = area_right(area, area.width, y, states[watch->state].style, states[watch->state].text);
-	if (watch->paused)
+	/* A moment that isn't now is never shown without saying so. */
+	travel_banner(watch, area.width < 70, banner, sizeof(banner));
+	if (banner[0] != '\0') {
+		snprintf(text, sizeof(text), " %s ", banner);
+		x = area_right(area, x, y, watch->replay != NULL ? STYLE_TOP_BAR_STRONG : STYLE_WARNING, text);
+	}
+	if (watch->paused && !watch->away)
 		x = area_right(area, x, y, STYLE_WARNING, " PAUSED ");
 	return x;
 }
@@ -86,7 +95,7 @@ static int walk_tabs(struct area *area, int width, int y, enum panel_id shown, b
 		int space = brief ? 3 + on : blanks, lead = space > 2, end = x + (int)strlen(title) + space;
 		if (area != NULL) {
 			area_fill(*area, x, y, end - x, on ? STYLE_TAB_ON : STYLE_TAB);
-			area_printf(*area, x + lead, y, on ? STYLE_TAB_ON : STYLE_TAB_KEY, "%d", i + 1);
+			area_printf(*area, x + lead, y, on ? STYLE_TAB_ON : STYLE_TAB_KEY, "%d", (i + 1) % 10);
 			area_text(*area, x + lead + 1 + (space > 3), y, on ? STYLE_TAB_ON : STYLE_TAB, title);
 		} else if (wanted >= x && wanted < end) {
 			return i;
@@ -132,8 +141,9 @@ enum act frame_key_at(int width, unsigned situation, int x)
 unsigned frame_situation(const struct watch *watch, const struct panel *panel, const struct panel_place *place)
 {
 	bool live = watch->state == WATCH_LIVE || watch->state == WATCH_WAITING;
-	return panel_situation(panel, place) | (watch->paused ? KEY_PAUSED : watch->state == WATCH_LIVE ? KEY_RUNS : 0) |
-		(live ? KEY_LINKED : 0);
+	bool runs = watch->state == WATCH_LIVE || watch->state == WATCH_REPLAY;
+	return panel_situation(panel, place) | (watch->paused ? KEY_PAUSED : runs ? KEY_RUNS : 0) | (live ? KEY_LINKED : 0) |
+		(travel_possible(watch) ? KEY_TRAVELS : 0) | (travel_is_away(watch) ? KEY_AWAY : 0) | (watch->replay != NULL ? KEY_REPLAYS : 0);
 }
 
 #define HELP_KEYS_WIDTH 16
@@ -172,7 +182,7 @@ int frame_help(struct area area, int first)
 	}
 	area_heading(area, y++, "Panels");
 	for (int i = 0; i < PANEL_COUNT; i++) {
-		snprintf(names, sizeof(names), "%d %s", i + 1, panel_texts[i].title);
+		snprintf(names, sizeof(names), "%d %s", (i + 1) % 10, panel_texts[i].title);
 		y = help_line(area, y, names, panel_texts[i].what);
 	}
 	return y + first;

@@ -29,6 +29,9 @@ enum {
 	KEY_LEAVES = 1 << 9,  /* a step back from it */
 	KEY_PROCESS = 1 << 10, /* the rows are processes */
 	KEY_LINKED = 1 << 11, /* there is a target that can be asked for something */
+	KEY_TRAVELS = 1 << 12, /* there are earlier moments to go to */
+	KEY_AWAY = 1 << 13,   /* an earlier moment is shown */
+	KEY_REPLAYS = 1 << 14, /* a recording is looked at */
 };
 
 /* A key's code: that of its character, or one of these, which are no characters. */

@@ -13,6 +13,8 @@
 #include "viewer/discover.h"
 #include "viewer/export.h"
 #include "viewer/help_env.h"
+#include "viewer/html.h"
+#include "viewer/replay.h"
 #include "viewer/run.h"
 #include "viewer/screen.h"
 #include "viewer/signals.h"
@@ -35,11 +37,36 @@ static bool names_file(const char *target)
 	return stat(target, &stat_buffer) != 0 || !S_ISSOCK(stat_buffer.st_mode);
 }
 
+static int watch_recording(const struct options *options)
+{
+	struct watch watch = {.state = WATCH_WAITING};
+	struct problem problem;
+	int status = STATUS_FAILED;
+	if (options->dump != NULL || options->report) {
+		problem_set(&problem, "%s is a recording; 'hakmem-top --json %s@end' prints a state of it", options->target, options->target);
+		return complain(&problem, STATUS_USAGE);
+	}
+	if (options->batch || !screen_possible(false))
+		return replay_batch(options);
+	if (replay_open(&watch, options, &problem))
+		status = screen_run(NULL, &watch, NULL, options, -1);
+	else
+		run_complain(problem.text);
+	watch_free(&watch);
+	return status;
+}
+
 static int watch_file(const struct options *options)
 {
 	struct watch watch = {.state = WATCH_WAITING};
 	struct problem problem;
 	int status;
+	if (options->record != NULL) {
+		problem_set(&problem, "--record is for a process or a command; %s is neither", options->target);
+		return complain(&problem, STATUS_USAGE);
+	}
+	if (options->replay || replay_names(options->target))
+		return watch_recording(options);
 	if (options->dump != NULL) {
 		problem_set(&problem, "%s is a dump already; --dump is for a running process", options->target);
 		return complain(&problem, STATUS_USAGE);
@@ -61,9 +88,40 @@ static int watch_file(const struct options *options)
 	return status;
 }
 
+/* Begins what --record asks for. */
+static bool begin_record(const struct options *options, struct record *record, struct watch *watch, struct problem *problem)
+{
+	if (options->record == NULL)
+		return true;
+	if (!record_open(record, options->record, options->record_max > 0 ? options->record_max : RECORD_BYTES_DEFAULT, problem))
+		return false;
+	watch->record = record;
+	return true;
+}
+
+/* Says on stderr if it could not be kept up to the end. Returns the exit status: a command's stays its own. */
+static int end_record(struct watch *watch, const struct launch *launch, int status)
+{
+	struct record *record = watch->record;
+	char text[PROBLEM_MAX];
+	if (record == NULL)
+		return status;
+	if (launch != NULL && launch->ended) {
+		launch_describe(launch, text, sizeof(text));
+		record_text(record, CHUNK_NOTE, text);
+	}
+	watch->record = NULL;
+	record_close(record);
+	if (record->problem.text[0] == '\0')
+		return status;
+	run_complain(record->problem.text);
+	return launch == NULL && status == 0 ? STATUS_FAILED : status;
+}
+
 static int watch_process(const struct options *options, const char *target)
 {
 	struct watch watch = {.state = WATCH_WAITING};
+	struct record record;
 	struct link link;
 	struct problem problem;
 	int status;
@@ -71,6 +129,10 @@ static int watch_process(const struct options *options, const char *target)
 	if (!link_open(&link, target, LINK_TIMEOUT_MS, &problem))
 		return complain(&problem, STATUS_FAILED);
 	snprintf(watch.target, sizeof(watch.target), "%.255s", target);
+	if (!begin_record(options, &record, &watch, &problem)) {
+		link_close(&link);
+		return complain(&problem, STATUS_FAILED);
+	}
 	if (options->dump != NULL) {
 		status = run_dump(&link, options);
 	} else if (options->metrics) {
@@ -86,6 +148,7 @@ static int watch_process(const struct options *options, const char *target)
 		status = screen_run(&link, &watch, NULL, options, signals_open(&before));
 	}
 	link_close(&link);
+	status = end_record(&watch, NULL, status);
 	watch_free(&watch);
 	return status;
 }
@@ -96,6 +159,7 @@ static int watch_command(const struct options *options)
 	struct problem problem;
 	struct output output = {.bytes = NULL};
 	struct watch watch = {.state = WATCH_WAITING};
+	struct record record;
 	struct launch launch;
 	struct link link;
 	sigset_t before;
@@ -103,13 +167,17 @@ static int watch_command(const struct options *options)
 	bool screen = !options->batch && screen_possible(true);
 	if (!launch_find_library(options->library, library, sizeof(library), &problem))
 		return complain(&problem, STATUS_FAILED);
+	if (!begin_record(options, &record, &watch, &problem))
+		return complain(&problem, STATUS_FAILED);
 	int signal_fd = signals_open(&before);
 	const struct launch_how how = {
 		.command = options->command, .library = library, .output_file = options->output, .capture = screen,
 		.mask = &before,
 	};
-	if (!launch_start(&launch, &how, &status, &problem))
+	if (!launch_start(&launch, &how, &status, &problem)) {
+		end_record(&watch, NULL, status);
 		return complain(&problem, status);
+	}
 	link_init(&link);
 	link_expect(&link, launch.pid);
 	snprintf(watch.target, sizeof(watch.target), "%.255s", options->command[0]);
@@ -120,6 +188,7 @@ static int watch_command(const struct options *options)
 	else
 		status = run_batch(&link, &watch, &launch, options, signal_fd);
 	link_close(&link);
+	status = end_record(&watch, &launch, status);
 	/* What the command's processes left that ended by a signal or _exit. */
 	discover_sweep();
 	watch_free(&watch);
@@ -221,13 +290,15 @@ int main(int argc, char **argv)
 	case ACTION_LIST:
 		return run_list();
 	case ACTION_WATCH:
+		if (options.html != NULL)
+			return html_run(&options);
 		if (options.diff != NULL)
 			return compare_run(&options);
 		if (options.command != NULL)
 			return watch_command(&options);
 		if (options.target == NULL)
 			return watch_chosen(&options);
-		return names_file(options.target) ? watch_file(&options) : watch_process(&options, options.target);
+		return options.replay || names_file(options.target) ? watch_file(&options) : watch_process(&options, options.target);
 	}
 	return run_flush();
 }

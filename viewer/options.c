@@ -7,7 +7,8 @@
 #include <string.h>
 
 enum { OPTION_ONCE = 256, OPTION_JSON, OPTION_LIST, OPTION_DUMP, OPTION_REPORT, OPTION_READONLY, OPTION_HELP_ENV, OPTION_LIBRARY,
-	OPTION_DIFF, OPTION_FAIL_IF_GROWTH, OPTION_METRICS, OPTION_CHROME_TRACE };
+	OPTION_DIFF, OPTION_FAIL_IF_GROWTH, OPTION_RECORD, OPTION_RECORD_MAX, OPTION_REPLAY, OPTION_SPEED, OPTION_HTML,
+	OPTION_METRICS, OPTION_CHROME_TRACE };
 
 static const struct option long_options[] = {
 	{"batch", no_argument, NULL, 'b'},
@@ -20,6 +21,11 @@ static const struct option long_options[] = {
 	{"list", no_argument, NULL, OPTION_LIST},
 	{"dump", required_argument, NULL, OPTION_DUMP},
 	{"report", required_argument, NULL, OPTION_REPORT},
+	{"record", required_argument, NULL, OPTION_RECORD},
+	{"record-max", required_argument, NULL, OPTION_RECORD_MAX},
+	{"replay", required_argument, NULL, OPTION_REPLAY},
+	{"speed", required_argument, NULL, OPTION_SPEED},
+	{"html", required_argument, NULL, OPTION_HTML},
 	{"diff", required_argument, NULL, OPTION_DIFF},
 	{"fail-if-growth", required_argument, NULL, OPTION_FAIL_IF_GROWTH},
 	{"metrics", no_argument, NULL, OPTION_METRICS},
@@ -48,6 +54,11 @@ void options_help(FILE *out)
 	      "      --dump=FILE     write the target's state to FILE as JSON, and end\n"
 	      "      --report=heap   the target in text: why it died and what lay at the address, classes, sparse\n"
 	      "                      SuperSlabs, last events; exit status 3 if the dump's sums don't hold\n"
+	      "      --record=FILE   write all that is seen to FILE, a recording\n"
+	      "      --record-max=BYTES  FILE becomes FILE.1 at this size (64M), and a new one begins\n"
+	      "      --replay=FILE   look at a recording (so does its name alone)\n"
+	      "      --speed=N       how fast it runs: 1 as it was, 2 twice as fast (0.01 to 1024)\n"
+	      "      --html=FILE     write a dump, a recording or a process's state to FILE as a page for a browser\n"
 	      "      --diff A B      what changed from A to B, each a dump, a trace file or a process\n"
 	      "      --fail-if-growth=BYTES  with --diff: status 3 if live bytes grew by more (64K, 1M, 2G)\n"
 	      "      --metrics       the target's figures as OpenMetrics text\n"
@@ -81,6 +92,15 @@ static bool parse_delay(const char *text, int *milliseconds, struct problem *pro
 	if (end == text || *end != '\0' || !(seconds >= 0.01 && seconds <= 3600))
 		return problem_set(problem, "-d %s: the delay is a number of seconds from 0.01 to 3600", text);
 	*milliseconds = (int)lround(seconds * 1000);
+	return true;
+}
+
+static bool parse_speed(const char *text, double *speed, struct problem *problem)
+{
+	char *end;
+	*speed = strtod(text, &end);
+	if (end == text || *end != '\0' || !(*speed >= 0.01 && *speed <= 1024))
+		return problem_set(problem, "--speed %s: the speed is a number from 0.01 to 1024; 1 is as it was", text);
 	return true;
 }
 
@@ -123,6 +143,16 @@ static bool take_option(struct options *options, int option, const char *value, 
 		if (strcmp(value, "heap") != 0)
 			return problem_set(problem, "--report=%s: the only report is heap", value);
 		return true;
+	case OPTION_RECORD: options->record = value; return true;
+	case OPTION_RECORD_MAX: return parse_bytes("--record-max", value, &options->record_max, problem);
+	case OPTION_REPLAY:
+		options->replay = true;
+		if (options->target != NULL)
+			return problem_set(problem, "--replay %s: one recording at a time", value);
+		options->target = value;
+		return true;
+	case OPTION_SPEED: return parse_speed(value, &options->speed, problem);
+	case OPTION_HTML: options->html = value; return true;
 	case OPTION_DIFF: options->diff = value; return true;
 	case OPTION_FAIL_IF_GROWTH:
 		options->limits_growth = true;
@@ -150,6 +180,15 @@ static bool check(const struct options *options, struct problem *problem)
 		return problem_set(problem, "--diff %s: with what? hakmem-top --diff BEFORE AFTER", options->diff);
 	if (options->diff != NULL && (options->report || options->dump != NULL || options->command != NULL))
 		return problem_set(problem, "--diff compares two states; --report, --dump and a command are not for it");
+	if (options->record != NULL && (options->replay || options->dump != NULL || options->report || options->diff != NULL))
+		return problem_set(problem, "--record is for watching a process or a command");
+	if (options->record_max != 0 && options->record == NULL)
+		return problem_set(problem, "--record-max is for --record FILE");
+	if (options->html != NULL && options->target == NULL)
+		return problem_set(problem, "--html %s: of what? hakmem-top --html PAGE DUMP|RECORDING|PID", options->html);
+	if (options->html != NULL && (options->diff != NULL || options->report || options->dump != NULL || options->record != NULL ||
+		options->command != NULL || options->json))
+		return problem_set(problem, "--html writes a page of one state; it goes with no other action");
 	if (options->limits_growth && options->diff == NULL)
 		return problem_set(problem, "--fail-if-growth is for --diff BEFORE AFTER");
 	if (options->target != NULL && options->command != NULL)
@@ -204,7 +243,7 @@ bool options_parse(struct options *options, int argc, char **argv, struct proble
 		if (!take_option(options, option, optarg, problem))
 			return false;
 	}
-	if (optind < words)
+	if (optind < words && options->target == NULL)
 		options->target = argv[optind++];
 	if (optind < words)
 		return problem_set(problem, "%s: one process at a time; a command goes after --", argv[optind]);

@@ -27,6 +27,11 @@ struct options {
 	const char *output; /* -o: where a launched command's output goes */
 	const char *library;
 	const char *dump;   /* --dump: the file to write */
+	const char *record; /* --record: the file to write */
+	uint64_t record_max; /* its bytes before it is rotated; 0: the default */
+	bool replay;        /* --replay: the target is a recording */
+	double speed;       /* 0: a recording's frames as fast as they can be written, its screen as it was */
+	const char *html;   /* --html: the page to write */
 	const char *diff;   /* --diff: what the target is compared with */
 	bool limits_growth; /* --fail-if-growth, and its bytes */
 	uint64_t growth;

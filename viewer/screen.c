@@ -14,6 +14,7 @@
 #include "viewer/discover.h"
 #include "viewer/signals.h"
 #include "viewer/terminal.h"
+#include "viewer/travel.h"
 #include "viewer/ui.h"
 
 #define TICK_MS 1000
@@ -183,11 +184,13 @@ static void switch_to(struct screen *screen, pid_t pid)
 		return;
 	}
 	struct output *output = watch->output;
+	struct record *record = watch->record;
 	link_close(screen->link);
 	*screen->link = link;
 	watch_free(watch);
 	watch->state = WATCH_WAITING;
 	watch->output = output;
+	watch->record = record;
 	watch->family = &screen->family;
 	snprintf(watch->target, sizeof(watch->target), "%s", target);
 	screen->away = screen->launch == NULL || screen->launch->pid != pid;
@@ -260,6 +263,7 @@ static int patience(const struct screen *screen, bool looking)
 	int64_t until_look = screen->family_at - client_now_ms();
 	if (screen->ui.shown == PANEL_processes && until_look < longest)
 		longest = until_look > 0 ? (int)until_look : 0;
+	longest = travel_patience(screen->watch, client_now_ms(), longest);
 	if (!screen->dirty || until_paint > longest)
 		return longest;
 	return until_paint > 0 ? (int)until_paint : 0;
@@ -289,6 +293,7 @@ static void step(struct screen *screen)
 	int ready = poll(fds, sizeof(fds) / sizeof(fds[0]), patience(screen, looking));
 	if (ready < 0 || (fds[0].revents & POLLIN) != 0)
 		take_keys(screen);
+	screen->dirty |= travel_run(screen->watch, client_now_ms());
 	if (ready <= 0)
 		return;
 	if ((fds[0].revents & (POLLHUP | POLLERR | POLLNVAL)) != 0) {

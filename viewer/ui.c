@@ -5,6 +5,7 @@
 
 #include "viewer/format.h"
 #include "viewer/frame.h"
+#include "viewer/travel.h"
 
 #define WHEEL_ROWS 3
 #define INTERVAL_MIN_MS 50
@@ -177,7 +178,7 @@ static void change_colours(struct ui *ui)
 
 static void obey(struct ui *ui, struct watch *watch, enum act act, int key)
 {
-	int panel = key - '1';
+	int panel = key == '0' ? 9 : key - '1';
 	switch (act) {
 	case ACT_QUIT: ui->quit = true; return;
 	case ACT_HELP:
@@ -185,7 +186,18 @@ static void obey(struct ui *ui, struct watch *watch, enum act act, int key)
 		ui->help_first = 0;
 		return;
 	case ACT_PAUSE:
-	case ACT_RESUME: watch_pause(watch, act == ACT_PAUSE); return;
+	case ACT_RESUME: travel_pause(watch, act == ACT_PAUSE); return;
+	case ACT_BACK: travel_by(watch, -1); return;
+	case ACT_FORWARD: travel_by(watch, 1); return;
+	case ACT_FAR_BACK: travel_by_time(watch, -TRAVEL_FAR_US); return;
+	case ACT_FAR_FORWARD: travel_by_time(watch, TRAVEL_FAR_US); return;
+	case ACT_BEGINNING: travel_begin(watch); return;
+	case ACT_NOW:
+	case ACT_LAST_MOMENT: travel_end(watch); return;
+	case ACT_RUN_FASTER:
+	case ACT_RUN_SLOWER: travel_faster(watch, act == ACT_RUN_FASTER); return;
+	case ACT_MARK: watch_mark(watch); return;
+	case ACT_CHANGES: show(ui, watch, PANEL_changes); return;
 	case ACT_NEXT_PANEL: show(ui, watch, (int)ui->shown + 1); return;
 	case ACT_PREVIOUS_PANEL: show(ui, watch, (int)ui->shown - 1); return;
 	case ACT_PANEL:

@@ -15,46 +15,109 @@
 
 #define DUMP_BYTES_MAX ((size_t)1 << 30)
 
+/* Rates and courses go on from snapshot `before` to `snapshot`. */
+static void go_on(const struct snapshot *before, struct snapshot *snapshot, struct rates *rates, bool *are_means,
+	struct courses *courses)
+{
+	rates_between(rates, before, snapshot);
+	*are_means = !rates->known;
+	rates_of_threads(before, snapshot);
+	courses_add(courses, snapshot, rates);
+	if (!rates->known)
+		rates_since_start(rates, snapshot);
+}
+
 void watch_show(struct watch *watch, struct snapshot *snapshot)
 {
-	rates_between(&watch->rates, watch->snapshot, snapshot);
-	watch->rates_are_means = !watch->rates.known;
-	rates_of_threads(watch->snapshot, snapshot);
-	courses_add(&watch->courses, snapshot, &watch->rates);
-	if (!watch->rates.known)
-		rates_since_start(&watch->rates, snapshot);
+	go_on(watch->snapshot, snapshot, &watch->rates, &watch->rates_are_means, &watch->courses);
 	snapshot_free(watch->snapshot);
 	watch->snapshot = snapshot;
-	watch->state = snapshot->is_dump ? WATCH_FILE : WATCH_LIVE;
+	if (watch->mark == NULL && !snapshot->is_dump)
+		watch->mark = moment_copy(snapshot);
+	if (watch->replay == NULL)
+		watch->state = snapshot->is_dump ? WATCH_FILE : WATCH_LIVE;
+}
+
+static void freeze(struct watch *watch)
+{
+	watch->present.rates = watch->rates;
+	watch->present.rates_are_means = watch->rates_are_means;
+	watch->present.courses = watch->courses;
+	watch->present.events = watch->events;
+	watch->until_us = watch->snapshot != NULL ? watch->snapshot->time_us : 0;
+	/* Events come before the snapshot that they led to. */
+	if (watch->events.count > 0 && events_at(&watch->events, watch->events.count - 1)->time_us > watch->until_us)
+		watch->until_us = events_at(&watch->events, watch->events.count - 1)->time_us;
+}
+
+static void thaw(struct watch *watch)
+{
+	watch->events = watch->present.events;
+	memset(&watch->present.events, 0, sizeof(watch->present.events));
+	watch->away = false;
+	if (watch->pending == NULL)
+		return;
+	snapshot_free(watch->snapshot);
+	watch->snapshot = watch->pending;
+	watch->pending = NULL;
+	watch->rates = watch->present.rates;
+	watch->rates_are_means = watch->present.rates_are_means;
+	watch->courses = watch->present.courses;
 }
 
 void watch_pause(struct watch *watch, bool paused)
 {
+	if (watch->paused == paused || watch->replay != NULL)
+		return;
 	watch->paused = paused;
-	if (!paused && watch->pending != NULL) {
-		enum watch_state state = watch->state;
-		watch_show(watch, watch->pending);
-		watch->pending = NULL;
-		if (state == WATCH_LOST)
-			watch->state = WATCH_LOST;
-	}
+	if (paused)
+		freeze(watch);
+	else
+		thaw(watch);
 }
 
 void watch_lose(struct watch *watch, const char *reason)
 {
 	watch->state = WATCH_LOST;
 	snprintf(watch->note, sizeof(watch->note), "%s", reason);
+	if (watch->record != NULL)
+		record_text(watch->record, CHUNK_NOTE, reason);
+}
+
+void watch_mark(struct watch *watch)
+{
+	struct snapshot *mark = watch->snapshot != NULL ? moment_copy(watch->snapshot) : NULL;
+	if (mark == NULL)
+		return;
+	snapshot_free(watch->mark);
+	watch->mark = mark;
+	watch->marked = true;
+	if (watch->record != NULL && !watch->away)
+		record_text(watch->record, CHUNK_MARK, "");
 }
 
 static enum watch_message take(struct watch *watch, struct snapshot *snapshot)
 {
 	watch->resyncing = false;
+	if (!snapshot->is_dump) {
+		past_add(&watch->past, snapshot);
+		if (watch->record != NULL)
+			record_moment(watch->record, snapshot, watch->paused ? &watch->present.events : &watch->events);
+		if (watch->record != NULL && watch->record->problem.text[0] != '\0' && !watch->record->told) {
+			watch->record->told = true;
+			snprintf(watch->note, sizeof(watch->note), "%s", watch->record->problem.text);
+		}
+	}
 	if (!watch->paused) {
 		watch_show(watch, snapshot);
-	} else {
-		snapshot_free(watch->pending);
-		watch->pending = snapshot;
+		return WATCH_SNAPSHOT;
 	}
+	struct present *present = &watch->present;
+	go_on(watch->pending != NULL ? watch->pending : watch->snapshot, snapshot, &present->rates, &present->rates_are_means,
+		&present->courses);
+	snapshot_free(watch->pending);
+	watch->pending = snapshot;
+	watch->state = snapshot->is_dump ? WATCH_FILE : WATCH_LIVE;
 	return WATCH_SNAPSHOT;
 }
 
@@ -89,10 +152,13 @@ static enum watch_message take_snapshot(struct watch *watch, const cJSON *docume
 
 static enum watch_message take_events(struct watch *watch, const cJSON *document)
 {
+	struct event_log *log = watch->paused ? &watch->present.events : &watch->events;
 	uint64_t lost;
-	events_add(&watch->events, cJSON_GetObjectItemCaseSensitive(document, "events"));
+	events_add(log, cJSON_GetObjectItemCaseSensitive(document, "events"));
 	if (model_number(cJSON_GetObjectItemCaseSensitive(document, "lost"), &lost))
-		watch->events.lost += lost;
+		log->lost += lost;
+	if (watch->paused)
+		watch->events = events_until(log, watch->until_us);
 	return WATCH_EVENTS;
 }
 
@@ -265,6 +331,12 @@ void watch_free(struct watch *watch)
 {
 	snapshot_free(watch->snapshot);
 	snapshot_free(watch->pending);
-	events_free(&watch->events);
+	snapshot_free(watch->mark);
+	past_free(&watch->past);
+	/* While paused, what is shown of the events is a part of the present's. */
+	events_free(watch->paused && watch->replay == NULL ? &watch->present.events : &watch->events);
+	if (watch->replay != NULL)
+		recording_close(&watch->replay->recording);
+	free(watch->replay);
 	memset(watch, 0, sizeof(*watch));
 }

@@ -10,12 +10,32 @@
 #include "viewer/events.h"
 #include "viewer/model.h"
 #include "viewer/output.h"
+#include "viewer/past.h"
+#include "viewer/recording.h"
 
 enum watch_state {
 	WATCH_WAITING, /* connected or about to be; no snapshot yet */
 	WATCH_LIVE,
 	WATCH_LOST,    /* the connection ended: the last snapshot stays */
 	WATCH_FILE,    /* a dump */
+	WATCH_REPLAY,  /* a recording */
+};
+
+/* While what is shown stands still: what goes on behind it. */
+struct present {
+	struct rates rates;
+	bool rates_are_means;
+	struct courses courses;
+	struct event_log events;
+};
+
+/* How a recording runs; travel.h moves in it. */
+struct replay {
+	struct recording recording;
+	double speed;
+	bool begun;              /* since_ms and from_us hold */
+	int64_t since_ms;        /* when it was at from_us, by the viewer's clock */
+	uint64_t from_us;
 };
 
 struct family;
@@ -26,7 +46,16 @@ struct watch {
 	char note[PROBLEM_MAX];    /* how a target was lost, or what it refused; may be empty */
 	struct snapshot *snapshot; /* the one that is shown; NULL before the first */
 	struct snapshot *pending;  /* while paused: the newest one */
-	bool paused;
+	bool paused;               /* what is shown stands still: at its moment, or at an earlier one (`away`) */
+	struct present present;    /* while paused */
+	uint64_t until_us;         /* while paused: later events are not shown */
+	struct past past;          /* the last minutes */
+	struct replay *replay;     /* a recording that is looked at; NULL: none */
+	bool away;                 /* travel.h has gone to moment `moment` of the timeline */
+	uint64_t moment;
+	struct snapshot *mark;     /* what to compare with: the first one, until the user marks another; NULL: none */
+	bool marked;               /* by the user */
+	struct record *record;     /* where all that comes is written; NULL: nowhere */
 	bool resyncing;            /* a whole snapshot has been asked for: deltas are ignored until it comes */
 	struct rates rates;
 	bool rates_are_means;      /* since the program's start, as there is no earlier snapshot */
@@ -51,10 +80,12 @@ enum watch_message {
 
 /* Takes one line of the protocol, or a whole dump. */
 enum watch_message watch_take(struct watch *watch, const char *json, size_t length, struct problem *problem);
-/* Shows another snapshot, which watch then owns: rates and history follow. */
+/* Shows another snapshot, which watch then owns: rates and courses follow. */
 void watch_show(struct watch *watch, struct snapshot *snapshot);
-/* Freezes what is shown, or goes on with the newest snapshot. */
+/* Freezes what is shown, or goes on with the newest snapshot. Not for a recording: travel.h. */
 void watch_pause(struct watch *watch, bool paused);
+/* Marks what is shown, to compare with it later. */
+void watch_mark(struct watch *watch);
 /* Notes that the target is gone and why. */
 void watch_lose(struct watch *watch, const char *reason);
 /* Reads a dump file. Returns false and says what is wrong with it. */

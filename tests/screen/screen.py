@@ -9,9 +9,10 @@ import sys
 from terminal import HERE, LIBRARY, TOP, Mock, Screen, wait
 from support import Folder, check, equal
 
-PANELS = ("Overview", "Slots", "Classes", "Stages", "LRU", "Threads", "Events", "Processes")
+PANELS = ("Overview", "Slots", "Classes", "Stages", "LRU", "Threads", "Events", "Processes", "Changes")
 # What only that panel shows.
-MARKS = ("Top classes", "by class and fill", r"Class +Size", "System calls", "LRU cache", r"Thread +Name", "events, 0 lost", r"PID.*Command")
+MARKS = ("Top classes", "by class and fill", r"Class +Size", "System calls", "LRU cache", r"Thread +Name", "events, 0 lost", r"PID.*Command",
+         "since the ")
 
 
 def attached(folder, mock, options="-d 0.1", **how):
@@ -28,14 +29,14 @@ def panels(folder):
         screen.keys("Tab")
         screen.sees(MARKS[0])
         screen.keys("BTab")
-        screen.sees(MARKS[7])
+        screen.sees(MARKS[-1])
         for key in ("F1", "h", "?"):
             screen.keys(key)
             screen.sees("Tab Shift-Tab +the next, the previous panel")
             screen.keys("PPage", "NPage", "NPage", "NPage")
             screen.sees("F10 q Ctrl-C +quit", "8 Processes +your HAKMEM")
             screen.keys("x")
-            screen.sees(MARKS[7])
+            screen.sees(MARKS[-1])
         screen.keys("F10")
         screen.restored(0)
 
@@ -235,8 +236,8 @@ def launch(folder):
     """A command is run and watched; its output is captured, its status passed on, its last screen kept."""
     script = launched(folder, "", folder / "stop")
     with Screen(folder, script, HAKMEM_DIR=folder / "run") as screen:
-        screen.sees(r"mockingbird \(\d+\)", " live", "9 ?Output")
-        screen.keys("9")
+        screen.sees(r"mockingbird \(\d+\)", " live", r"^ 1 Overview .* 9  0$")
+        screen.keys("0")
         screen.sees(r"^ready \d+ ")
         (folder / "stop").touch()
         screen.sees("ENDED", "ended with status 5")
@@ -252,7 +253,7 @@ def launch_quit(folder):
     script = launched(folder, f"-o {folder}/out", folder / "stop")
     with Screen(folder, script, HAKMEM_DIR=folder / "run") as screen:
         text = screen.sees(r"mockingbird \(\d+\)", " live")
-        check("9 ?Output" not in text, "an output panel although the output goes to a file")
+        check(re.search("^1Overview .* 9Changes$", text, re.M), "an output panel although the output goes to a file")
         pid = int(re.search(r"mockingbird \((\d+)\)", text).group(1))
         screen.keys("q")
         wait(lambda: "mockingbird" not in screen.text(), "the screen to close")

@@ -402,12 +402,12 @@ static void frame_parts(void)
 	struct area area = canvas_area(&canvas);
 	frame_header(area, 0, &watch);
 	UNIT_STRING(row(0), " hakmem-top  sample (4711)  up 0:02  2 threads                             live");
-	frame_tabs(area, 1, PANEL_slotmap, true);
-	UNIT_STRING(row(1), "1Overview 2Slots 3Classes 4Stages 5LRU 6Threads 7Events 8Processes 9Output");
-	CU_ASSERT_EQUAL(frame_tab_at(80, PANEL_slotmap, true, 0), 0);
-	CU_ASSERT_EQUAL(frame_tab_at(80, PANEL_slotmap, true, 14), 1);
-	CU_ASSERT_EQUAL(frame_tab_at(80, PANEL_slotmap, true, 79), -1);
-	CU_ASSERT_EQUAL(frame_tab_at(200, PANEL_slotmap, true, 14), 1);
+	frame_tabs(area, 1, PANEL_slotmap, false);
+	UNIT_STRING(row(1), "1Overview 2Slots 3Classes 4Stages 5LRU 6Threads 7Events 8Processes 9Changes");
+	CU_ASSERT_EQUAL(frame_tab_at(80, PANEL_slotmap, false, 0), 0);
+	CU_ASSERT_EQUAL(frame_tab_at(80, PANEL_slotmap, false, 14), 1);
+	CU_ASSERT_EQUAL(frame_tab_at(80, PANEL_slotmap, false, 79), -1);
+	CU_ASSERT_EQUAL(frame_tab_at(200, PANEL_slotmap, false, 14), 1);
 	CU_ASSERT_EQUAL(frame_tab_at(40, PANEL_slotmap, true, 4), 1);
 	panel_place_init(&panel_classes, &place);
 	unsigned situation = frame_situation(&watch, &panel_classes, &place);

@@ -1,0 +1,47 @@
+/* recording.h: reads a recording: record.h's files, whole or cut off anywhere. Nothing of it is trusted. */
+#ifndef VIEWER_RECORDING_H
+#define VIEWER_RECORDING_H
+
+#include "viewer/events.h"
+#include "viewer/record.h"
+#include "viewer/timeline.h"
+
+#define RECORDING_MOMENTS_MAX (1u << 20)
+#define RECORDING_TEXTS_MAX 1024
+
+struct recording_moment {
+	uint64_t time_us, place, events_place; /* places in a file; 0: no events */
+	bool whole, in_old;                    /* in the file before the rotation */
+};
+
+struct recording_text {
+	uint64_t moment; /* the number of the moment that it follows */
+	bool is_mark;
+	char text[CHUNK_TEXT_MAX];
+};
+
+struct recording {
+	struct timeline timeline;
+	struct moment_layout layouts[2];
+	int fds[2]; /* the file, and the one before the rotation; -1: none */
+	struct recording_moment *moments;
+	size_t count, capacity;
+	struct recording_text *texts;
+	size_t text_count;
+	struct bytes stored, raw;
+	struct problem cut; /* why the file isn't read to its end; empty if it is */
+};
+
+/* Whether bytes are a recording's first ones. */
+bool recording_is(const void *bytes, size_t length);
+/* Opens a recording, and the file before its rotation where that is there. A file that stops in the middle of a chunk,
+ * or is damaged from somewhere on, is read up to there, as `cut` says. Returns false and says why if there is no moment in
+ * it that can be shown. */
+bool recording_open(struct recording *recording, const char *path, struct problem *problem);
+/* Adds to `log` the events that came between the moment before `number` and it. */
+void recording_events(struct recording *recording, uint64_t number, struct event_log *log);
+/* The moment that "12.5", "start", "end", "mark" or "mark2" names: seconds from the first moment, the n-th mark. */
+bool recording_find(const struct recording *recording, const char *name, uint64_t *number, struct problem *problem);
+void recording_close(struct recording *recording);
+
+#endif
