@@ -129,12 +129,39 @@ static bool claim_all(uint32_t run, uint32_t slot, uint32_t count)
 	return zero;
 }
 
+static bool is_zero(uint32_t slot)
+{
+	return hak_ss(hak_slot_ss(slot))->zero >> hak_slot_place(slot) & 1;
+}
+
+/* Where most of a run that is to be taken is zero, the rest is made so: else calloc would write to all of it. */
+static void purge_few(uint32_t run, uint32_t slots)
+{
+	uint32_t end = run + slots;
+	uint32_t dirty = 0;
+
+	for (uint32_t slot = run; slot < end; slot++)
+		dirty += !is_zero(slot);
+	if (dirty > slots / 4)
+		return;
+	for (uint32_t slot = run; slot < end;) {
+		unsigned count = 0;
+
+		while (slot + count < end && !is_zero(slot + count) && hak_slot_ss(slot + count) == hak_slot_ss(slot))
+			count++;
+		if (count)
+			hak_ss_purge(hak_slot_ss(slot), hak_slot_place(slot), count);
+		slot += count ? count : 1;
+	}
+}
+
 static uint32_t acquire_straddling(uint32_t slots, bool *zero)
 {
 	uint32_t run = hak_straddle_find(slots);
 
 	if (run == HAK_NO_SLOT)
 		return run;
+	purge_few(run, slots);
 	*zero = claim_all(run, run, slots);
 	if (hak_run_has_kind(hak_slot_place(run), slots)) {
 		hak_slot(run)->kind = (uint8_t)HAK_KIND_OF_RUN(slots);

@@ -18,6 +18,6 @@ set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 # qemu before 8.0 keeps a record of each page that is reserved: 1 TiB would take it a minute and 12 GB.
 set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64 -L /usr/aarch64-linux-gnu
-  -E LD_LIBRARY_PATH=${libraries}:${old_libraries} -E HAK_EMULATED=1 -E HAKMEM_RESERVE=4G)
+  -E LD_LIBRARY_PATH=${libraries}:${old_libraries} -E HAK_EMULATED=1 -E HAKMEM_RESERVE=5G)
 set(ENV{PKG_CONFIG_LIBDIR} ${libraries}/pkgconfig)
 set(ENV{PKG_CONFIG_SYSROOT_DIR} ${HAKMEM_SYSROOT})

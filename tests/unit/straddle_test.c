@@ -134,6 +134,28 @@ static void grows_and_shrinks_over_borders(void)
 	audit();
 }
 
+/* A run that is zero but for a few slots that were used before is made so; one that was mostly used is taken as it is. */
+static void few_used_slots_are_purged(void)
+{
+	bool zero;
+	tight_start();
+	hak_purge_all();
+	char *run = hak_large_alloc(SLOTS(100), 16, &zero);
+	CU_ASSERT_TRUE(zero);
+	memset(run, 'd', SLOTS(100));
+	hak_large_free(run);
+	char *most = hak_large_alloc(SLOTS(140), 16, &zero);
+	CU_ASSERT_FALSE(zero);
+	UNIT_EQUAL(most[SLOTS(50)], 'd');
+	hak_large_free(most);
+	run = hak_large_alloc(SLOTS(800), 16, &zero);
+	CU_ASSERT_PTR_EQUAL(run, most);
+	CU_ASSERT_TRUE(zero);
+	for (unsigned slot = 0; slot < 800; slot++)
+		CU_ASSERT_TRUE(run[SLOTS(slot)] == 0 && run[SLOTS(slot + 1) - 1] == 0);
+	hak_large_free(run);
+}
+
 /* EMPTY slots become room for a long run when there is no other. */
 static void empty_slots_are_the_last_resort(void)
 {
@@ -215,4 +237,4 @@ static void random_runs(void)
 /* The first case's child must start without a reservation. */
 UNIT_MAIN("straddle", UNIT(whole_superslabs_where_there_is_plenty), UNIT(runs_fill_the_heap),
 	UNIT(the_rest_of_a_superslab_serves_others), UNIT(grows_and_shrinks_over_borders),
-	UNIT(empty_slots_are_the_last_resort), UNIT(addresses_inside_lead_to_the_run), UNIT(random_runs))
+	UNIT(few_used_slots_are_purged), UNIT(empty_slots_are_the_last_resort), UNIT(addresses_inside_lead_to_the_run), UNIT(random_runs))
