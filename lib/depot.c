@@ -4,6 +4,7 @@
 #include "report.h"
 #include "trace.h"
 
+#define LANE_MIN 2   /* blocks of a lane: shorter ones are not worth it */
 #define PICK_LOOKS 8 /* slabs of the fullest bucket among which the lowest address is chosen */
 
 struct hak_depot hak_depots[HAK_CLASS_COUNT] = {
@@ -276,11 +277,11 @@ static void take_apart(struct hak_depot *depot, unsigned class, struct hak_batch
 
 static struct hak_batch remove_coldest(struct hak_depot *depot)
 {
-	struct hak_batch coldest = depot->batch[0];
+	struct hak_batch coldest = depot->parcel[0].batch;
 
 	depot->batches--;
 	for (unsigned i = 0; i < depot->batches; i++)
-		depot->batch[i] = depot->batch[i + 1];
+		depot->parcel[i] = depot->parcel[i + 1];
 	if (depot->idle_batches > depot->batches)
 		depot->idle_batches = depot->batches;
 	return coldest;
@@ -295,15 +296,65 @@ static unsigned depot_capacity(unsigned class)
 	return fit < 4 ? 4 : fit > HAK_DEPOT_BATCHES ? HAK_DEPOT_BATCHES : (unsigned)fit;
 }
 
+/* Notes where the lanes of a batch begin, while its blocks are near. Where a link leads nowhere no lanes are noted, and
+ * who takes the batch finds that out. */
+static struct hak_parcel pack(unsigned bin, const struct hak_batch *batch)
+{
+	const struct hak_heap heap = {hak_heap.base, hak_load_relaxed(&hak_heap.slots), hak_heap.class_map};
+	struct hak_parcel parcel = {.batch = *batch};
+	uint32_t length = batch->length / HAK_DEPOT_LANES;
+	const struct hak_block *block = batch->head;
+
+	if (length < LANE_MIN)
+		return parcel;
+	for (uint32_t i = 0; i < length * HAK_DEPOT_LANES; i++) {
+		if (i % length == 0)
+			parcel.lane[i / length] = block;
+		if (HAK_UNLIKELY(!hak_link_leads_to(block, bin, &heap)))
+			return (struct hak_parcel){.batch = *batch};
+		block = block->next;
+	}
+	return parcel;
+}
+
+/* Walks over all lanes side by side, which brings the blocks here. Returns whether every link leads where it should. */
+static bool unpack(unsigned bin, const struct hak_parcel *parcel)
+{
+	const struct hak_heap heap = {hak_heap.base, hak_load_relaxed(&hak_heap.slots), hak_heap.class_map};
+	uint32_t length = parcel->batch.length / HAK_DEPOT_LANES;
+	uint32_t rest = parcel->batch.length % HAK_DEPOT_LANES; /* behind the last lane */
+	const struct hak_block *at[HAK_DEPOT_LANES];
+	const struct hak_block **last = &at[HAK_DEPOT_LANES - 1];
+
+	for (unsigned lane = 0; lane < HAK_DEPOT_LANES; lane++)
+		at[lane] = parcel->lane[lane];
+	for (uint32_t i = 0; i < length; i++) {
+		for (unsigned lane = 0; lane < HAK_DEPOT_LANES; lane++) {
+			if (HAK_UNLIKELY(!hak_link_leads_to(at[lane], bin, &heap)))
+				return false;
+			at[lane] = at[lane]->next;
+		}
+	}
+	for (unsigned lane = 1; lane < HAK_DEPOT_LANES; lane++) {
+		if (HAK_UNLIKELY(at[lane - 1] != parcel->lane[lane]))
+			return false;
+	}
+	for (; rest && hak_link_leads_to(*last, bin, &heap); rest--)
+		*last = (*last)->next;
+	return rest == 0;
+}
+
 struct hak_batch hak_depot_fetch(unsigned class, uint32_t want)
 {
 	struct hak_depot *depot = &hak_depots[class];
-	struct hak_batch batch = {.fresh = true};
+	struct hak_batch batch = {.looked_at = true};
+	struct hak_parcel parcel = {.lane = {NULL}};
 
 	hak_lock_acquire(&depot->lock);
 	if (depot->batches) {
-		batch = depot->batch[--depot->batches];
-		batch.fresh = false;
+		parcel = depot->parcel[--depot->batches];
+		batch = parcel.batch;
+		batch.looked_at = false;
 		if (depot->idle_batches > depot->batches)
 			depot->idle_batches = depot->batches;
 	}
@@ -325,20 +376,38 @@ struct hak_batch hak_depot_fetch(unsigned class, uint32_t want)
 			take_blocks(depot, class, slab, want, &batch);
 	}
 	hak_lock_release(&depot->lock);
+	if (parcel.lane[0])
+		batch.looked_at = unpack(HAK_BIN_OF_CLASS(class), &parcel);
 	return batch;
+}
+
+/* Adds to the stack of batches in transit. The depot's lock is held. */
+static void push_parcel(unsigned class, const struct hak_parcel *parcel, enum hak_release_cause cause)
+{
+	struct hak_depot *depot = &hak_depots[class];
+
+	if (depot->batches >= depot_capacity(class))
+		take_apart(depot, class, remove_coldest(depot), cause);
+	depot->parcel[depot->batches++] = *parcel;
 }
 
 void hak_depot_put(unsigned class, const struct hak_batch *batches, unsigned count, enum hak_release_cause cause)
 {
 	struct hak_depot *depot = &hak_depots[class];
-	unsigned capacity = depot_capacity(class);
 
 	hak_lock_acquire(&depot->lock);
-	for (unsigned i = 0; i < count; i++) {
-		if (depot->batches >= capacity)
-			take_apart(depot, class, remove_coldest(depot), cause);
-		depot->batch[depot->batches++] = batches[i];
-	}
+	for (unsigned i = 0; i < count; i++)
+		push_parcel(class, &(struct hak_parcel){.batch = batches[i]}, cause);
+	hak_lock_release(&depot->lock);
+}
+
+void hak_depot_put_for_others(unsigned class, struct hak_batch batch, enum hak_release_cause cause)
+{
+	struct hak_parcel parcel = pack(HAK_BIN_OF_CLASS(class), &batch);
+	struct hak_depot *depot = &hak_depots[class];
+
+	hak_lock_acquire(&depot->lock);
+	push_parcel(class, &parcel, cause);
 	hak_lock_release(&depot->lock);
 }
 
@@ -376,7 +445,7 @@ uint64_t hak_depot_cached_blocks(unsigned class)
 
 	hak_lock_acquire(&depot->lock);
 	for (unsigned i = 0; i < depot->batches; i++)
-		blocks += depot->batch[i].length;
+		blocks += depot->parcel[i].batch.length;
 	hak_lock_release(&depot->lock);
 	return blocks;
 }

@@ -1,6 +1,6 @@
 /* depot.h: what all threads share of one class: batches of blocks in transit, and the partly used slabs.
  *
- * One lock a class. Batches go in and out whole, without being walked. A slab belongs to nobody: a thread that dies
+ * One lock a class. Batches go in and out whole. A slab belongs to nobody: a thread that dies
  * hands its batches in, and there is nothing to adopt. A slab's free blocks are bits outside the heap, so a program's
  * stray writes can't reach them and a block that comes back twice is seen. */
 #ifndef HAK_DEPOT_H
@@ -19,7 +19,7 @@ struct hak_block {
 struct hak_batch {
 	struct hak_block *head;
 	uint32_t length;
-	bool fresh; /* the depot wrote all its links a moment ago: no need to look at them */
+	bool looked_at; /* all its links were written or looked at a moment ago */
 };
 
 /* Whether `block` is aligned and lies in a slot of the bin, so that its link may be read. The bits that an aligned
@@ -35,7 +35,16 @@ HAK_INLINE bool hak_link_leads_to(const struct hak_block *block, unsigned bin, c
 _Static_assert(HAK_ALIGNMENT == 1 << 4, "the rotation is by its bits");
 
 #define HAK_DEPOT_BATCHES 16 /* most batches in transit a class */
+#define HAK_DEPOT_LANES 8    /* parts of a batch in transit that can be walked over side by side */
 #define HAK_DEPOT_BUCKETS 8  /* partly used slabs are sorted by eighths of their capacity in use */
+
+/* A batch in transit. If the thread that freed its blocks only frees, they lie in the cache of that thread's processor.
+ * Who takes them would wait for one after the other, as each names the next: so the beginnings of eight parts stand
+ * beside the batch, and the waits are for eight blocks at once. */
+struct hak_parcel {
+	struct hak_batch batch;
+	const struct hak_block *lane[HAK_DEPOT_LANES]; /* of length / HAK_DEPOT_LANES blocks each; all NULL: not known */
+};
 
 struct hak_depot {
 	struct hak_lock lock;
@@ -45,7 +54,7 @@ struct hak_depot {
 	uint64_t handed_out;                       /* Σ used over the class's slabs: blocks live or in some cache */
 	uint32_t buckets[HAK_DEPOT_BUCKETS];       /* slot numbers of the partly used slabs, fullest bucket last */
 	uint64_t hits;                             /* refills served without a new slab */
-	struct hak_batch batch[HAK_DEPOT_BATCHES]; /* a stack: the coldest first */
+	struct hak_parcel parcel[HAK_DEPOT_BATCHES]; /* a stack: the coldest first */
 } __attribute__((aligned(64)));
 extern HAK_HIDDEN struct hak_depot hak_depots[HAK_CLASS_COUNT];
 
@@ -84,7 +93,7 @@ HAK_INLINE struct hak_batch hak_list_join(unsigned bin, struct hak_batch list, s
 {
 	struct hak_list whole;
 
-	if (look && !batch.fresh) {
+	if (look && !batch.looked_at) {
 		whole = hak_list_walk(bin, batch.head, batch.length);
 		batch.head = whole.last ? batch.head : NULL;
 		batch.length = (uint32_t)whole.length;
@@ -110,6 +119,10 @@ struct hak_batch hak_depot_fetch(unsigned class, uint32_t want);
 /* Hands batches in. One that finds no room pushes the coldest out: its blocks go back to their slabs. `cause` is named
  * in the events of slabs that become EMPTY thereby. */
 void hak_depot_put(unsigned class, const struct hak_batch *batches, unsigned count, enum hak_release_cause cause);
+
+/* The same of one batch, by a thread that does not allocate from the class: those who do will find it far away. It walks
+ * over the batch, for a few nanoseconds a block, to spare them more. */
+void hak_depot_put_for_others(unsigned class, struct hak_batch batch, enum hak_release_cause cause);
 
 /* Called at each drain of the class: batches that nobody fetched for two of these are taken apart. */
 void hak_depot_tick(unsigned class);

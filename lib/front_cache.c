@@ -284,7 +284,8 @@ static void stash(struct hak_cache *cache, unsigned bin)
 	struct hak_cache_class *class = &cache->classes[bin];
 	struct hak_batch batch = cut_batch(cache, bin);
 	uint64_t bytes = (uint64_t)batch.length * class_of(bin)->block_bytes;
-	unsigned limit = class->allocs == class->allocs_at_stash ? 0 : class->limit;
+	bool only_frees = class->allocs == class->allocs_at_stash;
+	unsigned limit = only_frees ? 0 : class->limit;
 
 	if (HAK_UNLIKELY(!batch.length))
 		return;
@@ -294,7 +295,10 @@ static void stash(struct hak_cache *cache, unsigned bin)
 	if (class->batches + 1u > limit)
 		give_coldest(cache, bin, limit ? class->batches + 1u - limit : class->batches, HAK_RELEASE_OVERFLOW);
 	if (!limit) {
-		hak_depot_put(HAK_CLASS_OF_BIN(bin), &batch, 1, HAK_RELEASE_OVERFLOW);
+		if (only_frees)
+			hak_depot_put_for_others(HAK_CLASS_OF_BIN(bin), batch, HAK_RELEASE_OVERFLOW);
+		else
+			hak_depot_put(HAK_CLASS_OF_BIN(bin), &batch, 1, HAK_RELEASE_OVERFLOW);
 		return;
 	}
 	class->batch[class->batches++] = batch;

@@ -299,7 +299,7 @@ void hak_inspect_figures(struct hak_inspect *out)
 		const struct hak_depot *depot = &hak_depots[class];
 
 		for (unsigned i = 0; i < HAK_DEPOT_BATCHES && i < depot->batches; i++)
-			out->classes[class].cached_blocks += depot->batch[i].length;
+			out->classes[class].cached_blocks += depot->parcel[i].batch.length;
 		out->classes[class].depot = hak_load_relaxed(&depot->hits);
 	}
 	fill_figures(out);

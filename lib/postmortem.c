@@ -125,7 +125,7 @@ void hak_postmortem_cached(struct hak_whereabouts *at)
 	if (at->kind != HAK_AT_live || at->class >= HAK_CLASS_COUNT)
 		return;
 	for (unsigned i = 0; i < HAK_DEPOT_BATCHES && i < hak_depots[at->class].batches; i++)
-		found = found || is_on(hak_depots[at->class].batch[i].head, bin, block);
+		found = found || is_on(hak_depots[at->class].parcel[i].batch.head, bin, block);
 	for (unsigned i = 0; thread && !found && i < THREADS_MAX; i++, thread = thread->next)
 		found = !hak_thread_is_gone(thread) && is_in(&thread->cache, bin, block);
 	if (found)

@@ -80,7 +80,7 @@ static void a_full_stack_pushes_the_coldest_out(void)
 		put(CLASS, batches[i]);
 	UNIT_EQUAL(hak_depots[CLASS].batches, HAK_DEPOT_BATCHES);
 	UNIT_EQUAL(hak_depots[CLASS].handed_out, HAK_DEPOT_BATCHES * 32);
-	CU_ASSERT_PTR_EQUAL(hak_depots[CLASS].batch[0].head, batches[3].head);
+	CU_ASSERT_PTR_EQUAL(hak_depots[CLASS].parcel[0].batch.head, batches[3].head);
 	/* The blocks of the first three batches are in their slab, and to be had again. */
 	uint32_t slab = slab_of(batches[0].head);
 	UNIT_EQUAL(hak_slot(slab)->free, 96);
@@ -259,6 +259,57 @@ static void damaged_lists_end_where_they_are_whole(void)
 	}
 }
 
+/* A batch that was put for others comes out whole and looked at, whatever its length; one whose links were written over in
+ * between is left for the refill to look at, which cuts it where it is whole. */
+static void what_is_put_for_others_is_looked_at(void)
+{
+	static struct hak_block foreign;
+	start();
+	for (unsigned length = 1; length <= 64; length++) {
+		struct hak_batch batch = fetch(CLASS, length);
+		struct hak_block *second = batch.head->next;
+		bool has_lanes = length >= 2 * HAK_DEPOT_LANES;
+		hak_depot_put_for_others(CLASS, batch, HAK_RELEASE_OVERFLOW);
+		struct hak_batch again = hak_depot_fetch(CLASS, 1);
+		CU_ASSERT_PTR_EQUAL(again.head, batch.head);
+		UNIT_EQUAL(again.length, length);
+		UNIT_EQUAL(again.looked_at, has_lanes);
+		/* Each link in turn leads out of the heap, then to another block of the batch, which from the last lane on
+		 * can't be told from the right one. */
+		unsigned last_lane = length / HAK_DEPOT_LANES * (HAK_DEPOT_LANES - 1);
+		struct hak_block *block = again.head;
+		for (unsigned i = 0; has_lanes && i + 1 < length; i++, block = block->next) {
+			struct hak_block *const right = block->next;
+			for (int kind = 0; kind < 2; kind++) {
+				hak_depot_put_for_others(CLASS, again, HAK_RELEASE_OVERFLOW);
+				block->next = kind ? second : &foreign;
+				struct hak_batch damaged = hak_depot_fetch(CLASS, 1);
+				UNIT_EQUAL(damaged.looked_at, kind && (i == 0 || i >= last_lane));
+				block->next = right;
+			}
+		}
+		put(CLASS, again);
+		hak_depot_trim();
+	}
+}
+
+/* Links that lead nowhere when the batch is put are found by who takes it. */
+static void a_damaged_batch_is_put_without_lanes(void)
+{
+	static struct hak_block foreign;
+	start();
+	struct hak_batch batch = fetch(CLASS, 32);
+	struct hak_block *third = batch.head->next->next, *const right = third->next;
+	third->next = &foreign;
+	hak_depot_put_for_others(CLASS, batch, HAK_RELEASE_OVERFLOW);
+	CU_ASSERT_PTR_NULL(hak_depots[CLASS].parcel[0].lane[0]);
+	struct hak_batch again = hak_depot_fetch(CLASS, 1);
+	CU_ASSERT_FALSE(again.looked_at);
+	third->next = right;
+	put(CLASS, again);
+	hak_depot_trim();
+}
+
 static void out_of_memory(void)
 {
 	start();
@@ -276,4 +327,5 @@ UNIT_MAIN("depot", UNIT(damage_is_reported_and_nothing_else_is_harmed), UNIT(dam
 	UNIT(a_new_slab_is_carved_in_order),
 	UNIT(batches_pass_through_whole), UNIT(a_full_stack_pushes_the_coldest_out),
 	UNIT(unused_batches_are_taken_apart_after_two_ticks), UNIT(the_last_block_releases_the_slab),
-	UNIT(the_fullest_slab_is_used_first), UNIT(out_of_memory))
+	UNIT(the_fullest_slab_is_used_first), UNIT(what_is_put_for_others_is_looked_at),
+	UNIT(a_damaged_batch_is_put_without_lanes), UNIT(out_of_memory))
