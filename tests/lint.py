@@ -43,7 +43,7 @@ def commands(build, words):
 def tidy(folder, name):
     """One file's findings. Those at libc's declarations are none of ours."""
     result = subprocess.run(["clang-tidy", "-p", folder, "--quiet", f"--header-filter=^{re.escape(str(SOURCE))}/", name],
-                            capture_output=True, text=True, timeout=300)
+                            capture_output=True, text=True, timeout=900)
     findings = {line for line in FINDING.findall(result.stdout) if line.startswith(f"{SOURCE}/")}
     if result.returncode != 0 and not FINDING.search(result.stdout):
         findings.add(f"{name}: clang-tidy failed: {result.stderr.strip()}")
@@ -55,7 +55,7 @@ def cppcheck(folder):
     result = subprocess.run(["cppcheck", f"--project={folder}/compile_commands.json", "-q", "-j", str(os.cpu_count()),
                              "--enable=warning,performance,portability", f"-i{SOURCE}/tests/model", "--error-exitcode=1", "--suppress=*:/usr/*",
                              "--template={file}:{line}:{column}: {severity}: {message} [{id}]", *allowed],
-                            capture_output=True, text=True, timeout=500)
+                            capture_output=True, text=True, timeout=1500)
     findings = set(result.stderr.split("\n")) - {""}
     if result.returncode != 0 and not findings:
         findings.add(f"cppcheck failed: {result.stdout.strip()}")

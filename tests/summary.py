@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Adds up what the configurations of `./build.sh test` left in a folder.
 
-NAME.xml is ctest's JUnit report; NAME.built says that a configuration which is only built was built; NAME.failed that a build or
-ctest itself failed; NAME.log is what the build said. Prints why tests were skipped and which failed; the last line is "N passed, M failed[, K skipped]". The exit
+NAME.xml is ctest's JUnit report; NAME.built says that a configuration which is only built was built, or only checked has no
+finding; NAME.failed that a build, the check or ctest itself failed; NAME.log is what the build said. Prints why tests were skipped and which failed; the last line is "N passed, M failed[, K skipped]". The exit
 status is 0 if at least one test passed and none failed.
 """
 import pathlib
