@@ -47,6 +47,11 @@ bool hak_connection_may_request(const struct hak_connection *client)
 	return !client->closing && !client->broken && hak_connection_pending(client) < HAK_CONNECTION_BUFFER;
 }
 
+bool hak_connection_is_streaming(const struct hak_connection *client)
+{
+	return (client->snapshots || client->events) && !client->closing && !client->broken;
+}
+
 uint64_t hak_connection_request_us(const struct hak_connection *client)
 {
 	return client->requests_us > HAK_REQUEST_AHEAD_US ? client->requests_us - HAK_REQUEST_AHEAD_US : 0;

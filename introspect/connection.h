@@ -37,10 +37,10 @@ struct hak_connection {
 };
 
 /* How much ahead of the clock a client's requests may be, and what they count for: so a client gets 1,000 small answers
- * a second, or 90 snapshots. */
+ * a second, or 90 of those that cost the program something: snapshots, drains, purges, settings. */
 #define HAK_REQUEST_AHEAD_US 1000000
 #define HAK_REQUEST_COST_US 1000
-#define HAK_REQUEST_SNAPSHOT_COST_US 10000
+#define HAK_REQUEST_COSTLY_US 10000 /* more */
 
 /* Begins with a connected, non-blocking socket. */
 void hak_connection_open(struct hak_connection *client, int fd, uint64_t now_us);
@@ -56,6 +56,9 @@ bool hak_connection_has_room(const struct hak_connection *client, size_t length)
 
 /* Says whether the client's next request may be handled: its answer has room. */
 bool hak_connection_may_request(const struct hak_connection *client);
+
+/* Says whether it is subscribed to anything that it may still be sent. */
+bool hak_connection_is_streaming(const struct hak_connection *client);
 
 /* When its next request may be handled: not after `now`, or at the time returned. */
 uint64_t hak_connection_request_us(const struct hak_connection *client);

@@ -235,7 +235,7 @@ int hak_endpoint_accept(struct hak_endpoint *endpoint)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && (peer.uid == geteuid() || peer.uid == 0))
 		return fd;
 	hak_endpoint_refuse(fd, HAK_ERROR_forbidden, "only the program's own user and root may connect");
-	return -EPERM;
+	return HAK_ENDPOINT_FORBIDDEN;
 }
 
 void hak_endpoint_unlink(const struct hak_endpoint *endpoint)

@@ -38,8 +38,10 @@ void hak_endpoint_walk(const char *directory, bool (*visit)(int directory_fd, co
 int hak_endpoint_open(struct hak_endpoint *endpoint, const char *hakmem_dir, const char *xdg_runtime_dir,
 	uint64_t start_time);
 
-/* Accepts a connection without waiting. Returns its descriptor, or a negative errno: -EAGAIN when nobody
- * waits, -EPERM for a peer that is neither this user nor root (it has been told and closed). */
+/* Accepts a connection without waiting. Returns its descriptor, or a negative errno, -EAGAIN when nobody waits; or
+ * HAK_ENDPOINT_FORBIDDEN, which is no errno, for a peer that is neither this user nor root: it has been told and closed.
+ */
+#define HAK_ENDPOINT_FORBIDDEN (-100000)
 int hak_endpoint_accept(struct hak_endpoint *endpoint);
 
 /* Sends an error message to a connection that is not served, and closes it. */

@@ -26,7 +26,7 @@
 
 #define STACK_BYTES (512u << 10)
 #define TICK_US 250000         /* idle memory is looked at so often: a quarter of the default delay */
-#define ACCEPT_PAUSE_US 200000 /* after the descriptor table was found full */
+#define ACCEPT_PAUSE_US 200000 /* after the system would let nobody in: the table of descriptors full, a filter */
 
 struct hak_server {
 	struct hak_service service;
@@ -57,7 +57,8 @@ static int timeout_ms(const struct hak_server *server, uint64_t now)
 
 		if (client->fd < 0)
 			continue;
-		if ((client->snapshots || client->events) && client->due_us < due)
+		/* One that is about to end gets nothing more. */
+		if (hak_connection_is_streaming(client) && client->due_us < due)
 			due = client->due_us;
 		/* A request that came with others and had to wait for room, or its time: poll knows nothing of it. */
 		if (hak_connection_may_request(client) && hak_connection_has_line(client) &&
@@ -114,12 +115,14 @@ static void accept_clients(struct hak_server *server, uint64_t now)
 	for (int i = 0; i < HAK_SERVICE_CLIENTS; i++) {
 		int fd = hak_endpoint_accept(&server->endpoint);
 
-		if (fd >= 0)
+		if (fd >= 0) {
 			welcome(server, fd, now);
-		else if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS)
-			server->accept_after_us = now + ACCEPT_PAUSE_US;
-		if (fd < 0 && fd != -EPERM && fd != -ECONNABORTED && fd != -EINTR)
+		} else if (fd != HAK_ENDPOINT_FORBIDDEN && fd != -ECONNABORTED && fd != -EINTR) {
+			/* Whoever waits goes on waiting, and poll would go on telling. */
+			if (fd != -EAGAIN)
+				server->accept_after_us = now + ACCEPT_PAUSE_US;
 			return;
+		}
 	}
 }
 

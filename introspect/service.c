@@ -301,6 +301,32 @@ static void control(struct hak_service *service, struct hak_connection *client, 
 	reply_ok(client, request->verb, &done);
 }
 
+/* What takes the pool's lock, writes a file or moves every thread counts for more than what merely answers. */
+static bool is_costly(const struct hak_request *request)
+{
+	switch (request->verb) {
+	case HAK_VERB_ping:
+	case HAK_VERB_schema:
+	case HAK_VERB_mark:
+	case HAK_VERB_unsubscribe:
+	case HAK_VERB_COUNT:
+		return false;
+	case HAK_VERB_stats:
+		return request->meshable || request->openmetrics;
+	case HAK_VERB_set:
+		return request->given != 0;
+	case HAK_VERB_snapshot:
+	case HAK_VERB_subscribe:
+	case HAK_VERB_resync:
+	case HAK_VERB_dump:
+	case HAK_VERB_drain:
+	case HAK_VERB_purge:
+	case HAK_VERB_trim:
+		break;
+	}
+	return true;
+}
+
 static void handle(struct hak_service *service, struct hak_connection *client, const char *line, size_t length)
 {
 	struct hak_request request;
@@ -310,13 +336,13 @@ static void handle(struct hak_service *service, struct hak_connection *client, c
 		reply_error(service, client, line, request.error, request.message);
 		return;
 	}
+	if (is_costly(&request))
+		client->requests_us += HAK_REQUEST_COSTLY_US;
 	switch (request.verb) {
 	case HAK_VERB_snapshot:
-		client->requests_us += HAK_REQUEST_SNAPSHOT_COST_US;
 		reply_snapshot(service, client, line);
 		break;
 	case HAK_VERB_subscribe:
-		client->requests_us += HAK_REQUEST_SNAPSHOT_COST_US;
 		subscribe(service, client, &request, line);
 		break;
 	case HAK_VERB_unsubscribe:
@@ -325,13 +351,11 @@ static void handle(struct hak_service *service, struct hak_connection *client, c
 		reply_ok(client, request.verb, NULL);
 		break;
 	case HAK_VERB_resync:
-		client->requests_us += HAK_REQUEST_SNAPSHOT_COST_US;
 		client->base = 0;
 		client->due_us = hak_snapshot_now_us();
 		reply_ok(client, request.verb, NULL);
 		break;
 	case HAK_VERB_dump:
-		client->requests_us += HAK_REQUEST_SNAPSHOT_COST_US;
 		reply_dump(service, client, &request, line);
 		break;
 	case HAK_VERB_set:
@@ -347,8 +371,6 @@ static void handle(struct hak_service *service, struct hak_connection *client, c
 	case HAK_VERB_stats:
 	case HAK_VERB_ping:
 	case HAK_VERB_COUNT:
-		if (request.meshable || request.openmetrics)
-			client->requests_us += HAK_REQUEST_SNAPSHOT_COST_US;
 		reply_document(service, client, &request, line);
 		break;
 	}
@@ -489,7 +511,7 @@ static void stream_snapshot(struct hak_service *service, struct hak_connection *
 
 void hak_service_stream(struct hak_service *service, struct hak_connection *client, uint64_t now)
 {
-	if (!(client->snapshots || client->events) || client->closing || client->broken)
+	if (!hak_connection_is_streaming(client))
 		return;
 	/* A client that missed snapshots gets a fresh one as soon as it has taken what waited. */
 	if (now < client->due_us && !(client->dropped && hak_connection_pending(client) == 0))

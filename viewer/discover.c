@@ -261,58 +261,6 @@ static bool is_listed(const struct discovery *discovery, pid_t pid)
 	return false;
 }
 
-/* Processes of this user that have HAKMEM in them, but no socket where we look. */
-static bool scan_processes(struct discovery *discovery, struct problem *problem)
-{
-	DIR *dir = opendir("/proc");
-	bool good = true;
-	for (struct dirent *entry; good && dir != NULL && (entry = readdir(dir)) != NULL;) {
-		uid_t uid;
-		pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)strtol(entry->d_name, NULL, 10) : 0;
-		if (pid <= 0 || pid == getpid() || !owner_of(pid, &uid) || uid != geteuid() ||
-			is_listed(discovery, pid) ||
-			!procfs_has_hakmem(pid))
-			continue;
-		struct found *row = add_row(discovery, pid);
-		if (row == NULL) {
-			good = problem_set(problem, "out of memory while listing processes");
-		} else {
-			row->state = FOUND_CLOSED;
-			read_exe(pid, row->exe, sizeof(row->exe));
-			snprintf(row->reason, sizeof(row->reason),
-				"its endpoint is off: start it with HAKMEM_INTROSPECT=1 or by hakmem-top -- COMMAND");
-		}
-	}
-	if (dir != NULL)
-		closedir(dir);
-	return good;
-}
-
-static int by_pid(const void *a, const void *b)
-{
-	const struct found *left = a, *right = b;
-	return (left->pid > right->pid) - (left->pid < right->pid);
-}
-
-bool discover_all(struct discovery *discovery, struct problem *problem)
-{
-	memset(discovery, 0, sizeof(*discovery));
-	bool good = scan_sockets(discovery, problem) && scan_processes(discovery, problem);
-	if (discovery->count > 0)
-		qsort(discovery->rows, discovery->count, sizeof(*discovery->rows), by_pid);
-	for (size_t i = 0; i < discovery->count; i++)
-		discovery->open += discovery->rows[i].state == FOUND_OPEN;
-	if (!good)
-		discover_free(discovery);
-	return good;
-}
-
-void discover_free(struct discovery *discovery)
-{
-	free(discovery->rows);
-	memset(discovery, 0, sizeof(*discovery));
-}
-
 /* The value of a variable in a process's environment as it was at exec; NULL if it isn't there. */
 static const char *find_variable(const char *environment, size_t length, const char *name)
 {
@@ -375,15 +323,10 @@ static bool look(const char *root, pid_t pid, const char *hakmem_dir, const char
 	return false;
 }
 
-bool discover_pid(pid_t pid, char *path, size_t size, struct problem *problem)
+/* Looks where a process may serve that was started with another environment, by another user, or in a container. */
+static bool look_elsewhere(pid_t pid, uid_t uid, char *path, size_t size)
 {
 	char root[32];
-	uid_t uid;
-	if (!owner_of(pid, &uid))
-		return problem_set(problem, "no process %d; 'hakmem-top --list' shows what there is", (int)pid);
-	if (look("", pid, getenv("HAKMEM_DIR"), getenv("XDG_RUNTIME_DIR"), geteuid(), path, size))
-		return true;
-	/* The target may have been started with another environment, by another user, or in a container. */
 	size_t room = 1 << 20;
 	char *environment = malloc(room);
 	ssize_t length = environment != NULL ? procfs_read(pid, "environ", environment, room) : -1;
@@ -392,7 +335,74 @@ bool discover_pid(pid_t pid, char *path, size_t size, struct problem *problem)
 	snprintf(root, sizeof(root), "/proc/%d/root", (int)pid);
 	bool found = look("", pid, dir, xdg, uid, path, size) || look(root, inner_pid(pid), dir, xdg, uid, path, size);
 	free(environment);
-	if (found)
+	return found;
+}
+
+/* Processes of this user that have HAKMEM in them, but no socket where we look. */
+static bool scan_processes(struct discovery *discovery, struct problem *problem)
+{
+	char path[HAK_PROTOCOL_PATH_MAX];
+	DIR *dir = opendir("/proc");
+	bool good = true;
+	for (struct dirent *entry; good && dir != NULL && (entry = readdir(dir)) != NULL;) {
+		uid_t uid;
+		pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)strtol(entry->d_name, NULL, 10) : 0;
+		if (pid <= 0 || pid == getpid() || !owner_of(pid, &uid) || uid != geteuid() ||
+			is_listed(discovery, pid) ||
+			!procfs_has_hakmem(pid))
+			continue;
+		struct found *row = add_row(discovery, pid);
+		if (row == NULL) {
+			good = problem_set(problem, "out of memory while listing processes");
+		} else {
+			row->state = FOUND_CLOSED;
+			read_exe(pid, row->exe, sizeof(row->exe));
+			if (look_elsewhere(pid, uid, path, sizeof(path)))
+				snprintf(row->reason, sizeof(row->reason),
+					"it serves in another directory, or in a container: hakmem-top %d opens it", (int)pid);
+			else
+				snprintf(row->reason, sizeof(row->reason),
+					"its endpoint is off: start it with HAKMEM_INTROSPECT=1 or by hakmem-top -- COMMAND");
+		}
+	}
+	if (dir != NULL)
+		closedir(dir);
+	return good;
+}
+
+static int by_pid(const void *a, const void *b)
+{
+	const struct found *left = a, *right = b;
+	return (left->pid > right->pid) - (left->pid < right->pid);
+}
+
+bool discover_all(struct discovery *discovery, struct problem *problem)
+{
+	memset(discovery, 0, sizeof(*discovery));
+	bool good = scan_sockets(discovery, problem) && scan_processes(discovery, problem);
+	if (discovery->count > 0)
+		qsort(discovery->rows, discovery->count, sizeof(*discovery->rows), by_pid);
+	for (size_t i = 0; i < discovery->count; i++)
+		discovery->open += discovery->rows[i].state == FOUND_OPEN;
+	if (!good)
+		discover_free(discovery);
+	return good;
+}
+
+void discover_free(struct discovery *discovery)
+{
+	free(discovery->rows);
+	memset(discovery, 0, sizeof(*discovery));
+}
+
+bool discover_pid(pid_t pid, char *path, size_t size, struct problem *problem)
+{
+	uid_t uid;
+	if (!owner_of(pid, &uid))
+		return problem_set(problem, "no process %d; 'hakmem-top --list' shows what there is", (int)pid);
+	if (look("", pid, getenv("HAKMEM_DIR"), getenv("XDG_RUNTIME_DIR"), geteuid(), path, size))
+		return true;
+	if (look_elsewhere(pid, uid, path, size))
 		return true;
 	if (geteuid() != 0 && uid != geteuid())
 		return problem_set(problem,

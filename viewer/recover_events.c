@@ -1,8 +1,10 @@
 #include "viewer/recover_events.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "viewer/recover.h"
+#include "viewer/snapshot_json.h"
 
 #define ARGS_MAX 5
 #define TID_MAX INT32_MAX
@@ -124,6 +126,20 @@ struct types {
 	struct trace_column name, group, args, kind, arg, groups;
 };
 
+/* The text that fills an event's arguments from one of them on: in the order of the file's bytes, whatever that of its
+ * numbers is. */
+static void put_text(FILE *out, const struct trace_column *values, uint64_t row, uint32_t from)
+{
+	char text[ARGS_MAX * sizeof(uint64_t) + 1] = "";
+	for (uint32_t i = from; i < ARGS_MAX; i++) {
+		uint64_t word = trace_number(values, row, i);
+		if (values->file != NULL && values->file->swapped)
+			word = __builtin_bswap64(word);
+		memcpy(text + (i - from) * sizeof(word), &word, sizeof(word));
+	}
+	json_put_text(out, text);
+}
+
 static void put_event(FILE *out, const struct recovered_events *events, const struct types *types,
 	const struct recovered_event *event, bool first)
 {
@@ -141,6 +157,11 @@ static void put_event(FILE *out, const struct recovered_events *events, const st
 		uint64_t value = trace_number(&values, event->row, i);
 		fputs(i > 0 ? "," : "", out);
 		put_name(out, &types->arg, type, i);
+		if (trace_number(&types->kind, type, i) == 'T') {
+			fputc(':', out);
+			put_text(out, &values, event->row, i);
+			break;
+		}
 		if (trace_number(&types->kind, type, i) == 'P')
 			fprintf(out, ":\"0x%llx\"", (unsigned long long)value);
 		else

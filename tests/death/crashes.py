@@ -10,14 +10,10 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from support import BUILD, LIBRARY, SOURCE, TIMEOUT, Folder, check, clean_environment, equal, program, skip  # noqa: E402
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "schema"))
+from support import BUILD, LIBRARY, TIMEOUT, Folder, check, clean_environment, equal, program  # noqa: E402
+from messages import validate  # noqa: E402
 
-try:
-    import jsonschema
-except ImportError:
-    skip("python3-jsonschema is not installed")
-
-VALIDATOR = jsonschema.Draft202012Validator(json.loads((SOURCE / "introspect/schema.json").read_text()))
 SECONDS = 1.0  # that a dump may take
 
 
@@ -44,8 +40,7 @@ class End:
         self.dumps = [json.loads(file.read_text()) for file in files]
         equal([file.name for file in files if file.suffix != ".json"], [], "files that are not whole")
         for dump in self.dumps:
-            problems = [f"{'/'.join(map(str, e.absolute_path))}: {e.message}"[:300] for e in VALIDATOR.iter_errors(dump)]
-            check(not problems, f"the dump of {case} is not valid: {problems[:5]}")
+            validate(dump)
         for file in files:
             equal(file.stat().st_mode & 0o7777, 0o600, "mode of the dump")
 

@@ -11,16 +11,23 @@
  *   lowest    closes descriptor 0 and opens another in its place, again and again, until the next line has come; prints
  *             how often, and how often it was not 0
  *   large     allocates and frees SuperSlabs; prints "done"
+ *   refuse accept   has the kernel refuse accept4 to all threads from now on; prints "refused"
  *   close stderr    closes descriptor 2; prints nothing but "closed"
  * It ends with status 7 at the end of stdin. */
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -212,6 +219,23 @@ static void be_large(void)
 	answer("done");
 }
 
+static void refuse_accept(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_accept4, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+		syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0)
+		answer("refused");
+	else
+		answer("no filter");
+}
+
 int main(int argc, char **argv)
 {
 	char line[64];
@@ -243,6 +267,8 @@ int main(int argc, char **argv)
 			take_lowest();
 		else if (strcmp(line, "large") == 0)
 			be_large();
+		else if (strcmp(line, "refuse accept") == 0)
+			refuse_accept();
 		else if (strcmp(line, "close stderr") == 0)
 			answer(close(STDERR_FILENO) == 0 ? "closed" : "not closed");
 		else

@@ -63,9 +63,15 @@ def setuid():
         copy.chmod(0o4755)
         if os.statvfs(folder).f_flag & os.ST_NOSUID:
             skip(f"{folder.parent} is mounted nosuid")
-        env = {"HAKMEM_SS_ACQUIRE_DEBUG": 1, "HAKMEM_SS_PREWARM": "lots", "HAKMEM_INTROSPECT": 1, "HAKMEM_DIR": folder / "dir"}
+        env = {"HAKMEM_SS_ACQUIRE_DEBUG": 1, "HAKMEM_SS_PREWARM": "lots", "HAKMEM_INTROSPECT": 1, "HAKMEM_DIR": folder / "dir",
+               "HAKMEM_TRACE": "all", "HAKMEM_TRACE_FILE": folder / "dir" / "x.trace", "HAKMEM_DUMP_ON": "exit",
+               "HAKMEM_DUMP_PATH": folder / "dir" / "x.json", "HAKMEM_LOG_FILE": folder / "dir" / "log"}
+        (folder / "dir").mkdir(mode=0o700)
         # The same program without the bit shows that the variables would have been heard.
-        check("[SP_ACQUIRE_STAGE3]" in run([BENCH, *RUN], env=env).stderr, "the variables do nothing at all")
+        run([BENCH, *RUN], env=env)
+        equal(sorted(path.name for path in (folder / "dir").iterdir()), ["log", "x.json", "x.trace"], "files of the program without the bit")
+        check("[SP_ACQUIRE_STAGE3]" in (folder / "dir" / "log").read_text(), "the variables do nothing at all")
+        os.chown(folder / "dir", 65534, 65534)
         for entry in (folder / "dir").glob("*"):
             entry.unlink()
         result = run([copy, *RUN], env=env)

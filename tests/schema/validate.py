@@ -4,34 +4,31 @@ the program's own count.
 """
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
-from support import LIBRARY, SOURCE, Folder, check, clean_environment, equal, program, skip  # noqa: E402
+from support import LIBRARY, SOURCE, Folder, check, clean_environment, equal, program  # noqa: E402
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "endpoint"))
-from client import apply_delta, connect  # noqa: E402
-
-try:
-    import jsonschema
-except ImportError:
-    skip("python3-jsonschema is not installed")
+from client import Client, apply_delta, connect, eventually, socket_path  # noqa: E402
+from messages import SCHEMA, VALIDATOR, problems  # noqa: E402
 
 SNAPSHOTS = 30
 INTERVAL = 0.1
 COUNTED_BYTES = 2560  # the class that the program counts by itself
-
-SCHEMA = json.loads((SOURCE / "introspect/schema.json").read_text())
-jsonschema.Draft202012Validator.check_schema(SCHEMA)
-VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+TIMES = {}            # type -> how often it came
+VALIDATED = {}        # type -> the verbs of its ok, or the codes of its error
 
 
 def validate(message, expected_type):
     equal(message["type"], expected_type, "type of the message")
-    errors = [f"{'/'.join(map(str, e.absolute_path))}: {e.message}"[:300] for e in VALIDATOR.iter_errors(message)]
-    check(not errors, f"{expected_type} is not valid: {errors[:5]}")
+    seen = TIMES[expected_type] = TIMES.get(expected_type, 0) + 1
+    found = problems(message, strict=seen == 1 or expected_type in ("ok", "error"))
+    check(not found, f"{expected_type} is not valid: {found[:5]}")
+    VALIDATED.setdefault(expected_type, set()).add(message.get("request") if expected_type == "ok" else message.get("code"))
     return message
 
 
@@ -40,7 +37,7 @@ def check_the_validator():
     good = {"type": "pong", "time_us": 1}
     check(VALIDATOR.is_valid(good), "a good message is refused")
     for bad in ({"type": "pong"}, {"type": "pong", "time_us": -1}, {"type": "pong", "time_us": "1"},
-                {"type": "nonsense"}, {"time_us": 1}, {"type": "snapshot"},
+                {"type": "pong", "time_us": 1, "unheard_of": 1}, {"type": "nonsense"}, {"time_us": 1}, {"type": "snapshot"},
                 {"type": "error", "request": "", "code": "other", "message": ""}):
         check(not VALIDATOR.is_valid(bad), f"the schema accepts {bad}")
 
@@ -245,6 +242,44 @@ def check_deltas_at_rest(client, process):
     equal(command(process, "go"), ["busy"], "the program's answer")
 
 
+def check_refusals(client, folder, pid):
+    """Each code of an error that a client can bring about, and what a slow one is told."""
+    for line, code in (("ping x", "unknown_argument"), ("subscribe what=x", "bad_argument"), (f"dump path={folder}/none/x", "io"),
+                       ("x" * 300, "unknown_verb")):
+        equal(validate(client.ask(line), "error")["code"], code, f"code of {line[:20]!r}")
+    path = socket_path(folder, pid)
+    with Client(path) as other:
+        other.send("x" * 5000)
+        equal(validate(other.read(), "error")["code"], "line_too_long", "code of a long line")
+    with Client(path) as slow:
+        validate(slow.ask("subscribe interval_ms=10 full=1"), "ok")
+        dropped = client.ask("stats")["endpoint"]["dropped_snapshots"]
+        eventually(lambda: client.ask("stats")["endpoint"]["dropped_snapshots"] > dropped + 3, "snapshots are dropped")
+        while (message := slow.read())["type"] != "dropped":
+            equal(message["type"], "snapshot", "what comes before the gap")
+        validate(message, "dropped")
+    clients = []
+    while len(clients) < 300:
+        clients.append(Client(path, greeting=False))
+        message = clients[-1].read()
+        if validate(message, message["type"])["type"] == "error":
+            break
+    equal(message.get("code"), "busy", "code for one client too many")
+    for one in clients:
+        one.close()
+
+
+def check_all_seen():
+    """Every type, verb and code of the protocol was met, but for those that take another user, no memory, or a crash."""
+    text = (SOURCE / "introspect/protocol.h").read_text()
+    types = set(SCHEMA["properties"]["type"]["enum"])
+    equal(set(VALIDATED), types, "types of messages that were validated")
+    codes = set(SCHEMA["$defs"]["error"]["properties"]["code"]["enum"])
+    equal(VALIDATED["error"], codes - {"forbidden", "no_memory"}, "codes of errors")
+    verbs = set(re.findall(r"^\tX\((\w+), .*\[ok\b", re.sub(r'\\\n\t\t', "", text), re.M))
+    equal(VALIDATED["ok"], verbs, "verbs that are answered by ok")
+
+
 def command(process, line):
     process.stdin.write(line + "\n")
     process.stdin.flush()
@@ -272,6 +307,8 @@ def main():
             check(len(snapshots[-1]["threads"]) >= 8, "eight threads allocate, fewer are shown")
             check_stream(client)
             check_other_messages(client, folder)
+            check_refusals(client, folder, process.pid)
+            check_all_seen()
             nothing = {"classes": [{"block_bytes": COUNTED_BYTES, "allocs": 0, "frees": 0, "live_blocks": 0}]}
             for _ in range(5):
                 _, allocs, frees = command(process, "rest")

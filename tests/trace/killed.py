@@ -15,13 +15,11 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from support import BUILD, LIBRARY, SOURCE, Folder, check, clean_environment, equal, program, run  # noqa: E402
-
-try:
-    import jsonschema
-    SCHEMA = json.loads((SOURCE / "introspect/schema.json").read_text())
-except ImportError:
-    SCHEMA = None
+for sibling in ("endpoint", "schema"):
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / sibling))
+from support import BUILD, LIBRARY, Folder, check, clean_environment, equal, program, run  # noqa: E402
+from client import connect  # noqa: E402
+from messages import validate  # noqa: E402
 
 THREADS = 8
 LARGE = 3 << 20
@@ -112,7 +110,7 @@ def kills(folder, times=KILLS, seed=1):
         finally:
             busy.process.kill()
         document = recover(path)
-        check(not document["recovered"]["ended"], "nothing says that it ended in good order")
+        check(not validate(document)["recovered"]["ended"], "nothing says that it ended in good order")
         check_map(document)
         check_events(document, last)
         whole += document["recovered"]["whole"]
@@ -149,9 +147,26 @@ def ends(folder):
     left = list((folder / "run").glob("*.trace"))
     equal(len(left), 1, "trace files after a crash")
     check(not recover(left[0])["recovered"]["ended"], "nothing says that it ended in good order")
-    if SCHEMA:
-        jsonschema.Draft202012Validator(SCHEMA).validate(recover(left[0]))
-        jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    validate(recover(left[0]))
+    validate(document)
+
+
+def marks(folder):
+    """The user's own words, by the endpoint, outlive the program, in every form that they are shown in."""
+    words = ["where it begins", 'grün "und" \\ so', "x" * 40]
+    environment = clean_environment(LD_PRELOAD=LIBRARY, HAKMEM_INTROSPECT=1, HAKMEM_DIR=folder / "run", HAKMEM_TRACE="mark,thread",
+                                    HAKMEM_TRACE_FILE=folder / "x.trace")
+    with subprocess.Popen([program("endpoint_target")], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as target:
+        equal(target.stdout.readline(), "ready\n", "the program's first line")
+        with connect(folder / "run", target.pid) as client:
+            for text in words:
+                check(client.ask(f"mark {text}")["recorded"], "a mark that nobody records")
+        target.kill()
+    document = recover(folder / "x.trace")
+    validate(document)
+    equal([event["args"] for event in document["events"] if event["name"] == "mark"], [{"text": text} for text in words], "marks")
+    text = run([TOP, "--once", folder / "x.trace"], env={"LC_ALL": "C.UTF-8"}).stdout
+    check(all(word in text for word in words), f"the frame doesn't show the marks:\n{text}")
 
 
 def children(folder):
@@ -206,7 +221,7 @@ def hostile(folder):
     run([TOP, "--once", bad])
 
 
-CASES = (kills, ends, children, no_room, hostile)
+CASES = (kills, ends, marks, children, no_room, hostile)
 
 
 def main():

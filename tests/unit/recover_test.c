@@ -146,6 +146,67 @@ static void each_threads_last_events(void)
 }
 
 /* A process that ends in the middle of a record. */
+/* A later version's file has sections and fields that this reader has never heard of. */
+static void unknown_sections_are_passed_over(void)
+{
+	struct problem problem;
+	struct hak_trace_header *header = (struct hak_trace_header *)bytes;
+	read_file();
+	cJSON *plain = document(&problem);
+	/* The tables move to the file's end and get a row more each. */
+	struct hak_trace_section *sections = (struct hak_trace_section *)(bytes + length);
+	memcpy(sections, bytes + header->sections_at, header->sections * sizeof(*sections));
+	struct hak_trace_field *fields = (struct hak_trace_field *)(sections + header->sections + 1);
+	memcpy(fields, bytes + header->fields_at, header->fields * sizeof(*fields));
+	size_t tables = (header->sections + 1) * sizeof(*sections) + (header->fields + 1) * sizeof(*fields);
+	CU_ASSERT_TRUE_FATAL(length + tables <= sizeof(bytes));
+	sections[header->sections] = (struct hak_trace_section){"stacks", 64, 3, 8, header->fields, 1};
+	fields[header->fields] = (struct hak_trace_field){"frame", 0, 8, HAK_TRACE_NUMBER, 1, 0};
+	header->sections_at = length;
+	header->fields_at = (uint64_t)((char *)fields - bytes);
+	header->sections++;
+	header->fields++;
+	length += tables;
+	header->file_bytes = length;
+	cJSON *more = document(&problem);
+	CU_ASSERT_TRUE_FATAL(plain && more);
+	/* introspect_bytes is the file's length. */
+	cJSON_DeleteItemFromObject(plain, "memory");
+	cJSON_DeleteItemFromObject(more, "memory");
+	CU_ASSERT_TRUE(cJSON_Compare(plain, more, true));
+	cJSON_Delete(plain);
+	cJSON_Delete(more);
+}
+
+/* Of an event that is a text the words are one, whatever bytes they are. */
+static void marks_are_texts(void)
+{
+	static const char *const marks[] = {"a word", "0123456789012345678901234567890123456789", "\"\x1b[31m\\\xff gr\xc3\xbc\xc3\x9f"};
+	static const char *const shown[] = {"a word", "0123456789012345678901234567890123456789", "\"\x1b[31m\\? gr\xc3\xbc\xc3\x9f"};
+	struct problem problem;
+	const cJSON *event;
+	unsigned found = 0;
+	read_file();
+	for (size_t i = 0; i < HAK_COUNT_OF(marks); i++) {
+		struct hak_event mark = {6000000 + i, (uint32_t)gettid(), HAK_EVENT_ID_mark, 0, {0}};
+		memcpy(mark.arg, marks[i], strlen(marks[i]));
+		hak_ring_record(&mark);
+	}
+	read_file();
+	cJSON *root = document(&problem);
+	cJSON_ArrayForEach(event, at(root, "events", NULL)) {
+		if (strcmp(cJSON_GetStringValue(at(event, "name", NULL)), "mark") != 0)
+			continue;
+		UNIT_EQUAL(cJSON_GetArraySize(at(event, "args", NULL)), 1);
+		CU_ASSERT_TRUE_FATAL(cJSON_IsString(at(event, "args", "text")));
+		if (found < HAK_COUNT_OF(shown))
+			UNIT_STRING(cJSON_GetStringValue(at(event, "args", "text")), shown[found]);
+		found++;
+	}
+	UNIT_EQUAL(found, HAK_COUNT_OF(shown));
+	cJSON_Delete(root);
+}
+
 static void torn_events_are_counted(void)
 {
 	struct problem problem;
@@ -298,4 +359,5 @@ static void damage(void)
 }
 
 UNIT_MAIN("recover", UNIT(says_what_the_heap_says), UNIT(each_threads_last_events), UNIT(torn_events_are_counted),
-	UNIT(what_is_in_motion_is_named), UNIT(broken_sums_are_named), UNIT(the_other_byte_order), UNIT(damage))
+	UNIT(what_is_in_motion_is_named), UNIT(broken_sums_are_named), UNIT(the_other_byte_order), UNIT(unknown_sections_are_passed_over),
+	UNIT(marks_are_texts), UNIT(damage))

@@ -90,16 +90,17 @@ static void answers(void)
 	UNIT_STRING(ask("mark x"), "{\"type\":\"ok\",\"request\":\"mark\",\"recorded\":false}\n");
 	UNIT_STRING(ask("resync"), "{\"type\":\"ok\",\"request\":\"resync\"}\n");
 	CU_ASSERT_PTR_NOT_NULL(strstr(ask("stats meshable=1"), "\"meshable\":{\"classes\":["));
+	CU_ASSERT_PTR_NOT_NULL(strstr(ask("stats format=openmetrics"), "# EOF\\n\"}\n"));
 	CU_ASSERT_TRUE(starts(ask("dump"), "{\"type\":\"error\",\"request\":\"dump\",\"code\":\"io\","));
 	CU_ASSERT_TRUE(starts(ask("what"), "{\"type\":\"error\",\"request\":\"what\",\"code\":\"unknown_verb\","));
 	UNIT_STRING(ask("unsubscribe"), "{\"type\":\"ok\",\"request\":\"unsubscribe\"}\n");
 	CU_ASSERT_TRUE(starts(ask("snapshot"), "{\"type\":\"snapshot\","));
-	UNIT_EQUAL(service.stats.requests, 13);
+	UNIT_EQUAL(service.stats.requests, 14);
 	UNIT_EQUAL(service.stats.errors, 2);
-	UNIT_EQUAL(service.stats.snapshots, 2); /* meshable needs one too */
+	UNIT_EQUAL(service.stats.snapshots, 3); /* meshable and openmetrics need one too */
 	/* Several of one round share a snapshot; after a drain there is a new one. */
 	UNIT_EQUAL(count_of(ask("snapshot\nsnapshot\ndrain\nsnapshot"), "\"type\":\"snapshot\""), 3);
-	UNIT_EQUAL(service.stats.snapshots, 4);
+	UNIT_EQUAL(service.stats.snapshots, 5);
 	end();
 }
 
@@ -219,13 +220,31 @@ static void requests_have_a_rate(void)
 	UNIT_EQUAL(service.stats.requests, 3);
 	hak_service_answer(&service, client, 5003000);
 	UNIT_EQUAL(service.stats.requests, 4);
-	UNIT_EQUAL(hak_connection_request_us(client), 5003000 + HAK_REQUEST_COST_US + HAK_REQUEST_SNAPSHOT_COST_US);
+	UNIT_EQUAL(hak_connection_request_us(client), 5003000 + HAK_REQUEST_COST_US + HAK_REQUEST_COSTLY_US);
 	arrived();
 	/* Who has asked for nothing lately may ask for a second's worth at once. */
 	hak_service_answer(&service, client, 60000000);
 	UNIT_EQUAL(hak_connection_request_us(client),
-		60000000 + HAK_REQUEST_COST_US + HAK_REQUEST_SNAPSHOT_COST_US - HAK_REQUEST_AHEAD_US);
+		60000000 + HAK_REQUEST_COST_US + HAK_REQUEST_COSTLY_US - HAK_REQUEST_AHEAD_US);
 	arrived();
+	end();
+}
+
+/* What costs the program something counts for more. */
+static void some_requests_count_for_more(void)
+{
+	static const char *const costly[] = {"snapshot", "subscribe", "unsubscribe\nresync", "dump", "drain", "purge", "trim",
+		"set debug=none", "stats meshable=1", "stats format=openmetrics"};
+	static const char *const cheap[] = {"ping", "stats", "schema", "set", "mark x", "unsubscribe", "nonsense", "dump x"};
+	begin();
+	for (size_t i = 0; i < HAK_COUNT_OF(costly); i++) {
+		ask(costly[i]);
+		CU_ASSERT_TRUE(client->requests_us >= HAK_REQUEST_COST_US + HAK_REQUEST_COSTLY_US);
+	}
+	for (size_t i = 0; i < HAK_COUNT_OF(cheap); i++) {
+		ask(cheap[i]);
+		UNIT_EQUAL(client->requests_us, HAK_REQUEST_COST_US);
+	}
 	end();
 }
 
@@ -352,6 +371,6 @@ static void a_line_too_long_ends_it(void)
 }
 
 UNIT_MAIN("service", UNIT(answers), UNIT(snapshots_come_at_their_interval), UNIT(a_slow_client_is_told),
-	UNIT(deltas_name_their_base), UNIT(requests_have_a_rate), UNIT(settings_are_told_and_revert),
+	UNIT(deltas_name_their_base), UNIT(requests_have_a_rate), UNIT(some_requests_count_for_more), UNIT(settings_are_told_and_revert),
 	UNIT(only_the_events_that_are_wanted), UNIT(events_have_a_rate),
 	UNIT(events_are_streamed_and_losses_counted), UNIT(a_line_too_long_ends_it))
