@@ -110,7 +110,9 @@ def kills(folder, times=KILLS, seed=1):
         finally:
             busy.process.kill()
         document = recover(path)
-        check(not validate(document)["recovered"]["ended"], "nothing says that it ended in good order")
+        check(not document["recovered"]["ended"], "nothing says that it ended in good order")
+        if i == 0:
+            validate(document)
         check_map(document)
         check_events(document, last)
         whole += document["recovered"]["whole"]
