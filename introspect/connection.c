@@ -10,15 +10,13 @@ void hak_connection_open(struct hak_connection *client, int fd, uint64_t now_us)
 	/* Member by member: the line's 4 KiB need no clearing. */
 	client->fd = fd;
 	client->line_length = 0;
-	client->out = (struct hak_buffer){0};
-	client->sent = 0;
+	client->out.length = client->sent = 0;
 	client->end_of_input = client->closing = client->broken = false;
 	client->progress_us = now_us;
 	client->snapshots = client->events = client->full = false;
 	client->interval_us = client->due_us = client->dropped = 0;
 	client->base = client->filtered = client->requests_us = 0;
 	client->filter = (struct hak_event_filter){0};
-	client->reader = (struct hak_ring_reader){0};
 }
 
 void hak_connection_close(struct hak_connection *client)
@@ -26,6 +24,12 @@ void hak_connection_close(struct hak_connection *client)
 	if (client->fd >= 0)
 		close(client->fd);
 	client->fd = -1;
+	client->out.length = client->sent = 0;
+	client->snapshots = client->events = false;
+}
+
+void hak_connection_release(struct hak_connection *client)
+{
 	hak_buffer_free(&client->out);
 	hak_ring_reader_close(&client->reader);
 }
@@ -109,9 +113,18 @@ static void compact(struct hak_connection *client)
 	}
 }
 
-void hak_connection_message(struct hak_connection *client, struct hak_json *json)
+/* Makes room for all that normally waits, at once: a buffer that grows is moved, and what that costs falls on the
+ * program's threads too. Where so much is refused it begins with less. */
+static void prepare(struct hak_connection *client)
 {
 	compact(client);
+	if (!client->out.data)
+		(void)hak_buffer_reserve(&client->out, HAK_CONNECTION_MAPPED);
+}
+
+void hak_connection_message(struct hak_connection *client, struct hak_json *json)
+{
+	prepare(client);
 	hak_json_to_buffer(json, &client->out);
 }
 
@@ -128,7 +141,7 @@ void hak_connection_message_end(struct hak_connection *client, struct hak_json *
 
 void hak_connection_queue(struct hak_connection *client, const char *bytes, size_t length, uint64_t now_us)
 {
-	compact(client);
+	prepare(client);
 	if (hak_connection_pending(client) == 0)
 		client->progress_us = now_us;
 	if (!hak_buffer_append(&client->out, bytes, length))
@@ -156,8 +169,8 @@ size_t hak_connection_send(struct hak_connection *client, uint64_t now_us)
 	if (hak_connection_pending(client) == 0) {
 		client->out.length = client->sent = 0;
 		/* A buffer that a big message has grown is not kept for every client that once asked. */
-		if (client->out.capacity > HAK_CONNECTION_BUFFER)
-			hak_buffer_trim(&client->out, HAK_CONNECTION_BUFFER);
+		if (client->out.capacity > HAK_CONNECTION_MAPPED)
+			hak_buffer_trim(&client->out, HAK_CONNECTION_MAPPED);
 	}
 	return total;
 }

@@ -13,6 +13,9 @@
  * waits. */
 #define HAK_CONNECTION_BUFFER ((size_t)256 << 10)
 
+/* What a client's buffer is mapped with: all that may wait, and a message of the usual kind more. */
+#define HAK_CONNECTION_MAPPED (HAK_CONNECTION_BUFFER + ((size_t)32 << 10))
+
 struct hak_connection {
 	int fd; /* -1: this entry is free */
 	char line[HAK_PROTOCOL_LINE_MAX];
@@ -22,6 +25,7 @@ struct hak_connection {
 	bool end_of_input;   /* the client will send nothing more, but may still listen */
 	bool closing;        /* the connection ends when everything has been sent */
 	bool broken;         /* it has ended */
+	uint64_t closed_us;   /* of an entry that is free, when it became so */
 	uint64_t progress_us; /* when bytes were last taken, or the first one was queued */
 	/* What it has subscribed to. */
 	bool snapshots, events;
@@ -42,11 +46,13 @@ struct hak_connection {
 #define HAK_REQUEST_COST_US 1000
 #define HAK_REQUEST_COSTLY_US 10000 /* more */
 
-/* Begins with a connected, non-blocking socket. */
+/* Begins with a connected, non-blocking socket, in an entry that is all zero or was closed: its memory serves again, as
+ * each mapping that goes away interrupts the program's threads on all processors. */
 void hak_connection_open(struct hak_connection *client, int fd, uint64_t now_us);
 
-/* Closes the connection and gives its memory back. */
+/* Closes the connection; hak_connection_release then gives the entry's memory back. */
 void hak_connection_close(struct hak_connection *client);
+void hak_connection_release(struct hak_connection *client);
 
 /* Bytes that wait to be sent. */
 size_t hak_connection_pending(const struct hak_connection *client);

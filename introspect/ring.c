@@ -314,24 +314,35 @@ void hak_ring_totals(struct hak_ring_totals *totals)
 	totals->emitted = totals->held + totals->overwritten + totals->unrecorded;
 }
 
-bool hak_ring_reader_open(struct hak_ring_reader *reader, bool from_oldest)
+bool hak_ring_reader_reopen(struct hak_ring_reader *reader, bool from_oldest)
 {
 	uint32_t count = hak_load_acquire(&region.count);
 
-	*reader = (struct hak_ring_reader){0};
+	if (reader->count != count)
+		hak_ring_reader_close(reader);
 	if (count == 0)
 		return false;
-	reader->cursors = hak_memory_map(count * sizeof(*reader->cursors), HAK_MEMORY_PRIVATE);
+	if (!reader->cursors)
+		reader->cursors = hak_memory_map(count * sizeof(*reader->cursors), HAK_MEMORY_PRIVATE);
 	if (!reader->cursors)
 		return false;
 	reader->count = count;
+	reader->active = 0;
+	reader->lost = 0;
 	for (uint32_t i = 0; i < count; i++) {
 		uint64_t head = hak_load_acquire(&region.rings[i].head);
 
 		reader->cursors[i].next = from_oldest ? oldest_of(&region.rings[i], head) : head;
 		reader->cursors[i].limit = reader->cursors[i].next;
+		reader->cursors[i].loaded = false;
 	}
 	return true;
+}
+
+bool hak_ring_reader_open(struct hak_ring_reader *reader, bool from_oldest)
+{
+	*reader = (struct hak_ring_reader){0};
+	return hak_ring_reader_reopen(reader, from_oldest);
 }
 
 void hak_ring_reader_close(struct hak_ring_reader *reader)

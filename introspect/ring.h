@@ -79,6 +79,8 @@ struct hak_ring_reader {
 /* Prepares a reader. from_oldest: it sees all events that are held, else those that come from now on. Returns false if
  * memory is refused or the rings are not started. */
 bool hak_ring_reader_open(struct hak_ring_reader *reader, bool from_oldest);
+/* The same for a reader that is all zero or was opened before: its memory serves again. */
+bool hak_ring_reader_reopen(struct hak_ring_reader *reader, bool from_oldest);
 void hak_ring_reader_close(struct hak_ring_reader *reader);
 
 /* Begins a round: hak_ring_reader_next will give out what has been recorded until now, so that a busy writer can't keep

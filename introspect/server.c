@@ -199,6 +199,7 @@ static void run_round(struct hak_server *server)
 	}
 	if (now >= server->purge_us) {
 		hak_inspect_purge_due();
+		hak_service_tidy(&server->service, now);
 		server->purge_us = now + TICK_US;
 	}
 	if (prints)

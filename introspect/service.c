@@ -16,6 +16,7 @@
 #include "lib/trace.h"
 
 #define EVENTS_A_MESSAGE 512
+#define ENTRY_KEPT_US 1000000 /* a free entry keeps its memory so long, for the next client */
 
 /* Switches the tracepoints on that somebody listens to, and back to the settings' choice afterwards. */
 static void update_groups(const struct hak_service *service)
@@ -168,7 +169,6 @@ static void unsubscribe(struct hak_service *service, struct hak_connection *clie
 
 	client->snapshots = client->events = false;
 	client->dropped = client->base = client->filtered = 0;
-	hak_ring_reader_close(&client->reader);
 	if (had_events)
 		update_groups(service);
 }
@@ -178,7 +178,7 @@ static void subscribe(struct hak_service *service, struct hak_connection *client
 {
 	unsubscribe(service, client);
 	if (request->events) {
-		client->events = hak_ring_start(service->trace_bytes) && hak_ring_reader_open(&client->reader, false);
+		client->events = hak_ring_start(service->trace_bytes) && hak_ring_reader_reopen(&client->reader, false);
 		if (!client->events) {
 			update_following(service);
 			reply_error(service, client, line, HAK_ERROR_no_memory, "no memory for events");
@@ -198,17 +198,17 @@ static void subscribe(struct hak_service *service, struct hak_connection *client
 
 static void reply_openmetrics(struct hak_service *service, struct hak_connection *client, const char *line)
 {
-	struct hak_buffer text = {0};
+	struct hak_buffer *text = &service->text;
 	struct hak_json json;
 
-	if (!prepare_state(service) || !hak_openmetrics_write(&text, &service->snapshot, &service->stats)) {
+	text->length = 0;
+	if (!prepare_state(service) || !hak_openmetrics_write(text, &service->snapshot, &service->stats)) {
 		reply_error(service, client, line, HAK_ERROR_no_memory, "no memory for the text");
 	} else {
 		hak_connection_message(client, &json);
-		hak_encode_openmetrics(&json, text.data, text.length);
+		hak_encode_openmetrics(&json, text->data, text->length);
 		hak_connection_message_end(client, &json, hak_snapshot_now_us());
 	}
-	hak_buffer_free(&text);
 }
 
 /* Verbs whose answer is a document of their own. */
@@ -540,7 +540,18 @@ void hak_service_close(struct hak_service *service, struct hak_connection *clien
 {
 	unsubscribe(service, client);
 	hak_connection_close(client);
+	client->closed_us = hak_snapshot_now_us();
 	update_following(service);
+}
+
+void hak_service_tidy(struct hak_service *service, uint64_t now)
+{
+	for (size_t i = 0; i < HAK_SERVICE_CLIENTS; i++) {
+		struct hak_connection *client = &service->clients[i];
+
+		if (client->fd < 0 && client->closed_us + ENTRY_KEPT_US < now)
+			hak_connection_release(client);
+	}
 }
 
 void hak_service_init(struct hak_service *service)
@@ -557,7 +568,9 @@ void hak_service_free(struct hak_service *service)
 	for (size_t i = 0; i < HAK_SERVICE_CLIENTS; i++) {
 		if (service->clients[i].fd >= 0)
 			hak_service_close(service, &service->clients[i]);
+		hak_connection_release(&service->clients[i]);
 	}
+	hak_buffer_free(&service->text);
 	hak_snapshot_free(&service->snapshot);
 	hak_buffer_free(&service->document);
 	hak_buffer_free(&service->change);

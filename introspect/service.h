@@ -27,6 +27,7 @@ struct hak_service {
 	bool document_ready;
 	struct hak_buffer change;   /* the delta message of this round that was made last */
 	uint64_t change_base;       /* and what it builds on; 0: none was made */
+	struct hak_buffer text;     /* OpenMetrics text that was made last */
 	struct hak_connection clients[HAK_SERVICE_CLIENTS];
 };
 
@@ -50,5 +51,8 @@ void hak_service_stream(struct hak_service *service, struct hak_connection *clie
 
 /* Ends a connection. */
 void hak_service_close(struct hak_service *service, struct hak_connection *client);
+
+/* Gives memory back that connections had which ended more than a second before `now`. */
+void hak_service_tidy(struct hak_service *service, uint64_t now);
 
 #endif

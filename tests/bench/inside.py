@@ -22,11 +22,12 @@ def dump_of(allocator, load, options):
 
 
 class Subscriber:
-    """Takes what a program's endpoint streams until the program ends. `what` are the words of subscribe; lines are kept
-    if `keeps` is set, and otherwise only counted, which leaves the processor to the program."""
+    """Takes what a program's endpoint streams until the program ends. `what` are the words of subscribe; whole snapshots
+    come if `full`, else deltas as for a viewer; lines are kept if `keeps` is set, and otherwise only counted, which leaves
+    the processor to the program."""
 
-    def __init__(self, folder, what, keeps=False):
-        self.folder, self.what, self.keeps = folder, what, keeps
+    def __init__(self, folder, what, keeps=False, full=True):
+        self.folder, self.what, self.keeps, self.full = folder, what, keeps, full
         self.text, self.bytes, self.is_over = [], 0, threading.Event()
         self.thread = threading.Thread(target=self.follow)
 
@@ -48,7 +49,7 @@ class Subscriber:
             return
         with stream:
             try:
-                stream.sendall(f"subscribe what={self.what} interval_ms={INTERVAL_MS} full=1\n".encode())
+                stream.sendall(f"subscribe what={self.what} interval_ms={INTERVAL_MS} full={int(self.full)}\n".encode())
                 while got := stream.recv(1 << 20):
                     self.bytes += len(got)
                     if self.keeps:
@@ -70,13 +71,22 @@ class Subscriber:
         self.thread.join()
 
 
+class Introspected(allocators.Allocator):
+    """An allocator whose runs could be looked into: the endpoint is there, and the trace file, and no client."""
+
+    def run(self, command, **options):
+        with Folder() as folder:
+            variables = {**self.variables, "HAKMEM_INTROSPECT": 1, "HAKMEM_DIR": folder}
+            return run(command, library=self.library, env=variables, timeout=allocators.TIMEOUT, **options)
+
+
 class Watched(allocators.Allocator):
     """An allocator whose runs are looked into: all events go to the rings, and a subscriber takes them and the slot map
-    ten times a second."""
+    ten times a second; or only what `what` says."""
 
-    def __init__(self, name, library, variables=None, what="snapshot,events", keeps=False):
+    def __init__(self, name, library, variables=None, what="snapshot,events", keeps=False, full=True):
         super().__init__(name, library, variables)
-        self.what, self.keeps, self.last = what, keeps, None
+        self.what, self.keeps, self.full, self.last = what, keeps, full, None
         self.taken = []  # bytes, of each run
 
     def run(self, command, **options):
@@ -84,7 +94,7 @@ class Watched(allocators.Allocator):
             variables = {**self.variables, "HAKMEM_INTROSPECT": 1, "HAKMEM_DIR": folder}
             if "events" in self.what:
                 variables["HAKMEM_TRACE"] = "all"
-            with Subscriber(folder, self.what, self.keeps) as self.last:
+            with Subscriber(folder, self.what, self.keeps, self.full) as self.last:
                 result = run(command, library=self.library, env=variables, timeout=allocators.TIMEOUT, **options)
             self.taken.append(self.last.bytes)
             return result

@@ -164,6 +164,9 @@ def experiments():
     check(all(float(row["instructions"]) > 4 for row in rows if row["setting"] == "core" and row["load"] != "server"),
           f"instructions: {rows}")
     check(words.count("the target, ") == 2, words)
+    rows, words = table_of(output, "looking")
+    equal([row["setting"] for row in rows[:4]], ["off", "on", "10 Hz", "all events"], "settings of looking")
+    check(words.count("times as fast as off") == 3, words)
     check("no experiment matches" in script("experiments", "-l", "none", expect=2).stderr, "no such experiment")
 
 

@@ -31,6 +31,7 @@ static void check_request(const char *line, size_t length)
 	}
 	FUZZ_CHECK(request.filter.threads <= HAK_FILTER_THREADS && request.filter.groups != 0);
 	FUZZ_CHECK(request.filter.groups <= HAK_GROUP_ALL && request.filter.classes >> HAK_CLASS_COUNT == 0);
+	FUZZ_CHECK(!request.openmetrics || (request.verb == HAK_VERB_stats && !request.meshable));
 	FUZZ_CHECK(request.given >> HAK_CONTROL_COUNT == 0 && (request.given == 0 || request.verb == HAK_VERB_set));
 	/* A request begins with its verb, whatever blanks there are before it. */
 	const char *verb = hak_protocol_verb_name(request.verb);

@@ -230,6 +230,35 @@ static void requests_have_a_rate(void)
 	end();
 }
 
+/* Connections that come and go, and subscriptions in one that stays, map nothing after the first: each mapping that goes
+ * interrupts the program's threads. What they had goes a second after the last of them. */
+static void connections_use_memory_again(void)
+{
+	uint64_t before = hak_memory_mapped(), mapped = 0;
+	begin();
+	for (int i = 0; i < 20; i++) {
+		int ends[2];
+		ask("snapshot\nsnapshot\nsubscribe what=events\nsubscribe what=events");
+		ask("stats format=openmetrics\nsubscribe what=snapshot,events");
+		hak_service_close(&service, client);
+		close(peer);
+		if (i == 0)
+			mapped = hak_memory_mapped();
+		UNIT_EQUAL(hak_memory_mapped(), mapped);
+		CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+		hak_connection_open(client, ends[0], 0);
+		peer = ends[1];
+	}
+	hak_service_close(&service, client);
+	hak_service_tidy(&service, client->closed_us + 1000000);
+	UNIT_EQUAL(hak_memory_mapped(), mapped);
+	hak_service_tidy(&service, client->closed_us + 1000001);
+	CU_ASSERT_TRUE(hak_memory_mapped() <= mapped - HAK_CONNECTION_MAPPED);
+	client->fd = -1;
+	end();
+	CU_ASSERT_TRUE(hak_memory_mapped() <= before + (1 << 20)); /* the rings stay */
+}
+
 /* What costs the program something counts for more. */
 static void some_requests_count_for_more(void)
 {
@@ -371,6 +400,7 @@ static void a_line_too_long_ends_it(void)
 }
 
 UNIT_MAIN("service", UNIT(answers), UNIT(snapshots_come_at_their_interval), UNIT(a_slow_client_is_told),
-	UNIT(deltas_name_their_base), UNIT(requests_have_a_rate), UNIT(some_requests_count_for_more), UNIT(settings_are_told_and_revert),
+	UNIT(deltas_name_their_base), UNIT(requests_have_a_rate), UNIT(some_requests_count_for_more),
+	UNIT(connections_use_memory_again), UNIT(settings_are_told_and_revert),
 	UNIT(only_the_events_that_are_wanted), UNIT(events_have_a_rate),
 	UNIT(events_are_streamed_and_losses_counted), UNIT(a_line_too_long_ends_it))
