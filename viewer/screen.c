@@ -251,6 +251,7 @@ static void take_keys(struct screen *screen)
 		else
 			ui_take(&screen->ui, screen->watch, &screen->canvas, &input);
 		screen->dirty = true;
+		screen->paint_at = 0; /* who pressed a key sees at once what it did */
 	}
 	serve(screen, interval, colours);
 }

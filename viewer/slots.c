@@ -98,34 +98,45 @@ void draw_slot_legend(struct area area, int y, enum slot_mode mode)
 		x = area_text(area, x, y, (enum style)(STYLE_SIZE0 + i), sizes[i]) + 1;
 }
 
+/* Adds the run that begins at a slot, and returns the slot behind it. This is done for every slot of the heap each time a
+ * folded map is drawn: 160,000 of them in 10 GiB. */
+static unsigned add_run(struct slot_sum *sum, unsigned *classes, const struct superslab *superslab, unsigned slot)
+{
+	const struct slot *one = &superslab->slots[slot];
+	unsigned end = slot + 1;
+	while (end < MODEL_SLOTS && superslab->slots[end].lead == one->lead)
+		end++;
+	unsigned count = end - slot;
+	if (one->state == SLOT_UNUSED) {
+		sum->unused += count;
+		return end;
+	}
+	if (one->lead >= 0 && one->age_ms < sum->youngest_ms)
+		sum->youngest_ms = one->age_ms;
+	if (one->state == SLOT_EMPTY) {
+		sum->empty += count;
+		return end;
+	}
+	sum->active += count;
+	sum->used += count * slot_fill(superslab, slot);
+	classes[one->class] += count;
+	if (classes[one->class] > sum->class_slots) {
+		sum->class_slots = classes[one->class];
+		sum->class = one->class;
+	}
+	return end;
+}
+
 void slots_sum(const struct superslab *first, size_t count, struct slot_sum *sum)
 {
-	unsigned slots[MODEL_CLASSES_MAX + 1] = {0};
+	unsigned classes[SLOT_NO_CLASS + 1] = {0};
 	memset(sum, 0, sizeof(*sum));
 	sum->youngest_ms = UINT64_MAX;
 	for (size_t i = 0; i < count; i++) {
-		const struct superslab *superslab = &first[i];
 		sum->superslabs++;
-		sum->in_lru += superslab->in_lru;
-		for (unsigned slot = 0; slot < MODEL_SLOTS; slot++) {
-			const struct slot *one = &superslab->slots[slot];
-			sum->active += one->state == SLOT_ACTIVE;
-			sum->empty += one->state == SLOT_EMPTY;
-			sum->unused += one->state == SLOT_UNUSED;
-			if (one->state == SLOT_ACTIVE) {
-				sum->used += slot_fill(superslab, slot);
-				slots[one->class]++;
-			}
-			if (one->state != SLOT_UNUSED && one->lead == (int)slot && one->age_ms < sum->youngest_ms)
-				sum->youngest_ms = one->age_ms;
-		}
-	}
-	sum->class = MODEL_CLASSES_MAX + 1;
-	for (unsigned class = 0; class <= MODEL_CLASSES_MAX; class++) {
-		if (slots[class] > sum->class_slots) {
-			sum->class_slots = slots[class];
-			sum->class = class;
-		}
+		sum->in_lru += first[i].in_lru;
+		for (unsigned slot = 0; slot < MODEL_SLOTS;)
+			slot = add_run(sum, classes, &first[i], slot);
 	}
 }
 

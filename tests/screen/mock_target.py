@@ -47,6 +47,14 @@ def superslab_rows(index, tick):
     return rows
 
 
+def superslab(index, tick, slabs):
+    """The last one of several lies in the LRU cache."""
+    kept = index == slabs - 1 and slabs > 1
+    rows = superslab_rows(index, tick) if not kept else [["UNUSED", None, 0, 0, 0, 0]] * 32
+    return {"ss": hex(0x7f5a00000000 + index * 0x200000), "index": index, "in_lru": kept,
+            "active_slots": sum(row[0] == "ACTIVE" for row in rows), "slots": rows}
+
+
 def snapshot(tick, slabs):
     wave = abs(tick % 40 - 20) / 20
     classes = []
@@ -58,12 +66,7 @@ def snapshot(tick, slabs):
                         "allocs": allocs + live, "frees": allocs, "live_blocks": live, "cached_blocks": 32 + number,
                         "stage1": 30 + tick + number, "stage2": 12 + number, "stage3": number % 5, "free_list_peak": number % 7})
     live_bytes = sum(row["live_blocks"] * row["block_bytes"] for row in classes)
-    superslabs = []
-    for index in range(slabs):
-        rows = superslab_rows(index, tick) if index != slabs - 1 or slabs == 1 else [["UNUSED", None, 0, 0, 0, 0]] * 32
-        superslabs.append({"ss": hex(0x7f5a00000000 + index * 0x200000), "index": index,
-                           "in_lru": index == slabs - 1 and slabs > 1,
-                           "active_slots": sum(row[0] == "ACTIVE" for row in rows), "slots": rows})
+    superslabs = [superslab(index, tick, slabs) for index in range(slabs)]
     stage = {name: sum(row[name] for row in classes) for name in ("stage1", "stage2", "stage3")}
     pid = os.getpid()
     return {
