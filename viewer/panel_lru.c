@@ -36,7 +36,8 @@ static int draw_cache(struct area area, int y, const struct watch *watch)
 		area_bar(area, TREND, y, area.width - TREND - 1 < 32 ? area.width - TREND - 1 : 32, &part, 1);
 	y++;
 	if (s->lru.length > 0)
-		area_printf(area, LABEL_WIDTH + 1, y, STYLE_FAINT, "%s of address space, purged after a while",
+		area_printf(area, LABEL_WIDTH + 1, y, STYLE_FAINT, area.width >= 60 ? "%s of address space, purged after a while" :
+			"%s, purged later",
 			format_bytes(bytes, s->lru.length * s->geometry.superslab_bytes));
 	y++;
 	draw_figure_line(area, y++, "pushes", STYLE_STAGE2, s->lru.pushes, rates->pushes, watch, COURSE_pushes);

@@ -46,8 +46,9 @@ static int draw_memory(struct area area, int y, const struct snapshot *snapshot)
 	x = legend(area, x, y + 1, STYLE_SLACK, GLYPH_MEDIUM, "slack", format_bytes(text, snapshot->memory.slack_bytes));
 	x = legend(area, x, y + 1, STYLE_IDLE, GLYPH_LIGHT, "idle", format_bytes(text, totals.idle_bytes));
 	snprintf(text, sizeof(text), "%.0f%%", 100 * totals.fragmentation);
-	if (x + 15 <= area.width) {
-		x = area_text(area, x, y + 1, STYLE_NORMAL, "fragmented ");
+	const char *word = area.width >= 90 ? "fragmented " : "frag ";
+	if (x + area_columns(word) + 3 <= area.width) {
+		x = area_text(area, x, y + 1, STYLE_NORMAL, word);
 		area_text(area, x, y + 1, STYLE_STRONG, text);
 	}
 	return y + 2;

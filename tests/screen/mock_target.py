@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """An endpoint without an allocator: what hakmem-top is shown in screen tests, the same each time.
 
-Usage: mock_target.py DIRECTORY [--slabs N] [--hostile KIND] [--until FILE] [--exit STATUS] [--greeted FILE]
+Usage: mock_target.py DIRECTORY [--slabs N] [--hostile KIND] [--until FILE] [--exit STATUS] [--greeted FILE] [--still N]
 It serves DIRECTORY/<pid>-<start time>.sock, prints "ready" and runs until stdin ends, or until FILE exists, and ends with STATUS; it
 makes the other FILE when it has greeted a client. Its heap moves by a fixed rule, so that every state, class and stage occurs. KIND is
-one of the ways in which a target can be wrong; see `hostile`.
+one of the ways in which a target can be wrong; see `hostile`. With --still N its heap stands still after N snapshots, its ids and times
+are always the same, and it serves DIRECTORY/heap: what a viewer shows of it is known to the last cell.
 """
 import json
 import os
@@ -20,7 +21,13 @@ SLOTS = {5120: 5, 6144: 3, 10240: 5, 12288: 3, 14336: 7, 20480: 5, 24576: 3, 286
 SLOT_FIELDS = ["state", "class", "used", "capacity", "span", "age_ms"]
 
 
+# What it says of itself.
+identity = {"pid": os.getpid(), "ppid": os.getppid(), "still": False}
+
+
 def start_time(pid):
+    if identity["still"]:
+        return 1
     with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
         return int(stat.read().rpartition(")")[2].split()[19])
 
@@ -62,17 +69,17 @@ def snapshot(tick, slabs):
         allocs = tick * 4000 * (40 - number) + 900 * (40 - number)
         live = int((900 + 400 * wave) * (40 - number) / (1 + number / 4))
         classes.append({"class": number, "block_bytes": size, "slots_per_slab": SLOTS.get(size, 1),
-                        "slabs": 1 + live * size // 65536, "empty_slots": number % 3,
+                        "slabs": 1 + live * size * 9 // 8 // (65536 * SLOTS.get(size, 1)), "empty_slots": number % 3,
                         "allocs": allocs + live, "frees": allocs, "live_blocks": live, "cached_blocks": 32 + number,
                         "stage1": 30 + tick + number, "stage2": 12 + number, "stage3": number % 5, "free_list_peak": number % 7})
     live_bytes = sum(row["live_blocks"] * row["block_bytes"] for row in classes)
     superslabs = [superslab(index, tick, slabs) for index in range(slabs)]
     stage = {name: sum(row[name] for row in classes) for name in ("stage1", "stage2", "stage3")}
-    pid = os.getpid()
+    pid = identity["pid"]
     return {
         "type": "snapshot", "protocol": 1, "seq": tick + 1, "time_us": 1000000 * tick + 5000000,
         "uptime_us": 1000000 * tick + 1000000,
-        "process": {"pid": pid, "ppid": os.getppid(), "start_time": start_time(pid), "exe": "/usr/bin/mockingbird",
+        "process": {"pid": pid, "ppid": identity["ppid"], "start_time": start_time(pid), "exe": "/usr/bin/mockingbird",
                     "cmdline": "mockingbird --sing", "threads": 3},
         "geometry": {"superslab_bytes": 2097152, "slot_bytes": 65536, "slots_per_superslab": 32,
                      "classes": [{"class": number, "block_bytes": size, "slots_per_slab": SLOTS.get(size, 1)}
@@ -95,7 +102,7 @@ def snapshot(tick, slabs):
 
 
 def events(tick):
-    pid = os.getpid()
+    pid = identity["pid"]
     rows = [{"name": "stage1", "group": "acquire", "class": 6, "ss": "0x7f5a00000000", "slab": 12},
             {"name": "release", "group": "release", "ss": "0x7f5a00200000", "slab": tick % 32, "class": 7, "used": 0, "cause": 0},
             {"name": "drain", "group": "drain", "class": 6, "drained": 32, "kept": 11}]
@@ -125,8 +132,8 @@ def hostile(kind, document):
 
 
 class Target:
-    def __init__(self, slabs, kind):
-        self.slabs, self.kind, self.tick = slabs, kind, 0
+    def __init__(self, slabs, kind, still):
+        self.slabs, self.kind, self.tick, self.still = slabs, kind, 0, still
         self.streams = {}
 
     def snapshot(self):
@@ -155,6 +162,9 @@ class Target:
             if now >= plan[1]:
                 plan[1] = now + plan[0]
                 try:
+                    if self.still is not None and self.tick >= self.still:
+                        client.sendall(b'{"type":"pong"}\n')
+                        continue
                     if plan[2]:
                         client.sendall(json.dumps(events(self.tick)).encode() + b"\n")
                     client.sendall(self.snapshot())
@@ -165,9 +175,12 @@ class Target:
 
 def main():
     directory, options = sys.argv[1], dict(zip(sys.argv[2::2], sys.argv[3::2]))
-    pid = os.getpid()
-    path = f"{directory}/{pid}-{start_time(pid)}.sock"
-    target = Target(int(options.get("--slabs", 12)), options.get("--hostile", ""))
+    still = int(options["--still"]) if "--still" in options else None
+    if still is not None:
+        identity.update(pid=4711, ppid=1, still=True)
+    pid = identity["pid"]
+    path = f"{directory}/{pid}-{start_time(pid)}.sock" if still is None else f"{directory}/heap"
+    target = Target(int(options.get("--slabs", 12)), options.get("--hostile", ""), still)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(8)

@@ -70,7 +70,7 @@ static void overview(void)
 	start(PANEL_overview);
 	draw(PANEL_overview, 80, 24, GLYPHS_ASCII);
 	CU_ASSERT_TRUE(shows("2.00M committed"));
-	CU_ASSERT_TRUE(shows("# live 1.00M  * cached 256K  = slack 128K  - idle 640K  fragmented 27%"));
+	CU_ASSERT_TRUE(shows("# live 1.00M  * cached 256K  = slack 128K  - idle 640K  frag 27%"));
 	CU_ASSERT_TRUE(shows("10 acquired"));
 	CU_ASSERT_TRUE(shows("stage 1 60.0%"));
 	CU_ASSERT_TRUE(shows("1 SuperSlab   1 slots EMPTY   LRU 0/16   4 releases"));
