@@ -86,7 +86,10 @@ void past_add(struct past *past, const struct snapshot *snapshot)
 	if (!begin(past))
 		return;
 	bool follows = past->last != NULL && moment_follows(past->last, snapshot);
-	if (follows && snapshot->time_us - past->last->time_us < past->spacing_us)
+	uint64_t spacing_us = past->spacing_us;
+	if (snapshot->superslab_count >= PAST_LARGE && spacing_us < PAST_LARGE_SPACING_US)
+		spacing_us = PAST_LARGE_SPACING_US;
+	if (follows && snapshot->time_us - past->last->time_us < spacing_us)
 		return;
 	if (!follows && past->last != NULL && snapshot->time_us < past->last->time_us)
 		past_free(past); /* another boot's clock: an order of time can't be had with both */

@@ -6,9 +6,11 @@
 
 #define PAST_BYTES_MAX ((size_t)24 << 20) /* of compressed moments, beside two snapshots */
 #define PAST_MOMENTS_MAX 8192             /* over an hour at two a second */
-#define PAST_WHOLE_EVERY 32               /* moments at most that one is worked out from */
+#define PAST_WHOLE_EVERY 96               /* moments at most that one is worked out from */
 #define PAST_KEEP_US 300000000ull         /* five minutes are kept before moments are taken less often */
 #define PAST_SPACING_MAX_US 10000000ull
+#define PAST_LARGE 1000                   /* SuperSlabs from which on moments are taken at most five times a second */
+#define PAST_LARGE_SPACING_US 200000ull
 
 struct past_moment {
 	uint64_t time_us;
@@ -28,7 +30,7 @@ struct past {
 	struct bytes raw, packed;
 };
 
-/* Keeps a snapshot, forgetting the oldest where there is no more room. Where that would leave less than five minutes,
+/* Keeps a snapshot (of a large heap, one in 200 ms), forgetting the oldest where there is no more room. Where that would leave less than five minutes,
  * moments are taken less often from then on. */
 void past_add(struct past *past, const struct snapshot *snapshot);
 void past_free(struct past *past);

@@ -62,7 +62,7 @@ static void the_number_of_moments_is_bounded(void)
 		heap_move(heap, 500000, 1, &state);
 		past_add(&past, heap);
 	}
-	CU_ASSERT_TRUE(past.timeline.count <= PAST_MOMENTS_MAX && past.timeline.count > PAST_MOMENTS_MAX - 64);
+	CU_ASSERT_TRUE(past.timeline.count <= PAST_MOMENTS_MAX && past.timeline.count > PAST_MOMENTS_MAX - 2 * PAST_WHOLE_EVERY);
 	CU_ASSERT_TRUE(heap_same(timeline_load(&past.timeline, past.timeline.first + past.timeline.count - 1, NULL), heap));
 	CU_ASSERT_PTR_NOT_NULL(timeline_load(&past.timeline, past.timeline.first, NULL));
 	CU_ASSERT_PTR_NULL(timeline_load(&past.timeline, past.timeline.first - 1, NULL));
@@ -94,5 +94,19 @@ static void a_large_heap_is_bounded(void)
 	past_free(&past);
 }
 
+/* Ten snapshots a second of a large heap: every second one is kept. */
+static void large_heaps_are_taken_less_often(void)
+{
+	uint32_t state = 5;
+	struct snapshot *heap = heap_make(PAST_LARGE, &state);
+	for (unsigned i = 0; i < 21; i++) {
+		past_add(&past, heap);
+		heap_move(heap, 100000, 5, &state);
+	}
+	UNIT_EQUAL(past.timeline.count, 11);
+	snapshot_free(heap);
+	past_free(&past);
+}
+
 UNIT_MAIN("past", UNIT(any_moment_comes_back), UNIT(processes_follow_each_other), UNIT(the_number_of_moments_is_bounded),
-	UNIT(a_large_heap_is_bounded))
+	UNIT(a_large_heap_is_bounded), UNIT(large_heaps_are_taken_less_often))
