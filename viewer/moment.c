@@ -89,8 +89,10 @@ static struct slot grown(struct slot slot, uint64_t later_ms)
 static bool slots_differ(const struct slot *a, const struct slot *b, uint64_t tolerance)
 {
 	uint64_t apart = a->age_ms > b->age_ms ? a->age_ms - b->age_ms : b->age_ms - a->age_ms;
-	return a->state != b->state || a->class != b->class || a->used != b->used || a->capacity != b->capacity || a->span != b->span ||
-		apart > tolerance;
+	/* Without branches: of 10 GiB 160,000 slots are compared ten times a second. */
+	uint32_t other = (uint32_t)(a->state ^ b->state) | (uint32_t)(a->class ^ b->class) | (a->used ^ b->used) |
+		(a->capacity ^ b->capacity) | (a->span ^ b->span);
+	return (other != 0) | (apart > tolerance);
 }
 
 static void put_slot(struct bytes *out, const struct slot *was, const struct slot *is)
