@@ -4,7 +4,8 @@
  * NULL with ENOMEM, or memory in another way; every block keeps its contents; nothing hangs; and once the calls succeed there is full
  * service and all invariants hold. The last part lets 16 threads race while the kernel refuses from time to time.
  *
- * The address space is said to be limited, so that the heap starts with a small reservation and needs further ones. */
+ * The address space is said to be limited. With HAKMEM_RESERVE set (stress/faults_tight) it is to so little that the heap needs
+ * further reservations, and big blocks are packed. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -23,10 +24,11 @@
 #define ITEMS 48
 #define ROUNDS 9
 #define RACERS 16
+#define SAID_LIMIT ((rlim_t)8 << 30)
 #if HAK_TSAN
-#define SAID_LIMIT ((rlim_t)1 << 30) /* the heap lies where it can't grow */
+#define SAID_TIGHT_LIMIT ((rlim_t)1 << 30) /* the heap lies where it can't grow */
 #else
-#define SAID_LIMIT ((rlim_t)96 << 20)
+#define SAID_TIGHT_LIMIT ((rlim_t)96 << 20)
 #endif
 #define NO_END UINT32_MAX
 #if HAK_TSAN || defined(__SANITIZE_ADDRESS__)
@@ -119,7 +121,8 @@ int __wrap_getrlimit(__rlimit_resource_t kind, struct rlimit *limit)
 {
 	if (kind != RLIMIT_AS)
 		return __real_getrlimit(kind, limit);
-	*limit = (struct rlimit){SAID_LIMIT, SAID_LIMIT};
+	rlim_t said = getenv("HAKMEM_RESERVE") != NULL ? SAID_TIGHT_LIMIT : SAID_LIMIT;
+	*limit = (struct rlimit){said, said};
 	return 0;
 }
 

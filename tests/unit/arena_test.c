@@ -199,6 +199,27 @@ static void gives_back_under_a_limit(void)
 	UNIT_STRING(said, "");
 }
 
+/* An address space that is smaller than what is asked for, as 39 bits are for 1 TiB: half as much is tried, and so on. */
+static void start_with_less(void *unused)
+{
+	size_t asked = (size_t)1 << 47;
+	(void)unused;
+	CHILD_CHECK(hak_arena_init(asked));
+	CHILD_CHECK(hak_arena_reserved_bytes() >= asked / 64 && hak_arena_reserved_bytes() <= asked / 2);
+	uint32_t index = take(1, HAK_SS_BYTES);
+	CHILD_CHECK(index == 0);
+	*(char *)hak_ss_address(index) = 'x';
+}
+
+static void asks_for_less_where_little_fits(void)
+{
+	UNIT_LEAVE_IF(unit_is_emulated(), "the emulator keeps a record of each page");
+	UNIT_LEAVE_IF(UNIT_TSAN, "ThreadSanitizer takes most of the address space");
+	char said[512];
+	UNIT_EQUAL(unit_in_child(start_with_less, NULL, said, sizeof(said)), 0);
+	UNIT_STRING(said, "");
+}
+
 static void keeps_what_is_not_limited(void)
 {
 	CU_ASSERT_TRUE_FATAL(hak_arena_init(RESERVE));
@@ -207,7 +228,7 @@ static void keeps_what_is_not_limited(void)
 }
 
 /* The cases under a limit stand first: their children must start without a reservation. */
-UNIT_MAIN("arena", UNIT(grows_under_a_limit), UNIT(gives_back_under_a_limit),
+UNIT_MAIN("arena", UNIT(grows_under_a_limit), UNIT(gives_back_under_a_limit), UNIT(asks_for_less_where_little_fits),
 	UNIT(the_first_step_is_two_pieces), UNIT(takes_rise_and_are_writable),
 	UNIT(commits_come_in_growing_steps), UNIT(alignment_skips), UNIT(addresses), UNIT(refuses_what_it_has_not),
 	UNIT(metadata_is_zero), UNIT(keeps_what_is_not_limited))
