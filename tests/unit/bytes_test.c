@@ -5,7 +5,7 @@
 static void numbers_come_back(void)
 {
 	static const uint64_t numbers[] = {0, 1, 127, 128, 300, 1ull << 53, UINT64_MAX - 1, UINT64_MAX};
-	struct bytes bytes = {NULL};
+	struct bytes bytes = {0};
 	for (size_t i = 0; i < 8; i++) {
 		bytes_number(&bytes, numbers[i]);
 		bytes_step(&bytes, numbers[i], numbers[7 - i]);
@@ -25,7 +25,7 @@ static void numbers_come_back(void)
 
 static void texts_come_back_printable(void)
 {
-	struct bytes bytes = {NULL};
+	struct bytes bytes = {0};
 	char text[8];
 	bytes_text(&bytes, "\x1b[1m");
 	bytes_text(&bytes, "longer than there is room");
