@@ -269,6 +269,14 @@ bool hak_arena_give_back(uint32_t first, uint32_t count)
 	return true;
 }
 
+void hak_arena_give_back_retired(uint32_t first, uint32_t count)
+{
+	for (uint32_t i = first; i < first + count; i++) {
+		if (hak_ss(i)->place == HAK_PLACE_RETIRED && !hak_ss(i)->away)
+			hak_arena_give_back(i, 1);
+	}
+}
+
 int hak_arena_get_back(uint32_t first, uint32_t count)
 {
 	uint32_t i = first;
@@ -284,8 +292,10 @@ int hak_arena_get_back(uint32_t first, uint32_t count)
 			continue;
 		}
 		error = hak_os_map_at(hak_ss_address(i), (size_t)length << HAK_SS_SHIFT);
-		if (error)
+		if (error) {
+			hak_arena_give_back_retired(first, i - first);
 			return error;
+		}
 		for (uint32_t end = i + length; i < end; i++)
 			hak_ss(i)->away = false;
 		hak_store_relaxed(&away, away - length);
@@ -296,6 +306,16 @@ int hak_arena_get_back(uint32_t first, uint32_t count)
 uint32_t hak_arena_idle_max(void)
 {
 	return !limited ? UINT32_MAX : IDLE_SHARE(extent) < 1 ? 1 : IDLE_SHARE(extent);
+}
+
+uint32_t hak_arena_reserved(void)
+{
+	return reserved;
+}
+
+uint32_t hak_arena_extent(void)
+{
+	return extent;
 }
 
 bool hak_arena_is_tight(void)

@@ -39,9 +39,18 @@ uint32_t hak_arena_take(uint32_t count, size_t alignment, uint32_t *skipped_firs
  * bytes in the class map say "not ours" of whatever else comes to lie there. Returns false if nothing was done. */
 bool hak_arena_give_back(uint32_t first, uint32_t count);
 
-/* Gets those of `count` SuperSlabs back that were given back. Returns 0, or the system's error if not all can be had:
- * EEXIST if something else lies there, else address space or memory is out. */
+/* Gets those of `count` SuperSlabs back that were given back. Returns 0, or the system's error if not all can be had,
+ * and none is got back then: EEXIST if something else lies there, else address space or memory is out. */
 int hak_arena_get_back(uint32_t first, uint32_t count);
+
+/* Gives those of `count` SuperSlabs back that are RETIRED: what was got back for nothing, as something else failed. */
+void hak_arena_give_back_retired(uint32_t first, uint32_t count);
+
+/* SuperSlabs from the heap's base to the reservation's end, given back or not. */
+uint32_t hak_arena_reserved(void);
+
+/* The same of the longest reservation that there can be. The first initialisation sets it for good. */
+uint32_t hak_arena_extent(void);
 
 /* SuperSlabs that may sensibly be kept unused: few where address space is limited, UINT32_MAX if it is not. */
 uint32_t hak_arena_idle_max(void);

@@ -102,10 +102,10 @@ static void *alloc_small(unsigned bin)
 	return block;
 }
 
-/* What caches hold may make whole slots free. Not worth it for what no slots could serve anyway. */
+/* What caches hold may make whole slots free. Not worth it for what is served by whole SuperSlabs. */
 static HAK_COLD bool give_caches_back(size_t bytes)
 {
-	if (bytes > HAK_SS_BYTES / 2)
+	if (bytes > HAK_SS_BYTES / 2 && (!hak_straddle_wanted() || bytes >> HAK_SS_SHIFT >= hak_arena_extent()))
 		return false;
 	hak_thread_drain();
 	hak_depot_trim();
@@ -377,19 +377,20 @@ static HAK_NOINLINE void *realloc_slow(void *block, size_t bytes)
 		if (bytes <= HAK_MAX_SMALL &&
 			hak_size_classes[HAK_CLASS_OF_BIN(hak_bin_of_size(bytes))].block_bytes == old)
 			return block;
-	} else if (bytes > HAK_MAX_SMALL && hak_large_resize(block, bytes)) {
+	} else if (bytes > HAK_MAX_SMALL && hak_bin_of_address(block) == HAK_BIN_LARGE && hak_large_resize(block, bytes)) {
 		return block;
 	}
 	return move(block, old, bytes);
 }
 
 /* Whether a large block that has a slot or more to spare keeps that. What realloc gave as room, rounded up to a slot,
- * is not taken back at the next step; what is longer loses every slot, or SuperSlab, that it can. */
+ * is not taken back at the next step; what is longer loses every slot that it can, or every SuperSlab where what stays is
+ * a number of whole ones. */
 static bool keeps(size_t old, size_t spare)
 {
 	if (old > 2 * HAK_SLOT_BYTES && old <= ROOM_MAX + ROOM_MAX / 2)
 		return spare <= old / 3 + HAK_SLOT_BYTES;
-	return old >= HAK_SS_BYTES && spare < HAK_SS_BYTES;
+	return old - spare > HAK_SS_BYTES && spare < HAK_SS_BYTES && !hak_straddle_wanted();
 }
 
 /* Whether a live block has room for `bytes` where it is, and not too much. */

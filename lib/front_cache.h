@@ -38,7 +38,10 @@ struct hak_bin {
 	struct hak_block *head;
 	struct hak_block *others[HAK_BIN_COUNT - 1];
 	struct hak_countdowns left;
-};
+} __attribute__((may_alias)); /* the slow paths go by struct hak_bins */
+_Static_assert(offsetof(struct hak_bin, left) == offsetof(struct hak_bins, left) &&
+		sizeof(struct hak_countdowns) == sizeof(struct hak_block *),
+	"an element's countdowns are as far behind its head as the first one's");
 
 /* The calling thread's bin, at an address that is one register. Where an address is the sum of two, as the compiler
  * would have it, Intel's processors since Golden Cove don't forward what was just stored there to the next load any
@@ -62,7 +65,7 @@ HAK_INLINE hak_bin_address hak_my_bin(size_t bin)
 #define hak_my_countdown_ends(bin, which) \
 	__extension__({ \
 		bool negative_; \
-		__asm__("subl $1, %%fs:%c2(%1)" \
+		__asm__ volatile("subl $1, %%fs:%c2(%1)" \
 			: "=@ccs"(negative_) \
 			: "r"((uintptr_t)(bin)), "i"(offsetof(struct hak_bin, left.which)) \
 			: "memory"); \

@@ -486,9 +486,12 @@ static bool extend_run(uint32_t run, uint32_t slots)
 		/* Fresh ones follow only if nothing in use lies between. */
 		if (next + free != hak_arena_taken())
 			return false;
-		if (hak_arena_get_back(next, free) != 0 ||
-			hak_arena_take(want - have - free, HAK_SS_BYTES, &skipped, &skipped_count) == HAK_NO_SUPERSLAB)
+		if (hak_arena_get_back(next, free) != 0)
 			return false;
+		if (hak_arena_take(want - have - free, HAK_SS_BYTES, &skipped, &skipped_count) == HAK_NO_SUPERSLAB) {
+			hak_arena_give_back_retired(next, free);
+			return false;
+		}
 	} else if (hak_arena_get_back(next, free) != 0) {
 		return false;
 	}
@@ -507,7 +510,7 @@ static uint32_t acquire(size_t slots, size_t alignment, bool *zero)
 	if (alignment > HAK_SLOT_BYTES || !hak_straddle_wanted())
 		return acquire_superslabs((uint32_t)hak_align_up(slots, HAK_SLOTS_PER_SS), alignment, zero);
 	run = acquire_straddling((uint32_t)slots, zero);
-	if (run == HAK_NO_SLOT && reset_empty())
+	if (run == HAK_NO_SLOT && slots <= hak_arena_extent() * HAK_SLOTS_PER_SS && reset_empty())
 		run = acquire_straddling((uint32_t)slots, zero);
 	return run;
 }

@@ -1,5 +1,5 @@
-/* large.h: allocations above HAK_MAX_SMALL: runs of slots, and beyond half a SuperSlab whole SuperSlabs side by side.
- */
+/* large.h: allocations above HAK_MAX_SMALL: runs of slots, and beyond half a SuperSlab whole SuperSlabs side by side, but
+ * where address space is limited to little runs of as many slots as it takes (straddle.h). */
 #ifndef HAK_LARGE_H
 #define HAK_LARGE_H
 

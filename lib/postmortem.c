@@ -72,10 +72,13 @@ void hak_postmortem_find(uintptr_t address, struct hak_whereabouts *out)
 	uint8_t bin;
 
 	*out = (struct hak_whereabouts){.kind = HAK_AT_foreign, .class = HAK_NO_CLASS};
-	if (address < hak_heap.base || address - hak_heap.base >= hak_arena_reserved_bytes())
+	if (slot >= hak_load_relaxed(&hak_heap.slots)) {
+		if (slot < (size_t)hak_arena_reserved() * HAK_SLOTS_PER_SS)
+			out->kind = HAK_AT_reserved;
 		return;
-	out->kind = HAK_AT_reserved;
-	if (slot >= hak_load_relaxed(&hak_heap.slots))
+	}
+	/* Whatever lies there now is not the heap's. */
+	if (hak_ss(hak_slot_ss((uint32_t)slot))->away)
 		return;
 	out->kind = HAK_AT_unused;
 	out->state = state_of((uint32_t)slot);

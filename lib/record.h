@@ -21,7 +21,7 @@
 #define HAK_NO_SUPERSLAB UINT32_MAX
 #define HAK_NO_SLOT UINT32_MAX
 
-/* Runs of up to half a SuperSlab are kept as EMPTY slabs too when they are freed. A kind says what an EMPTY slab can be
+/* Runs of up to half a SuperSlab, inside one, are kept as EMPTY slabs too when they are freed. A kind says what an EMPTY slab can be
  * reused for: below HAK_CLASS_COUNT a size class, then large runs by length. */
 #define HAK_LARGE_RUN_MAX (HAK_SLOTS_PER_SS / 2)
 #define HAK_KIND_OF_RUN(slots) (HAK_CLASS_COUNT + (slots)-1)
@@ -49,7 +49,7 @@ struct hak_slot {
 	/* EMPTY: 1 if on its kind's free list. ACTIVE: 1 + bucket if on its depot's list of partly used slabs, else 0.
 	 */
 	uint8_t listed;
-	/* Slots of the slab, in its first slot; more than 32 for large runs over several SuperSlabs. */
+	/* Slots of the slab, in its first slot; a large run's may lie in several SuperSlabs. */
 	uint32_t span;
 	uint16_t capacity;       /* blocks */
 	uint16_t carved;         /* blocks that have been handed out at least once; those above were never touched */

@@ -43,7 +43,7 @@ bool hak_straddle_reach(uint32_t slot, uint32_t count)
 	uint32_t known = end_ss < taken ? end_ss : taken;
 	uint32_t skipped, skipped_count;
 
-	if (count > HAK_TIGHT_SUPERSLABS * HAK_SLOTS_PER_SS)
+	if (count > hak_arena_extent() * HAK_SLOTS_PER_SS || end_ss > hak_arena_extent())
 		return false;
 	for (uint32_t index = first; index < known; index++) {
 		unsigned from = index == first ? hak_slot_place(slot) : 0;
@@ -55,8 +55,12 @@ bool hak_straddle_reach(uint32_t slot, uint32_t count)
 	}
 	if (first < known && hak_arena_get_back(first, known - first) != 0)
 		return false;
-	return end_ss <= taken ||
-		hak_arena_take(end_ss - taken, HAK_SS_BYTES, &skipped, &skipped_count) != HAK_NO_SUPERSLAB;
+	if (end_ss <= taken || hak_arena_take(end_ss - taken, HAK_SS_BYTES, &skipped, &skipped_count) != HAK_NO_SUPERSLAB)
+		return true;
+	/* Threads and mappings may need the addresses, and no run will be freed for them. */
+	if (first < known)
+		hak_arena_give_back_retired(first, known - first);
+	return false;
 }
 
 uint32_t hak_straddle_find(uint32_t slots)

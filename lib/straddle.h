@@ -9,7 +9,7 @@
 
 #include "superslab.h"
 
-/* Whether runs are placed so: it doesn't change while the process lives. */
+/* Whether runs are placed so: the first initialisation settles it for the process's life. Any thread, without the lock. */
 bool hak_straddle_wanted(void);
 
 /* The lowest place with `slots` neighbouring slots that are UNUSED, in SuperSlabs in use or not, and accessible now; at

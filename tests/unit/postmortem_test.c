@@ -66,6 +66,11 @@ static void other_addresses(void)
 	UNIT_EQUAL(look(NULL).kind, HAK_AT_foreign);
 	UNIT_EQUAL(look((void *)UINTPTR_MAX).kind, HAK_AT_foreign);
 	UNIT_EQUAL(look(block + ((size_t)1 << 30)).kind, HAK_AT_reserved);
+	/* Where a SuperSlab's addresses were given back others may map what they like. */
+	struct hak_superslab *ss = hak_ss(hak_slot_ss((uint32_t)hak_slot_of_address(block)));
+	ss->away = true;
+	UNIT_EQUAL(look(block).kind, HAK_AT_foreign);
+	ss->away = false;
 	hak_free(block);
 }
 
