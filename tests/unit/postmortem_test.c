@@ -1,8 +1,8 @@
 /* The heap seen without locks: the same as with them when nothing moves; and what it knows of an address. */
 #include "lib/postmortem.h"
 
-#include "lib/record.h"
 #include "lib/size_class.h"
+#include "lib/superslab.h"
 #include "tests/unit/heap.h"
 
 #define BYTES 3000 /* of a class of 3072 */
