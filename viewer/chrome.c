@@ -8,6 +8,7 @@
 #include "viewer/batch.h"
 
 #define NAME_MAX_BYTES 64
+#define NUMBER_MAX 9007199254740991.0 /* 2^53 - 1: what JSON carries exactly */
 #define THREADS_MAX 100000 /* whose names are kept; an id comes again when it is used again */
 
 struct chrome_name {
@@ -33,10 +34,12 @@ static const cJSON *member(const cJSON *object, const char *name)
 	return cJSON_GetObjectItemCaseSensitive(object, name);
 }
 
+/* 0 for what is no number of the protocol's: a file may have anything there, 1e999 too. */
 static double number(const cJSON *object, const char *name)
 {
 	const cJSON *item = member(object, name);
-	return cJSON_IsNumber(item) ? item->valuedouble : 0;
+	bool good = cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble <= NUMBER_MAX;
+	return good ? item->valuedouble : 0;
 }
 
 static const char *text(const cJSON *object, const char *name)

@@ -130,6 +130,7 @@ static void nonsense(void)
 	static const char *const lines[] = {
 		"[]", "7", "\"x\"", "{}", "{\"type\":7}", "{\"type\":\"events\"}", "{\"type\":\"events\",\"events\":[7,null,[],{}]}",
 		"{\"type\":\"events\",\"events\":{\"a\":1},\"lost\":\"x\"}", "{\"type\":\"snapshot\"}",
+		"{\"type\":\"events\",\"events\":[{\"time_us\":-1,\"tid\":1e999}],\"lost\":1e999}",
 		"{\"type\":\"snapshot\",\"process\":[],\"threads\":[1,{}],\"memory\":7}",
 		"{\"type\":\"events\",\"events\":[{\"name\":\"\x1b[31m\xff\\u009b\\\"\",\"tid\":1,\"args\":[]}]}",
 	};
@@ -140,6 +141,7 @@ static void nonsense(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "no JSON"));
 	CU_ASSERT_FALSE(take("{\"type\":\"error\",\"code\":\"no_memory\",\"message\":\"no memory for events\"}"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "no memory for events"));
+	UNIT_EQUAL(chrome.lost, 0);
 	cJSON *list = finish();
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\\u001b[31m?\\u009b\\\""));
 	cJSON_Delete(list);
