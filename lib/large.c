@@ -510,7 +510,7 @@ static uint32_t acquire(size_t slots, size_t alignment, bool *zero)
 	if (alignment > HAK_SLOT_BYTES || !hak_straddle_wanted())
 		return acquire_superslabs((uint32_t)hak_align_up(slots, HAK_SLOTS_PER_SS), alignment, zero);
 	run = acquire_straddling((uint32_t)slots, zero);
-	if (run == HAK_NO_SLOT && slots <= hak_arena_extent() * HAK_SLOTS_PER_SS && reset_empty())
+	if (run == HAK_NO_SLOT && slots <= (size_t)hak_arena_extent() * HAK_SLOTS_PER_SS && reset_empty())
 		run = acquire_straddling((uint32_t)slots, zero);
 	return run;
 }
