@@ -16,7 +16,7 @@
 static void put_chunks(struct bytes *out, const uint8_t *data, size_t size)
 {
 	uint8_t head[RECORDING_HEAD];
-	struct bytes layout = {NULL};
+	struct bytes layout = {0};
 	recording_put_head(head, &(struct recording_head){.version = RECORDING_VERSION});
 	bytes_put(out, head, sizeof(head));
 	/* Usually this viewer's own fields; an L as the first type brings others. */
@@ -58,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct watch watch = {.state = WATCH_WAITING};
 	struct problem problem = {""};
-	struct bytes file = {NULL};
+	struct bytes file = {0};
 	char path[64];
 	int fd = memfd_create("recording", MFD_CLOEXEC);
 

@@ -5,7 +5,7 @@
 static void round_trip(void)
 {
 	static uint8_t text[100000];
-	struct bytes out = {NULL}, raw = {NULL};
+	struct bytes out = {0}, raw = {0};
 	struct chunk chunk;
 	memset(text, 'x', sizeof(text));
 	CU_ASSERT_TRUE_FATAL(chunk_pack(&out, CHUNK_NOTE, 0x123456789abcdef0, text, sizeof(text)));
@@ -28,7 +28,7 @@ static void round_trip(void)
 
 static void any_change_is_seen(void)
 {
-	struct bytes out = {NULL}, raw = {NULL};
+	struct bytes out = {0}, raw = {0};
 	struct chunk chunk;
 	CU_ASSERT_TRUE_FATAL(chunk_pack(&out, CHUNK_STEP, 7, "some text that is kept", 22));
 	for (size_t i = 0; i < out.length; i++) {
@@ -47,7 +47,7 @@ static void bombs_end_at_what_the_head_says(void)
 {
 	size_t length = (size_t)30 << 20;
 	uint8_t *zeros = calloc(1, length);
-	struct bytes out = {NULL}, raw = {NULL};
+	struct bytes out = {0}, raw = {0};
 	struct chunk chunk;
 	CU_ASSERT_PTR_NOT_NULL_FATAL(zeros);
 	CU_ASSERT_TRUE_FATAL(chunk_pack(&out, CHUNK_WHOLE, 0, zeros, length));

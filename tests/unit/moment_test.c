@@ -17,7 +17,7 @@ static void steps_add_up(void)
 {
 	uint32_t state = 1;
 	struct snapshot *heap = heap_make(50, &state), *read = NULL;
-	struct bytes bytes = {NULL};
+	struct bytes bytes = {0};
 	CU_ASSERT_TRUE_FATAL(moment_encode(&bytes, NULL, heap));
 	CU_ASSERT_TRUE_FATAL(decode(&read, &bytes));
 	CU_ASSERT_TRUE(heap_same(read, heap));
@@ -57,7 +57,7 @@ static void time_alone_is_short(void)
 {
 	uint32_t state = 2;
 	struct snapshot *heap = heap_make(500, &state), *before = moment_copy(heap);
-	struct bytes bytes = {NULL};
+	struct bytes bytes = {0};
 	heap->time_us += 100000;
 	for (size_t i = 0; i < heap->superslab_count; i++) {
 		for (unsigned j = 0; j < MODEL_SLOTS; j++)
@@ -89,7 +89,7 @@ static void damage_is_refused(void)
 {
 	uint32_t state = 4;
 	struct snapshot *heap = heap_make(3, &state);
-	struct bytes bytes = {NULL};
+	struct bytes bytes = {0};
 	unsigned good = 0, bad = 0;
 	CU_ASSERT_TRUE_FATAL(moment_encode(&bytes, NULL, heap));
 	for (size_t length = 0; length < bytes.length; length++) {
@@ -127,7 +127,7 @@ static void bombs_are_refused(void)
 {
 	uint32_t state = 5;
 	struct snapshot *heap = heap_make(0, &state), *read = NULL;
-	struct bytes bytes = {NULL};
+	struct bytes bytes = {0};
 	CU_ASSERT_TRUE_FATAL(moment_encode(&bytes, NULL, heap));
 	bytes.length -= 3; /* the number of SuperSlabs, whether they move, the end of their list */
 	bytes_number(&bytes, 100000);
@@ -149,7 +149,7 @@ static void layouts_differ(void)
 	uint32_t state = 6;
 	struct snapshot *heap = heap_make(2, &state), *read = NULL;
 	struct moment_layout layout, other;
-	struct bytes text = {NULL}, bytes = {NULL};
+	struct bytes text = {0}, bytes = {0};
 	struct problem problem;
 	moment_write_layout(&text);
 	CU_ASSERT_TRUE_FATAL(moment_read_layout(&layout, text.data, text.length, &problem));

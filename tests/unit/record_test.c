@@ -84,7 +84,7 @@ static void what_is_written_is_read(void)
 		CU_ASSERT_PTR_NOT_NULL_FATAL(read);
 		CU_ASSERT_TRUE(heap_same(read, all[number]));
 	}
-	struct event_log log = {NULL};
+	struct event_log log = {0};
 	recording_events(&recording, 5, &log);
 	UNIT_EQUAL(log.count, 2);
 	UNIT_STRING(events_at(&log, 1)->arguments, "class=11");

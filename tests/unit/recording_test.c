@@ -19,7 +19,7 @@ static void empty_folder(void)
 static void begin(uint32_t version)
 {
 	uint8_t head[RECORDING_HEAD];
-	struct bytes layout = {NULL};
+	struct bytes layout = {0};
 	make_folder();
 	snprintf(path, sizeof(path), "%s/r", folder);
 	recording_put_head(head, &(struct recording_head){.version = version, .session = 5});
@@ -31,7 +31,7 @@ static void begin(uint32_t version)
 
 static void add(char type, const struct snapshot *base, const struct snapshot *snapshot)
 {
-	struct bytes raw = {NULL};
+	struct bytes raw = {0};
 	CU_ASSERT_TRUE_FATAL(moment_encode(&raw, base, snapshot) && chunk_pack(&file, type, snapshot->time_us, raw.data, raw.length));
 	bytes_free(&raw);
 }
@@ -91,7 +91,7 @@ static void unknown_chunks(void)
 	CU_ASSERT_TRUE_FATAL(recording_open(&recording, path, &problem));
 	UNIT_EQUAL(recording.timeline.count, 2);
 	CU_ASSERT_TRUE(heap_same(timeline_load(&recording.timeline, 1, NULL), b));
-	struct event_log log = {NULL};
+	struct event_log log = {0};
 	recording_events(&recording, 1, &log);
 	UNIT_EQUAL(log.count, 0);
 	events_free(&log);
