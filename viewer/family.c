@@ -51,7 +51,7 @@ static bool take(struct census *census, pid_t pid)
 	};
 	row->state = (char)(isalpha((unsigned char)stat.state) ? stat.state : '?');
 	row->open = pid != getpid() && discover_own_socket(pid, stat.start_time, path, sizeof(path));
-	/* The short name for now; most rows are never shown. */
+	/* The short name: most rows are never shown, and those that are get their command line then. */
 	format_printable(row->command, sizeof(row->command), stat.name);
 	return true;
 }
