@@ -175,6 +175,17 @@ static size_t utf8_length(const unsigned char *text, size_t left)
 	return length;
 }
 
+/* How many bytes at the front of `text` stand for themselves, of the first that are put at once. */
+static size_t plain_length(const unsigned char *text, size_t left)
+{
+	size_t length = 0, limit = left < LONGEST_PIECE ? left : LONGEST_PIECE;
+
+	while (length < limit && text[length] >= 0x20 && text[length] < 0x7F && text[length] != '"' &&
+		text[length] != '\\')
+		length++;
+	return length;
+}
+
 /* The control character from U+007F to U+009F that `length` bytes at `text` are, 0 if they are none. JSON lets these
  * through, but terminals obey them. */
 static unsigned char control_at(const unsigned char *text, size_t length)
@@ -209,9 +220,12 @@ void hak_json_string_n(struct hak_json *json, const char *text, size_t length)
 	put(json, "\"", 1);
 	json->in_string = true;
 	while (length) {
-		size_t step = utf8_length(byte, length);
+		size_t plain = plain_length(byte, length);
+		size_t step = plain ? plain : utf8_length(byte, length);
 
-		if (step == 0) {
+		if (plain) {
+			put(json, (const char *)byte, plain);
+		} else if (step == 0) {
 			put(json, "\xEF\xBF\xBD", 3);
 			step = 1;
 		} else if (*byte < 0x20 || *byte == '"' || *byte == '\\') {
