@@ -64,6 +64,8 @@ static int write_all(int descriptor, const char *bytes, size_t length)
 
 		if (got < 0 && errno != EINTR)
 			return -errno;
+		if (got == 0)
+			return -EIO; /* what takes nothing would be written to for ever */
 		if (got > 0) {
 			bytes += got;
 			length -= (size_t)got;
