@@ -95,13 +95,17 @@ static struct hak_lock lines_lock = HAK_LOCK_INIT(HAK_RANK_LINES);
 static struct lines *lines_pool; /* lines_lock */
 static HAK_TLS struct lines *lines_mine;
 
+/* Brings the gates in step with who listens, after one of these words has changed. Under a lock, as two threads may each
+ * have seen the other's word from before: the gates are as whoever comes last sees them, which is all of it. */
 static void update_gates(void)
 {
-	uint32_t groups =
-		(hak_load_relaxed(&sink) ? hak_load_relaxed(&sink_groups) : 0) | hak_load_relaxed(&line_groups);
+	uint32_t groups;
 
+	hak_lock_acquire(&lines_lock);
+	groups = (hak_load_relaxed(&sink) ? hak_load_relaxed(&sink_groups) : 0) | hak_load_relaxed(&line_groups);
 	for (unsigned i = 0; i < HAK_TRACE_GROUP_COUNT; i++)
 		hak_store_relaxed(&hak_trace_gates[i].listens, (uint16_t)(groups >> i & 1));
+	hak_lock_release(&lines_lock);
 }
 
 void hak_trace_set_sink(const struct hak_sink *new_sink)
