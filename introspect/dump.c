@@ -448,6 +448,8 @@ static int write_file(struct hak_dump_target *target, const char *path, int (*do
 	int result = find_target(target, path);
 
 	target->temporary[0] = 0;
+	if (result == 0 && target->in_place && target->file_only)
+		result = -ESPIPE;
 	if (result == 0)
 		result = open_target(target);
 	if (result < 0)
@@ -486,7 +488,7 @@ static int write_document_of(void *argument, int fd)
 	return write_document(fd, document->reason, document->bytes);
 }
 
-int hak_dump_write(const char *path, const char *reason, uint64_t *bytes)
+static int write_dump(const char *path, const char *reason, uint64_t *bytes, bool file_only)
 {
 	struct hak_dump_target *target = hak_memory_map(sizeof(*target), HAK_MEMORY_PRIVATE);
 	struct document document = {reason, bytes};
@@ -495,7 +497,18 @@ int hak_dump_write(const char *path, const char *reason, uint64_t *bytes)
 	*bytes = 0;
 	if (!target)
 		return -ENOMEM;
+	target->file_only = file_only;
 	result = hak_dump_write_by(target, path, write_document_of, &document);
 	hak_memory_unmap(target, sizeof(*target));
 	return result;
+}
+
+int hak_dump_write(const char *path, const char *reason, uint64_t *bytes)
+{
+	return write_dump(path, reason, bytes, false);
+}
+
+int hak_dump_write_file(const char *path, const char *reason, uint64_t *bytes)
+{
+	return write_dump(path, reason, bytes, true);
 }

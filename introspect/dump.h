@@ -25,10 +25,15 @@ bool hak_dump_resolve(const char *path, char *out, size_t size);
  * (SIGXFSZ, SIGPIPE) do not reach the program. */
 int hak_dump_write(const char *path, const char *reason, uint64_t *bytes);
 
+/* The same for the endpoint's thread, which can't wait for the other end of a pipe: what is there and no regular file is
+ * refused (-ESPIPE, or as above). */
+int hak_dump_write_file(const char *path, const char *reason, uint64_t *bytes);
+
 /* Where a dump goes. It is mapped, as its texts are too big for a small stack. */
 struct hak_dump_target {
 	bool in_place;                     /* a device or a pipe: written as it is, never replaced */
 	bool bare;                         /* set by the caller: the file has a name from the start, see below */
+	bool file_only;                    /* set by the caller: nothing in place */
 	int fd;
 	char path[HAK_DUMP_PATH_MAX];      /* the file, behind any symbolic links */
 	char temporary[HAK_DUMP_PATH_MAX]; /* its name until it is whole, "" while it has none */

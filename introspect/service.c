@@ -120,10 +120,23 @@ static void reply_snapshot(struct hak_service *service, struct hak_connection *c
 		hak_connection_queue(client, message->data, message->length, hak_snapshot_now_us());
 }
 
+/* Why there is no dump: the file, and what is wrong with it. */
+static void reply_no_dump(struct hak_service *service, struct hak_connection *client, const char *line,
+	const char *path, int error)
+{
+	char message[HAK_DUMP_PATH_MAX + 64] = "";
+	struct hak_protocol_text text = {message, sizeof(message), 0, false};
+
+	hak_protocol_put(&text, path);
+	hak_protocol_put(&text, *path ? ": " : "");
+	hak_protocol_put(&text, error == ESPIPE ? "Not a regular file" : strerrordesc_np(error));
+	reply_error(service, client, line, error == ENOMEM ? HAK_ERROR_no_memory : HAK_ERROR_io, message);
+}
+
 static void reply_dump(struct hak_service *service, struct hak_connection *client, const struct hak_request *request,
 	const char *line)
 {
-	char path[HAK_DUMP_PATH_MAX], exe[HAK_PROC_TEXT_MAX];
+	char path[HAK_DUMP_PATH_MAX] = "", exe[HAK_PROC_TEXT_MAX];
 	struct hak_json json;
 	uint64_t bytes;
 	int result = -ENAMETOOLONG;
@@ -135,9 +148,9 @@ static void reply_dump(struct hak_service *service, struct hak_connection *clien
 	else
 		fits = hak_dump_expand(service->dump_pattern, exe, getpid(), path, sizeof(path));
 	if (fits)
-		result = hak_dump_write(path, "request", &bytes);
+		result = hak_dump_write_file(path, "request", &bytes);
 	if (result < 0) {
-		reply_error(service, client, line, HAK_ERROR_io, strerrordesc_np(-result));
+		reply_no_dump(service, client, line, fits ? path : "", -result);
 		return;
 	}
 	hak_connection_message(client, &json);

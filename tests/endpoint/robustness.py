@@ -107,6 +107,16 @@ def bad_requests(folder):
             equal(client.ask("ping")["type"], "pong", f"the answer to ping after {line[:60]!r}")
         for line, code in (("ping\0junk", "unknown_verb"), ("dump path=/x\0y", "bad_argument")):
             equal(client.ask(line)["code"], code, f"the answer to {line!r}")
+        # A pipe may be nobody's: the endpoint's thread waits for no other end, whether there is one or not.
+        os.mkfifo(folder / "pipe")
+        readers = []
+        for _ in range(2):
+            answer = client.ask(f"dump path={folder}/pipe")
+            equal((answer["code"], answer["message"]), ("io", f"{folder}/pipe: Not a regular file"), "the answer to a dump into a pipe")
+            readers.append(os.open(folder / "pipe", os.O_RDONLY | os.O_NONBLOCK))
+        for reader in readers:
+            os.close(reader)
+        os.unlink(folder / "pipe")
         equal(client.ask("  ping  ")["type"], "pong", "spaces around a verb")
         equal(client.ask("ping\r")["type"], "pong", "a carriage return at the line's end")
 

@@ -181,9 +181,18 @@ static void pipes_and_devices(void)
 	UNIT_EQUAL(draining.bytes, bytes);
 	UNIT_EQUAL(draining.first, '{');
 	UNIT_EQUAL(draining.last, '\n');
+	/* Not by one that may not wait, even though somebody might read. */
+	draining.fd = open(below("pipe"), O_RDONLY | O_NONBLOCK);
+	UNIT_EQUAL(hak_dump_write_file(below("pipe"), "request", &bytes), -ESPIPE);
+	UNIT_EQUAL(bytes, 0);
+	UNIT_EQUAL(read(draining.fd, &draining.first, 1), 0);
+	close(draining.fd);
 	UNIT_EQUAL(lstat(below("pipe"), &status), 0);
 	CU_ASSERT_TRUE(S_ISFIFO(status.st_mode));
 	unlink(below("pipe"));
+	UNIT_EQUAL(hak_dump_write_file(below("d.json"), "request", &bytes), 0);
+	CU_ASSERT_TRUE(bytes > 0);
+	unlink(below("d.json"));
 	if (mknod(below("null"), S_IFCHR | 0600, makedev(1, 3)) == 0) {
 		/* A file system may hold devices and yet not let them be opened (nodev). */
 		int opened = open(below("null"), O_WRONLY);
