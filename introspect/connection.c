@@ -9,10 +9,10 @@ void hak_connection_open(struct hak_connection *client, int fd, uint64_t now_us)
 {
 	/* Member by member: the line's 4 KiB need no clearing. */
 	client->fd = fd;
-	client->line_length = 0;
+	client->line_at = client->line_length = 0;
 	client->out.length = client->sent = 0;
-	client->end_of_input = client->closing = client->broken = false;
-	client->progress_us = now_us;
+	client->blocked = client->end_of_input = client->closing = client->broken = false;
+	client->progress_us = client->asked_us = now_us;
 	client->snapshots = client->events = client->full = false;
 	client->interval_us = client->due_us = client->dropped = 0;
 	client->base = client->filtered = client->requests_us = 0;
@@ -63,7 +63,7 @@ uint64_t hak_connection_request_us(const struct hak_connection *client)
 
 bool hak_connection_has_line(const struct hak_connection *client)
 {
-	return memchr(client->line, '\n', client->line_length) != NULL;
+	return memchr(client->line + client->line_at, '\n', client->line_length) != NULL;
 }
 
 void hak_connection_receive(struct hak_connection *client)
@@ -73,6 +73,9 @@ void hak_connection_receive(struct hak_connection *client)
 
 	if (room == 0 || client->end_of_input)
 		return;
+	if (client->line_at)
+		memmove(client->line, client->line + client->line_at, client->line_length);
+	client->line_at = 0;
 	got = recv(client->fd, client->line + client->line_length, room, MSG_DONTWAIT);
 	if (got > 0)
 		client->line_length += (size_t)got;
@@ -85,7 +88,8 @@ void hak_connection_receive(struct hak_connection *client)
 bool hak_connection_next_line(struct hak_connection *client, char out[HAK_PROTOCOL_LINE_MAX], size_t *length,
 	bool *too_long)
 {
-	char *newline = memchr(client->line, '\n', client->line_length);
+	const char *line = client->line + client->line_at;
+	const char *newline = memchr(line, '\n', client->line_length);
 	size_t used;
 
 	*too_long = false;
@@ -95,12 +99,12 @@ bool hak_connection_next_line(struct hak_connection *client, char out[HAK_PROTOC
 			client->line_length = 0;
 		return false;
 	}
-	used = (size_t)(newline - client->line);
-	memcpy(out, client->line, used);
+	used = (size_t)(newline - line);
+	memcpy(out, line, used);
 	*length = used > 0 && out[used - 1] == '\r' ? used - 1 : used;
 	out[*length] = 0;
+	client->line_at += used + 1;
 	client->line_length -= used + 1;
-	memmove(client->line, newline + 1, client->line_length);
 	return true;
 }
 
@@ -152,12 +156,13 @@ size_t hak_connection_send(struct hak_connection *client, uint64_t now_us)
 {
 	size_t total = 0;
 
-	while (!client->broken && hak_connection_pending(client)) {
+	while (!client->broken && !client->blocked && hak_connection_pending(client)) {
 		ssize_t got = send(client->fd, client->out.data + client->sent, hak_connection_pending(client),
 			MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (got < 0 && errno == EINTR)
 			continue;
+		client->blocked = got < 0 && errno == EAGAIN;
 		if (got < 0 && errno != EAGAIN && errno != ENOBUFS)
 			client->broken = true;
 		if (got <= 0)

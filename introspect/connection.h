@@ -19,14 +19,16 @@
 struct hak_connection {
 	int fd; /* -1: this entry is free */
 	char line[HAK_PROTOCOL_LINE_MAX];
-	size_t line_length;  /* bytes of requests received and not yet handled */
+	size_t line_at, line_length; /* in `line`, the bytes of requests that were received and not yet handled */
 	struct hak_buffer out;
 	size_t sent;         /* of out's first bytes */
+	bool blocked;        /* the socket takes no more, until poll says that it does */
 	bool end_of_input;   /* the client will send nothing more, but may still listen */
 	bool closing;        /* the connection ends when everything has been sent */
 	bool broken;         /* it has ended */
 	uint64_t closed_us;   /* of an entry that is free, when it became so */
 	uint64_t progress_us; /* when bytes were last taken, or the first one was queued */
+	uint64_t asked_us;    /* when its last request was handled, or it began */
 	/* What it has subscribed to. */
 	bool snapshots, events;
 	bool full;     /* no deltas */
@@ -89,7 +91,7 @@ void hak_connection_message_end(struct hak_connection *client, struct hak_json *
 /* Queues a ready message, its newline included. */
 void hak_connection_queue(struct hak_connection *client, const char *bytes, size_t length, uint64_t now_us);
 
-/* Sends what the socket takes. Returns the bytes sent. */
+/* Sends what the socket takes, unless it is `blocked`, which this may set. Returns the bytes sent. */
 size_t hak_connection_send(struct hak_connection *client, uint64_t now_us);
 
 /* Says whether the connection is over: broken, or closing with everything sent, or without input and output for good.

@@ -60,7 +60,7 @@ struct hak_endpoint_stats {
 	uint64_t snapshots;         /* taken, for deltas too */
 	uint64_t deltas;            /* made */
 	uint64_t dropped_snapshots; /* not queued, as the client's buffer was full */
-	uint64_t disconnected;      /* clients thrown out because they were stuck */
+	uint64_t disconnected;      /* clients thrown out: stuck, or idle where others came */
 	uint64_t bytes_sent;
 };
 /* A stats message: every counter of lib/stats.def, the rings' totals, the endpoint's own figures; for `meshable`, unless

@@ -198,7 +198,7 @@ static void write_endpoint(
 	counter(writer, "endpoint_errors", "requests answered with an error", endpoint->errors);
 	counter(writer, "endpoint_snapshots", "snapshots taken", endpoint->snapshots);
 	counter(writer, "endpoint_dropped_snapshots", "snapshots that were due and not sent", endpoint->dropped_snapshots);
-	counter(writer, "endpoint_disconnected", "clients thrown out as they took nothing", endpoint->disconnected);
+	counter(writer, "endpoint_disconnected", "clients thrown out as they took nothing, or were idle where others came", endpoint->disconnected);
 	counter(writer, "endpoint_sent_bytes", "bytes sent", endpoint->bytes_sent);
 }
 

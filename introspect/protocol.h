@@ -56,7 +56,7 @@
 	X(bad_argument, "the argument's value is missing or not valid") \
 	X(line_too_long, "a request of more than 4096 bytes; the connection ends") \
 	X(forbidden, "the peer runs under another user id; the connection ends") \
-	X(busy, "too many clients; the connection ends") \
+	X(busy, "too many clients, and this one is new, or was silent for the longest; the connection ends") \
 	X(no_memory, "the reply does not fit into memory that the system grants") \
 	X(io, "a file could not be written; message says why")
 

@@ -1,6 +1,6 @@
 /* server.c: one thread, one poll loop.
  *
- * A round: wait; accept; receive from every client; answer what they asked; stream what is due; send. The server's
+ * A round: rest if there were many; wait; receive from every client; answer what they asked; stream what is due; send. The server's
  * state is touched by its thread only, but for `stop` (relaxed) and the endpoint's path, constant once the thread has
  * said that it is `started`. The sockets are in a descriptor table that only this thread has. */
 #include "introspect/server.h"
@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -18,6 +19,7 @@
 #include "introspect/descriptor.h"
 #include "introspect/endpoint.h"
 #include "introspect/memory.h"
+#include "introspect/pace.h"
 #include "introspect/proc.h"
 #include "introspect/quiet.h"
 #include "introspect/service.h"
@@ -40,6 +42,8 @@ struct hak_server {
 	uint32_t stop;
 	uint64_t accept_after_us; /* no accept before: backing off */
 	uint64_t purge_us;        /* when idle memory is looked at next */
+	struct hak_pace pace;
+	uint64_t cpu_us; /* processor time of the thread until the last round's end */
 	/* What this round waits for: polls[0] is the listener, the others are the connections that there are, no more,
 	 * because poll refuses an array longer than RLIMIT_NOFILE. polls[i] belongs to *polled[i]. */
 	nfds_t poll_count;
@@ -62,8 +66,8 @@ static int timeout_ms(const struct hak_server *server, uint64_t now)
 			due = client->due_us;
 		/* A request that came with others and had to wait for room, or its time: poll knows nothing of it. */
 		if (hak_connection_may_request(client) && hak_connection_has_line(client) &&
-			hak_connection_request_us(client) < due)
-			due = hak_connection_request_us(client);
+			hak_service_request_us(&server->service, client) < due)
+			due = hak_service_request_us(&server->service, client);
 	}
 	if (hak_control_due() < due)
 		due = hak_control_due();
@@ -85,28 +89,37 @@ static void prepare_polls(struct hak_server *server, uint64_t now)
 		server->polled[server->poll_count++] = client;
 		*poll_entry = (struct pollfd){client->fd, 0, 0};
 		if (!client->end_of_input && hak_connection_may_request(client) &&
-			hak_connection_request_us(client) <= now)
+			hak_service_request_us(&server->service, client) <= now)
 			poll_entry->events |= POLLIN;
 		if (hak_connection_pending(client))
 			poll_entry->events |= POLLOUT;
 	}
 }
 
-/* Greets a new client, or tells it that there is no room for it. */
+/* Greets a new client, or tells it that there is no room for it. Where all places are taken, one that is idle ends. */
 static void welcome(struct hak_server *server, int fd, uint64_t now)
 {
 	struct hak_service *service = &server->service;
+	struct hak_connection *entry = NULL;
 
 	service->stats.connections++;
-	for (size_t i = 0; i < HAK_SERVICE_CLIENTS; i++) {
-		if (service->clients[i].fd >= 0)
-			continue;
-		hak_connection_open(&service->clients[i], fd, now);
-		hak_service_greet(service, &service->clients[i]);
+	for (size_t i = 0; i < HAK_SERVICE_CLIENTS && !entry; i++) {
+		if (service->clients[i].fd < 0)
+			entry = &service->clients[i];
+	}
+	if (entry) {
 		service->stats.clients++;
+	} else {
+		entry = hak_service_make_room(service, now);
+		service->stats.disconnected += entry != NULL;
+	}
+	if (!entry) {
+		hak_endpoint_refuse(fd, HAK_ERROR_busy, "too many clients");
 		return;
 	}
-	hak_endpoint_refuse(fd, HAK_ERROR_busy, "too many clients");
+	hak_connection_open(entry, fd, now);
+	hak_service_greet(service, entry);
+	service->stats.bytes_sent += hak_connection_send(entry, now);
 }
 
 static void accept_clients(struct hak_server *server, uint64_t now)
@@ -134,10 +147,13 @@ static void receive_all(struct hak_server *server, uint64_t now)
 
 		if (!events)
 			continue;
+		if (events & POLLOUT)
+			client->blocked = false;
 		if (events & (POLLIN | POLLHUP | POLLERR))
 			hak_connection_receive(client);
 		/* Hung up and nothing left to read, or more than it may ask at a time: nobody is there to send to. */
-		if ((events & (POLLHUP | POLLERR)) && (client->end_of_input || hak_connection_request_us(client) > now))
+		if ((events & (POLLHUP | POLLERR)) &&
+			(client->end_of_input || hak_service_request_us(&server->service, client) > now))
 			client->broken = true;
 	}
 }
@@ -162,12 +178,24 @@ static void serve(struct hak_server *server, struct hak_connection *client, uint
 	}
 }
 
+static void rest(uint64_t time_us)
+{
+	const struct timespec time = {0, (long)time_us * 1000};
+
+	nanosleep(&time, NULL);
+}
+
 /* Waits until something happens or is due. */
 static void wait_for_events(struct hak_server *server)
 {
-	static const struct timespec pause = {0, TICK_US * 1000L};
 	struct pollfd *polls = server->polls;
 	uint64_t now = hak_snapshot_now_us();
+	uint64_t rest_us = hak_pace_rest_us(&server->pace, now);
+
+	if (rest_us) {
+		rest(rest_us);
+		now = hak_snapshot_now_us();
+	}
 
 	prepare_polls(server, now);
 	if (poll(polls, server->poll_count, timeout_ms(server, now)) >= 0)
@@ -175,9 +203,17 @@ static void wait_for_events(struct hak_server *server)
 	/* Nothing is known of any descriptor this time. But for an interruption the next call will fail as well, for
 	 * instance while the program's limit on descriptors is lower than what is open: no spinning. */
 	if (errno != EINTR)
-		nanosleep(&pause, NULL);
+		rest(TICK_US);
 	for (nfds_t i = 0; i < server->poll_count; i++)
 		polls[i].revents = 0;
+}
+
+static void end_round(struct hak_server *server)
+{
+	uint64_t cpu_us = hak_snapshot_clock_us(CLOCK_THREAD_CPUTIME_ID);
+
+	hak_pace_round(&server->pace, hak_snapshot_now_us(), cpu_us - server->cpu_us);
+	server->cpu_us = cpu_us;
 }
 
 static void run_round(struct hak_server *server)
@@ -189,14 +225,15 @@ static void run_round(struct hak_server *server)
 	if (prints)
 		hak_fd_borrow_stderr();
 	now = hak_snapshot_now_us();
-	if (server->polls[0].revents & POLLIN)
-		accept_clients(server, now);
 	receive_all(server, now);
 	hak_service_begin_round(&server->service, now);
 	for (size_t i = 0; i < HAK_SERVICE_CLIENTS; i++) {
 		if (server->service.clients[i].fd >= 0)
 			serve(server, &server->service.clients[i], now);
 	}
+	/* Last, when those who have left have made room. */
+	if (server->polls[0].revents & POLLIN)
+		accept_clients(server, now);
 	if (now >= server->purge_us) {
 		hak_inspect_purge_due();
 		hak_service_tidy(&server->service, now);
@@ -204,6 +241,7 @@ static void run_round(struct hak_server *server)
 	}
 	if (prints)
 		hak_fd_return_stderr();
+	end_round(server);
 }
 
 /* Makes the socket, in a descriptor table that the program can't reach. */
@@ -221,12 +259,23 @@ static int begin(struct hak_server *server)
 	return error;
 }
 
+/* When the thread wakes it waits for a processor that is free, rather than push one of the program's threads off its own.
+ * Its share stays the same, for it takes the allocator's locks at times; policies of real time are the program's choice. */
+static void be_patient(void)
+{
+	static const struct sched_param none = {0};
+
+	if (sched_getscheduler(0) == SCHED_OTHER)
+		(void)sched_setscheduler(0, SCHED_BATCH, &none);
+}
+
 static void *run(void *argument)
 {
 	struct hak_server *server = argument;
 	int error;
 
 	prctl(PR_SET_NAME, "hakmem");
+	be_patient();
 	error = begin(server);
 	server->error = error;
 	sem_post(&server->started);

@@ -9,13 +9,13 @@
 
 #include "introspect/control.h"
 #include "introspect/dump.h"
+#include "introspect/event_stream.h"
 #include "introspect/openmetrics.h"
 #include "introspect/request.h"
 #include "introspect/schema.h"
 #include "lib/inspect.h"
 #include "lib/trace.h"
 
-#define EVENTS_A_MESSAGE 512
 #define ENTRY_KEPT_US 1000000 /* a free entry keeps its memory so long, for the next client */
 
 /* Switches the tracepoints on that somebody listens to, and back to the settings' choice afterwards. */
@@ -389,111 +389,38 @@ static void handle(struct hak_service *service, struct hak_connection *client, c
 	}
 }
 
+uint64_t hak_service_request_us(const struct hak_service *service, const struct hak_connection *client)
+{
+	uint64_t own = hak_connection_request_us(client);
+	uint64_t shared = service->ahead_us > HAK_REQUEST_AHEAD_US ? service->ahead_us - HAK_REQUEST_AHEAD_US : 0;
+
+	/* Those who are not ahead of the clock don't wait for those who are. */
+	if (shared > client->requests_us)
+		shared = client->requests_us;
+	return own > shared ? own : shared;
+}
+
 void hak_service_answer(struct hak_service *service, struct hak_connection *client, uint64_t now)
 {
 	char line[HAK_PROTOCOL_LINE_MAX];
 	bool too_long = false;
 	size_t length;
 
-	while (hak_connection_may_request(client) && hak_connection_request_us(client) <= now &&
+	while (hak_connection_may_request(client) && hak_service_request_us(service, client) <= now &&
 		hak_connection_next_line(client, line, &length, &too_long)) {
-		client->requests_us = (client->requests_us > now ? client->requests_us : now) + HAK_REQUEST_COST_US;
+		bool ahead = client->requests_us > now;
+		uint64_t before = ahead ? client->requests_us : now;
+
+		client->requests_us = before + HAK_REQUEST_COST_US;
+		client->asked_us = now;
 		handle(service, client, line, length);
+		if (ahead)
+			service->ahead_us = (service->ahead_us > now ? service->ahead_us : now) +
+				(client->requests_us - before) / HAK_SERVICE_AHEAD_SHARE;
 	}
 	if (too_long) {
 		reply_error(service, client, "", HAK_ERROR_line_too_long, "a request has at most 4096 bytes");
 		client->closing = true;
-	}
-}
-
-/* Whether a subscriber wants to see an event. Marks are of no class. */
-static bool passes(const struct hak_event_filter *filter, const struct hak_event *event)
-{
-	const struct hak_event_type *type;
-
-	if (event->id >= HAK_EVENT_ID_COUNT)
-		return false;
-	type = &hak_event_types[event->id];
-	if (!(filter->groups & type->group))
-		return false;
-	for (unsigned i = 0; filter->threads; i++) {
-		if (i == filter->threads)
-			return false;
-		if (filter->tids[i] == event->tid)
-			break;
-	}
-	if (!filter->classes || type->group == HAK_GROUP_MARK)
-		return true;
-	for (unsigned i = 0; i < type->args; i++) {
-		if (strcmp(type->arg[i], "class") == 0)
-			return event->arg[i] < HAK_CLASS_COUNT && (filter->classes >> event->arg[i] & 1);
-	}
-	return false;
-}
-
-/* The round's next event that the client wants. */
-static bool next_event(struct hak_connection *client, struct hak_event *event)
-{
-	while (hak_ring_reader_next(&client->reader, event)) {
-		if (passes(&client->filter, event))
-			return true;
-		client->filtered++;
-	}
-	return false;
-}
-
-/* Queues one message of events, at most `limit` of the reader's round, unless nothing happened. Returns how many. */
-static unsigned stream_event_message(struct hak_connection *client, unsigned limit, uint64_t now)
-{
-	struct hak_ring_reader *reader = &client->reader;
-	struct hak_event event;
-	struct hak_json json;
-	unsigned count = 0;
-	bool got = next_event(client, &event);
-
-	if (!got && reader->lost == 0)
-		return 0;
-	hak_connection_message(client, &json);
-	hak_json_object(&json);
-	hak_json_member_string(&json, "type", HAK_TYPE_EVENTS);
-	hak_json_member_u64(&json, "time_us", now);
-	hak_json_key(&json, "events");
-	hak_json_array(&json);
-	while (got) {
-		hak_encode_event(&json, &event);
-		got = ++count < limit && next_event(client, &event);
-	}
-	hak_json_end(&json);
-	/* Last, as reading the events is what finds out. */
-	hak_json_member_u64(&json, "filtered", client->filtered);
-	hak_json_member_u64(&json, "lost", reader->lost);
-	hak_json_end(&json);
-	hak_connection_message_end(client, &json, now);
-	reader->lost = client->filtered = 0;
-	return count;
-}
-
-/* How many events the client's rate allows an interval, at least one. */
-static uint64_t events_an_interval(const struct hak_connection *client)
-{
-	uint64_t events = client->filter.rate * (client->interval_us / 1000) / 1000;
-
-	return !client->filter.rate ? UINT64_MAX : events ? events : 1;
-}
-
-static void stream_events(struct hak_connection *client, uint64_t now)
-{
-	bool more = hak_ring_reader_begin(&client->reader) > 0;
-	uint64_t left = events_an_interval(client);
-
-	/* What has no room, or is more than the rate allows, stays in the rings; should it be overwritten there, it is
-	 * counted as lost. */
-	while (more && left && !client->broken && hak_connection_pending(client) < HAK_CONNECTION_BUFFER / 2) {
-		unsigned limit = left < EVENTS_A_MESSAGE ? (unsigned)left : EVENTS_A_MESSAGE;
-		unsigned count = stream_event_message(client, limit, now);
-
-		left -= count;
-		more = count == limit;
 	}
 }
 
@@ -532,21 +459,54 @@ void hak_service_stream(struct hak_service *service, struct hak_connection *clie
 	if (client->snapshots)
 		stream_snapshot(service, client, now);
 	if (client->events)
-		stream_events(client, now);
+		hak_event_stream(client, now);
 	/* The next multiple of the interval: a late round neither shifts the rhythm nor is made up for. */
 	if (client->due_us <= now)
 		client->due_us += ((now - client->due_us) / client->interval_us + 1) * client->interval_us;
 }
 
-void hak_service_greet(struct hak_service *service, struct hak_connection *client)
+/* Makes the greeting, unless that is done. Returns whether there is one. */
+static bool prepare_greeting(struct hak_service *service)
 {
 	char exe[HAK_PROC_TEXT_MAX];
 	struct hak_json json;
 
+	if (service->greeting.length)
+		return true;
 	hak_proc_exe(exe, sizeof(exe));
-	hak_connection_message(client, &json);
+	hak_json_to_buffer(&json, &service->greeting);
 	hak_encode_hello(&json, getpid(), service->start_time, exe);
-	hak_connection_message_end(client, &json, hak_snapshot_now_us());
+	hak_json_newline(&json);
+	return hak_json_finish(&json);
+}
+
+void hak_service_greet(struct hak_service *service, struct hak_connection *client)
+{
+	if (prepare_greeting(service))
+		hak_connection_queue(client, service->greeting.data, service->greeting.length, hak_snapshot_now_us());
+	else
+		client->broken = true;
+}
+
+struct hak_connection *hak_service_make_room(struct hak_service *service, uint64_t now)
+{
+	struct hak_connection *silent = NULL;
+
+	for (size_t i = 0; i < HAK_SERVICE_CLIENTS; i++) {
+		struct hak_connection *client = &service->clients[i];
+
+		if (client->fd < 0 || client->snapshots || client->events || hak_connection_pending(client) ||
+			hak_connection_has_line(client) || client->asked_us + HAK_SERVICE_IDLE_US > now)
+			continue;
+		if (!silent || client->asked_us < silent->asked_us)
+			silent = client;
+	}
+	if (!silent)
+		return NULL;
+	reply_error(service, silent, "", HAK_ERROR_busy, "too many clients, and this one was silent for the longest");
+	(void)hak_connection_send(silent, now);
+	hak_service_close(service, silent);
+	return silent;
 }
 
 void hak_service_close(struct hak_service *service, struct hak_connection *client)
@@ -565,6 +525,8 @@ void hak_service_tidy(struct hak_service *service, uint64_t now)
 		if (client->fd < 0 && client->closed_us + ENTRY_KEPT_US < now)
 			hak_connection_release(client);
 	}
+	/* The program's file may be renamed. */
+	service->greeting.length = 0;
 }
 
 void hak_service_init(struct hak_service *service)
@@ -584,6 +546,7 @@ void hak_service_free(struct hak_service *service)
 		hak_connection_release(&service->clients[i]);
 	}
 	hak_buffer_free(&service->text);
+	hak_buffer_free(&service->greeting);
 	hak_snapshot_free(&service->snapshot);
 	hak_buffer_free(&service->document);
 	hak_buffer_free(&service->change);

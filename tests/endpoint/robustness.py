@@ -210,7 +210,8 @@ def slow_client(folder):
 
 
 def many_clients(folder):
-    """200 at once are served; above 256 they are told that it is busy; afterwards everything is free again."""
+    """200 at once are served; above 256 that are subscribed they are told that it is busy; the idle make room for new ones; afterwards
+    everything is free again."""
     with Target(folder) as target:
         first = target.connect()
         before = len(target.endpoint_descriptors())
@@ -222,10 +223,29 @@ def many_clients(folder):
             equal(client.read()["type"], "snapshot", "one of 200 answers")
         target.check_progress()
         clients += [Client(path) for _ in range(255 - len(clients))]
-        refused = Client(path, greeting=False)
-        equal(refused.read()["code"], "busy", "what the 257th client is told")
-        equal(refused.read(), None, "what follows it")
-        refused.close()
+        for client in clients[1:]:
+            equal(client.ask("subscribe interval_ms=3600000")["type"], "ok", "the answer to subscribe")
+        silent = clients[0]
+
+        def refusal():
+            """What one more is told: `silent` makes room for it once it has been silent for a second."""
+            first.ask("ping")
+            refused = Client(path, greeting=False)
+            answer = refused.read()
+            if answer["type"] == "hello":
+                clients.append(refused)
+                return None
+            equal(answer["code"], "busy", "what the 257th client is told")
+            equal(refused.read(), None, "what follows it")
+            refused.close()
+            return answer
+        silent.ask("ping")
+        refusal()
+        eventually(lambda: not refusal(), "an idle client makes room")
+        equal(silent.read()["code"], "busy", "what the idle one is told")
+        equal(silent.read(), None, "what follows it")
+        equal(clients[-1].ask("ping")["type"], "pong", "the answer to the one that took its place")
+        equal(clients[1].read()["type"], "snapshot", "what a subscribed one goes on with")
         for client in clients:
             client.close()
         eventually(lambda: first.ask("stats")["endpoint"]["clients"] == 1, "closed connections are forgotten")
@@ -402,6 +422,9 @@ def modes_and_signals(folder):
         equal(int(next(line for line in status.splitlines() if line.startswith("SigBlk")).split()[1], 16), 0,
               "signals blocked in the program's main thread")
         equal(sorted(descriptors(target.pid)), [0, 1, 2], "the program's descriptors")
+        if os.sched_getscheduler(0) == os.SCHED_OTHER:
+            equal(os.sched_getscheduler(thread), os.SCHED_BATCH, "the policy of the endpoint's thread")
+            equal(os.sched_getscheduler(target.pid), os.SCHED_OTHER, "the policy of the program's main thread")
         for fd in target.endpoint_descriptors():
             info = pathlib.Path(f"/proc/{target.pid}/task/{thread}/fdinfo/{fd}").read_text()
             flags = int(next(line for line in info.splitlines() if line.startswith("flags:")).split()[1], 8)

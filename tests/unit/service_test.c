@@ -42,6 +42,7 @@ static const char *arrived(void)
 {
 	size_t length = 0;
 	for (;;) {
+		client->blocked = false; /* what poll would say after each read */
 		hak_connection_send(client, 1);
 		ssize_t step = recv(peer, got + length, sizeof(got) - 1 - length, MSG_DONTWAIT);
 		if (step <= 0)
@@ -230,6 +231,81 @@ static void requests_have_a_rate(void)
 	end();
 }
 
+/* Opens another connection, which has asked `text`; returns the peer's end. */
+static int open_other(unsigned number, const char *text)
+{
+	int ends[2];
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	hak_connection_open(&service.clients[number], ends[0], 0);
+	UNIT_EQUAL(write(ends[1], text, strlen(text)), strlen(text));
+	hak_connection_receive(&service.clients[number]);
+	return ends[1];
+}
+
+/* Clients that are ahead of the clock share a rate; whoever is not, never waits for them. */
+static void requests_of_all_have_a_rate(void)
+{
+	static char many[2000 * 2 + 1];
+	int peers[8];
+	begin();
+	for (unsigned i = 0; i < 2000; i++)
+		memcpy(many + (size_t)2 * i, "x\n", 2);
+	hak_service_begin_round(&service, 0);
+	for (unsigned i = 1; i < 8; i++) {
+		peers[i] = open_other(i, many);
+		hak_service_answer(&service, &service.clients[i], 1);
+	}
+	/* A second's worth of each, as long as there is any: one part of four counts, and the first of each does not. */
+	uint64_t one = HAK_REQUEST_AHEAD_US / HAK_REQUEST_COST_US + 1;
+	UNIT_EQUAL(service.stats.requests, 4 * one + 1 + 3);
+	CU_ASSERT_TRUE(hak_connection_request_us(&service.clients[7]) <= 1);
+	CU_ASSERT_TRUE(hak_service_request_us(&service, &service.clients[7]) > 1);
+	CU_ASSERT_TRUE(starts(ask("ping"), "{\"type\":\"pong\","));
+	/* Time passes: they go on, one after another. */
+	uint64_t before = service.stats.requests;
+	hak_service_answer(&service, &service.clients[7], hak_service_request_us(&service, &service.clients[7]));
+	UNIT_EQUAL(service.stats.requests, before + 1);
+	for (unsigned i = 1; i < 8; i++) {
+		hak_service_close(&service, &service.clients[i]);
+		close(peers[i]);
+	}
+	end();
+}
+
+/* The one that was silent for the longest goes, and is told; not one that is subscribed, has asked, or still reads. */
+static void the_idle_make_room(void)
+{
+	int peers[6];
+	char text[256];
+	begin();
+	hak_service_begin_round(&service, 0);
+	for (unsigned i = 1; i < 6; i++)
+		peers[i] = open_other(i, i == 5 ? "ping\n" : i == 2 ? "subscribe\n" : "");
+	uint64_t now = 5000000;
+	client->asked_us = now;
+	hak_service_answer(&service, &service.clients[2], 0);
+	while (hak_connection_pending(&service.clients[2]))
+		hak_connection_send(&service.clients[2], 0);
+	hak_connection_queue(&service.clients[1], "x", 1, 0);
+	service.clients[3].asked_us = now - HAK_SERVICE_IDLE_US - 1;
+	service.clients[4].asked_us = now - HAK_SERVICE_IDLE_US;
+	CU_ASSERT_PTR_EQUAL(hak_service_make_room(&service, now), &service.clients[3]);
+	ssize_t length = read(peers[3], text, sizeof(text) - 1);
+	CU_ASSERT_TRUE_FATAL(length > 0);
+	text[length] = 0;
+	CU_ASSERT_TRUE(starts(text, "{\"type\":\"error\",\"request\":\"\",\"code\":\"busy\","));
+	UNIT_EQUAL(read(peers[3], text, sizeof(text)), 0);
+	UNIT_EQUAL(service.clients[3].fd, -1);
+	CU_ASSERT_PTR_EQUAL(hak_service_make_room(&service, now), &service.clients[4]);
+	CU_ASSERT_PTR_NULL(hak_service_make_room(&service, now));
+	for (unsigned i = 1; i < 6; i++) {
+		if (service.clients[i].fd >= 0)
+			hak_service_close(&service, &service.clients[i]);
+		close(peers[i]);
+	}
+	end();
+}
+
 /* Connections that come and go, and subscriptions in one that stays, map nothing after the first: each mapping that goes
  * interrupts the program's threads. What they had goes a second after the last of them. */
 static void connections_use_memory_again(void)
@@ -334,60 +410,6 @@ static void events_are_streamed_and_losses_counted(void)
 	end();
 }
 
-static void record_one(enum hak_event_id id, uint32_t tid, uint64_t first)
-{
-	struct hak_event event = {.time_ns = 1, .tid = tid, .id = (uint16_t)id, .arg = {first}};
-	hak_ring_record(&event);
-}
-
-static void only_the_events_that_are_wanted(void)
-{
-	begin();
-	ask("subscribe what=events group=drain,mark,lru class=6 thread=11,12 interval_ms=10");
-	UNIT_EQUAL(hak_trace_groups(), HAK_GROUP_DRAIN | HAK_GROUP_MARK | HAK_GROUP_LRU);
-	hak_trace_set_groups(0);
-	uint64_t now = client->due_us;
-	record_one(HAK_EVENT_ID_drain, 11, 6);      /* wanted */
-	record_one(HAK_EVENT_ID_drain, 12, 6);      /* wanted */
-	record_one(HAK_EVENT_ID_drain, 13, 6);      /* another thread */
-	record_one(HAK_EVENT_ID_drain, 11, 7);      /* another class */
-	record_one(HAK_EVENT_ID_depot_hit, 11, 6);  /* another group */
-	record_one(HAK_EVENT_ID_lru_push, 11, 6);   /* of no class */
-	record_one(HAK_EVENT_ID_mark, 11, 0x6968);  /* wanted */
-	record_one(HAK_EVENT_ID_mark, 13, 0x6968);  /* another thread */
-	round_at(now);
-	UNIT_EQUAL(count_of(got, "\"name\":\"drain\""), 2);
-	UNIT_EQUAL(count_of(got, "\"name\":\"mark\""), 1);
-	UNIT_EQUAL(count_of(got, "\"name\":"), 3);
-	UNIT_EQUAL(count_of(got, "],\"filtered\":5,\"lost\":0}\n"), 1);
-	ask("unsubscribe");
-	end();
-}
-
-/* What the rate leaves waiting comes later, or is counted when it is overwritten. */
-static void events_have_a_rate(void)
-{
-	begin();
-	ask("subscribe what=events rate=1000 interval_ms=10");
-	hak_trace_set_groups(0);
-	uint64_t now = client->due_us;
-	record(1000, 25);
-	UNIT_EQUAL(count_of(round_at(now), "\"name\":\"drain\""), 10);
-	UNIT_EQUAL(count_of(round_at(now += 10000), "\"name\":\"drain\""), 10);
-	record(2000, 64 + 3);
-	/* Of the five that were left, and of the new ones, the first three are lost: the ring has 64 records. */
-	UNIT_EQUAL(count_of(round_at(now += 10000), "\"name\":\"drain\""), 10);
-	unsigned long long lost = number("\"lost\":");
-	unsigned sum = 10;
-	for (int i = 0; i < 10; i++) {
-		sum += count_of(round_at(now += 10000), "\"name\":\"drain\"");
-		lost += count_of(got, "\"lost\":") ? number("\"lost\":") : 0;
-	}
-	UNIT_EQUAL(sum + lost, 5 + 64 + 3);
-	CU_ASSERT_TRUE(lost >= 8);
-	end();
-}
-
 static void a_line_too_long_ends_it(void)
 {
 	char line[HAK_PROTOCOL_LINE_MAX + 1];
@@ -402,5 +424,5 @@ static void a_line_too_long_ends_it(void)
 UNIT_MAIN("service", UNIT(answers), UNIT(snapshots_come_at_their_interval), UNIT(a_slow_client_is_told),
 	UNIT(deltas_name_their_base), UNIT(requests_have_a_rate), UNIT(some_requests_count_for_more),
 	UNIT(connections_use_memory_again), UNIT(settings_are_told_and_revert),
-	UNIT(only_the_events_that_are_wanted), UNIT(events_have_a_rate),
+	UNIT(requests_of_all_have_a_rate), UNIT(the_idle_make_room),
 	UNIT(events_are_streamed_and_losses_counted), UNIT(a_line_too_long_ends_it))
