@@ -303,15 +303,17 @@ static struct hak_parcel pack(unsigned bin, const struct hak_batch *batch)
 	const struct hak_heap heap = {hak_heap.base, hak_load_relaxed(&hak_heap.slots), hak_heap.class_map};
 	struct hak_parcel parcel = {.batch = *batch};
 	uint32_t length = batch->length / HAK_DEPOT_LANES;
-	const struct hak_block *block = batch->head;
+	const struct hak_block *block = batch->head, *last = NULL;
 
 	if (length < LANE_MIN)
 		return parcel;
-	for (uint32_t i = 0; i < length * HAK_DEPOT_LANES; i++) {
-		if (i % length == 0)
+	for (uint32_t i = 0; i < batch->length; i++) {
+		if (i % length == 0 && i / length < HAK_DEPOT_LANES)
 			parcel.lane[i / length] = block;
-		if (HAK_UNLIKELY(!hak_link_leads_to(block, bin, &heap)))
+		/* A block that is its own successor was freed twice in a row: its lanes would agree with each other. */
+		if (HAK_UNLIKELY(!hak_link_leads_to(block, bin, &heap) || block == last))
 			return (struct hak_parcel){.batch = *batch};
+		last = block;
 		block = block->next;
 	}
 	return parcel;

@@ -2,6 +2,7 @@
  * report can be compared, and whether it reached its end. With a further word it handles SIGABRT: the handler uses the heap and exits. */
 #include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,6 +15,9 @@
 #pragma GCC diagnostic ignored "-Wuse-after-free"
 #pragma GCC diagnostic ignored "-Wfree-nonheap-object"
 #endif
+
+#define FREED 400      /* several batches */
+#define FREED_TWICE 19 /* behind the first frees of a thread, which another cache serves */
 
 static char in_data[64];
 static volatile size_t offset16 = 16, offset64k = 65536;
@@ -43,6 +47,30 @@ static void double_free_in_a_row(void)
 	free(told(block));
 	free(block);
 	malloc_trim(0);
+}
+
+/* The same by a thread that only frees, among blocks that another one then takes. */
+static void *free_all(void *argument)
+{
+	char **blocks = argument;
+	for (unsigned i = 0; i < FREED; i++) {
+		free(blocks[i]);
+		if (i == FREED_TWICE)
+			free(told(blocks[i]));
+	}
+	return NULL;
+}
+
+static void double_free_by_another(void)
+{
+	char *blocks[FREED];
+	pthread_t thread;
+	for (unsigned i = 0; i < FREED; i++)
+		blocks[i] = malloc(100);
+	pthread_create(&thread, NULL, free_all, blocks);
+	pthread_join(thread, NULL);
+	for (unsigned i = 0; i < FREED; i++)
+		blocks[i] = malloc(100);
 }
 
 /* Freed when all of its slab has gone back: seen at once. */
@@ -185,7 +213,7 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*commit)(void);
-	} faults[] = {FAULT(double_free), FAULT(double_free_in_a_row), FAULT(double_free_late), FAULT(double_free_large),
+	} faults[] = {FAULT(double_free), FAULT(double_free_in_a_row), FAULT(double_free_by_another), FAULT(double_free_late), FAULT(double_free_large),
 		FAULT(foreign_stack), FAULT(foreign_static), FAULT(foreign_unmapped), FAULT(foreign_reserved), FAULT(interior),
 		FAULT(interior_large),
 		FAULT(misaligned), FAULT(interior_realloc), FAULT(foreign_realloc), FAULT(foreign_usable), FAULT(overwritten_link),

@@ -310,6 +310,27 @@ static void a_damaged_batch_is_put_without_lanes(void)
 	hak_depot_trim();
 }
 
+/* So are blocks that are their own successors, which lanes would not show: each in turn, but the last, whose link is no
+ * part of the batch. */
+static void a_block_that_follows_itself_is_put_without_lanes(void)
+{
+	start();
+	struct hak_batch batch = fetch(CLASS, 2 * HAK_DEPOT_LANES + 3);
+	struct hak_block *block = batch.head;
+	for (uint32_t i = 0; i + 1 < batch.length; i++) {
+		struct hak_block *right = block->next;
+		block->next = block;
+		hak_depot_put_for_others(CLASS, batch, HAK_RELEASE_OVERFLOW);
+		CU_ASSERT_PTR_NULL(hak_depots[CLASS].parcel[0].lane[0]);
+		block->next = right;
+		batch = hak_depot_fetch(CLASS, 1);
+		block = right;
+	}
+	hak_depot_put_for_others(CLASS, batch, HAK_RELEASE_OVERFLOW);
+	CU_ASSERT_PTR_NOT_NULL(hak_depots[CLASS].parcel[0].lane[0]);
+	hak_depot_trim();
+}
+
 static void out_of_memory(void)
 {
 	start();
@@ -328,4 +349,5 @@ UNIT_MAIN("depot", UNIT(damage_is_reported_and_nothing_else_is_harmed), UNIT(dam
 	UNIT(batches_pass_through_whole), UNIT(a_full_stack_pushes_the_coldest_out),
 	UNIT(unused_batches_are_taken_apart_after_two_ticks), UNIT(the_last_block_releases_the_slab),
 	UNIT(the_fullest_slab_is_used_first), UNIT(what_is_put_for_others_is_looked_at),
-	UNIT(a_damaged_batch_is_put_without_lanes), UNIT(out_of_memory))
+	UNIT(a_damaged_batch_is_put_without_lanes),
+	UNIT(a_block_that_follows_itself_is_put_without_lanes), UNIT(out_of_memory))
