@@ -82,18 +82,20 @@ static uint64_t events_an_interval(const struct hak_connection *client)
 	return !client->filter.rate ? UINT64_MAX : events ? events : 1;
 }
 
-void hak_event_stream(struct hak_connection *client, uint64_t now)
+void hak_event_stream(struct hak_connection *client, uint64_t now, uint64_t *left)
 {
 	bool more = hak_ring_reader_begin(&client->reader) > 0;
-	uint64_t left = events_an_interval(client);
+	uint64_t allowed = events_an_interval(client);
 
-	/* What has no room, or is more than the rate allows, stays in the rings; should it be overwritten there, it is
+	/* What has no room, or is more than is allowed, stays in the rings; should it be overwritten there, it is
 	 * counted as lost. */
-	while (more && left && !client->broken && hak_connection_pending(client) < HAK_CONNECTION_BUFFER / 2) {
-		unsigned limit = left < EVENTS_A_MESSAGE ? (unsigned)left : EVENTS_A_MESSAGE;
+	while (more && allowed && *left && !client->broken && hak_connection_pending(client) < HAK_CONNECTION_BUFFER / 2) {
+		uint64_t most = allowed < *left ? allowed : *left;
+		unsigned limit = most < EVENTS_A_MESSAGE ? (unsigned)most : EVENTS_A_MESSAGE;
 		unsigned count = stream_event_message(client, limit, now);
 
-		left -= count;
+		allowed -= count;
+		*left -= count;
 		more = count == limit;
 	}
 }

@@ -4,8 +4,9 @@
 
 #include "introspect/connection.h"
 
-/* Queues messages with what was recorded since the last call and passes the client's filter, as far as its rate and its
- * buffer allow. Its reader is open. */
-void hak_event_stream(struct hak_connection *client, uint64_t now);
+/* Queues messages with what was recorded since the last call and passes the client's filter, as far as its rate, its
+ * buffer and `left` allow, which is how many more events may be queued in this round for all clients; it is lowered by
+ * those that were. The client's reader is open. */
+void hak_event_stream(struct hak_connection *client, uint64_t now, uint64_t *left);
 
 #endif

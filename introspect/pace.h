@@ -11,7 +11,7 @@
 /* A round counts for so long, and further for a multiple of the processor time that it took, but in all for no more
  * than a moment that a client would notice. */
 #define HAK_PACE_ROUND_US 4000
-#define HAK_PACE_SHARE 8 /* of a processor: one part of so many */
+#define HAK_PACE_SHARE 16 /* of a processor: one part of so many */
 #define HAK_PACE_REST_MAX_US 100000
 /* How far rounds may be ahead of the clock. */
 #define HAK_PACE_AHEAD_US 250000

@@ -42,6 +42,7 @@ struct hak_server {
 	uint32_t stop;
 	uint64_t accept_after_us; /* no accept before: backing off */
 	uint64_t purge_us;        /* when idle memory is looked at next */
+	size_t turn; /* whose turn it is to be served first */
 	struct hak_pace pace;
 	uint64_t cpu_us; /* processor time of the thread until the last round's end */
 	/* What this round waits for: polls[0] is the listener, the others are the connections that there are, no more,
@@ -227,9 +228,13 @@ static void run_round(struct hak_server *server)
 	now = hak_snapshot_now_us();
 	receive_all(server, now);
 	hak_service_begin_round(&server->service, now);
+	/* Each round begins with another one, as there may not be enough of everything for all. */
+	server->turn++;
 	for (size_t i = 0; i < HAK_SERVICE_CLIENTS; i++) {
-		if (server->service.clients[i].fd >= 0)
-			serve(server, &server->service.clients[i], now);
+		struct hak_connection *client = &server->service.clients[(server->turn + i) % HAK_SERVICE_CLIENTS];
+
+		if (client->fd >= 0)
+			serve(server, client, now);
 	}
 	/* Last, when those who have left have made room. */
 	if (server->polls[0].revents & POLLIN)

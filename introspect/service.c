@@ -34,6 +34,7 @@ void hak_service_begin_round(struct hak_service *service, uint64_t now)
 {
 	service->state_ready = service->document_ready = false;
 	service->change_base = 0;
+	service->events_left = HAK_SERVICE_EVENTS;
 	if (hak_control_revert(now))
 		update_groups(service);
 }
@@ -459,7 +460,7 @@ void hak_service_stream(struct hak_service *service, struct hak_connection *clie
 	if (client->snapshots)
 		stream_snapshot(service, client, now);
 	if (client->events)
-		hak_event_stream(client, now);
+		hak_event_stream(client, now, &service->events_left);
 	/* The next multiple of the interval: a late round neither shifts the rhythm nor is made up for. */
 	if (client->due_us <= now)
 		client->due_us += ((now - client->due_us) / client->interval_us + 1) * client->interval_us;

@@ -17,6 +17,9 @@
  * opens many connections gets no more by that than some who keep to the rate of one. */
 #define HAK_SERVICE_AHEAD_SHARE 4
 
+/* Events that are queued in a round, for all clients together: as many as four of them have room for. */
+#define HAK_SERVICE_EVENTS 6144
+
 /* What may wait for all clients together, but for a single longer message. */
 #define HAK_SERVICE_WAITING ((size_t)64 << 20)
 
@@ -36,6 +39,7 @@ struct hak_service {
 	uint64_t change_base;       /* and what it builds on; 0: none was made */
 	struct hak_buffer text;     /* OpenMetrics text that was made last */
 	struct hak_buffer greeting; /* for all who connect before the next hak_service_tidy; empty: to be made */
+	uint64_t events_left; /* that may be queued in this round */
 	uint64_t ahead_us; /* as a connection's requests_us, for those of clients that are ahead of the clock */
 	struct hak_connection clients[HAK_SERVICE_CLIENTS];
 };

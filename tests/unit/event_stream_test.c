@@ -7,6 +7,7 @@
 #include "tests/unit/unit.h"
 
 static struct hak_connection client;
+static uint64_t left; /* events that the round may have */
 
 /* Subscribes to all events, at 10 ms. */
 static void begin(void)
@@ -17,6 +18,7 @@ static void begin(void)
 	client.events = true;
 	client.interval_us = 10000;
 	client.filter.groups = HAK_GROUP_ALL;
+	left = UINT64_MAX;
 }
 
 static void end(void)
@@ -29,7 +31,7 @@ static void end(void)
 static const char *stream(uint64_t now)
 {
 	client.out.length = client.sent = 0;
-	hak_event_stream(&client, now);
+	hak_event_stream(&client, now, &left);
 	CU_ASSERT_TRUE_FATAL(hak_buffer_append(&client.out, "", 1));
 	return client.out.data;
 }
@@ -105,7 +107,7 @@ static void a_full_buffer_leaves_events_in_the_rings(void)
 	hak_connection_queue(&client, waiting, sizeof(waiting), 0);
 	for (unsigned i = 0; i < 100; i++)
 		record(HAK_EVENT_ID_drain, 1000 + i, 1, 1);
-	hak_event_stream(&client, 1);
+	hak_event_stream(&client, 1, &left);
 	UNIT_EQUAL(hak_connection_pending(&client), sizeof(waiting));
 	const char *text = stream(2);
 	UNIT_EQUAL(count_of(text, "\"name\":\"drain\""), 64);
@@ -113,5 +115,21 @@ static void a_full_buffer_leaves_events_in_the_rings(void)
 	end();
 }
 
-UNIT_MAIN("event_stream", UNIT(only_the_events_that_are_wanted), UNIT(events_have_a_rate),
+/* What others of the round have had is not there for this one, which gets its part later. */
+static void a_round_has_so_many_events(void)
+{
+	begin();
+	for (unsigned i = 0; i < 25; i++)
+		record(HAK_EVENT_ID_drain, 1000 + i, 1, 1);
+	left = 10;
+	UNIT_EQUAL(count_of(stream(1), "\"name\":\"drain\""), 10);
+	UNIT_EQUAL(left, 0);
+	UNIT_STRING(stream(2), "");
+	left = 20;
+	UNIT_EQUAL(count_of(stream(3), "\"name\":\"drain\""), 15);
+	UNIT_EQUAL(left, 5);
+	end();
+}
+
+UNIT_MAIN("event_stream", UNIT(only_the_events_that_are_wanted), UNIT(events_have_a_rate), UNIT(a_round_has_so_many_events),
 	UNIT(a_full_buffer_leaves_events_in_the_rings))
