@@ -8,9 +8,15 @@
 #define PICK_LOOKS 8 /* slabs of the fullest bucket among which the lowest address is chosen */
 
 struct hak_depot hak_depots[HAK_CLASS_COUNT] = {
-	[0 ... HAK_CLASS_COUNT - 1] = {.lock = HAK_LOCK_INIT(HAK_RANK_DEPOT),
-		.buckets = {[0 ... HAK_DEPOT_BUCKETS - 1] = HAK_NO_SLOT}},
+#define HAK_CLASS(bytes, slots) \
+	{.lock = HAK_LOCK_INIT(HAK_RANK_DEPOT), \
+		.buckets = {[0 ... HAK_DEPOT_BUCKETS - 1] = HAK_NO_SLOT}, \
+		.place = HAK_DEPOT_PLACE_##bytes, \
+		.capacity = HAK_DEPOT_CAPACITY(bytes)},
+#include "size_class.def"
+#undef HAK_CLASS
 };
+struct hak_parcel hak_parcels[HAK_DEPOT_PLACES];
 
 /* ---- Partly used slabs, in buckets by how full they are ---- */
 
@@ -94,6 +100,58 @@ struct hak_list hak_list_walk(unsigned bin, struct hak_block *head, size_t lengt
 			return end_list(last, head, length - left);
 		last = head;
 		head = head->next;
+	}
+	return (struct hak_list){last, length};
+}
+
+/* The part of the list before the first block that comes again, of the first `length` and the one behind them; all of
+ * those if none does. */
+static HAK_COLD struct hak_list until_again(struct hak_block *head, size_t length, const struct hak_block **again)
+{
+	struct hak_list list = {head, 1};
+
+	for (;;) {
+		const struct hak_block *earlier = head;
+
+		for (size_t i = 0; i < list.length; i++, earlier = earlier->next) {
+			if (earlier == list.last->next) {
+				*again = earlier;
+				return list;
+			}
+		}
+		if (list.length == length)
+			return list;
+		list.last = list.last->next;
+		list.length++;
+	}
+}
+
+HAK_COLD struct hak_list hak_list_end_here(struct hak_block *head, struct hak_list list)
+{
+	const struct hak_block *again = NULL;
+
+	list = until_again(head, list.length, &again);
+	if (again)
+		hak_report(HAK_REPORT_DOUBLE_FREE, again);
+	else
+		hak_report_link(list.last, list.last->next);
+	list.last->next = NULL;
+	return list;
+}
+
+struct hak_list hak_list_unwind(struct hak_block *head, size_t length)
+{
+	struct hak_block *last = head;
+	const struct hak_block *mark = head;
+
+	/* R. P. Brent, An improved Monte Carlo factorization algorithm, 1980: who is on a circle meets a mark that is
+	 * set anew at every power of two. */
+	for (size_t i = 1; i < length; i++) {
+		last = last->next;
+		if (HAK_UNLIKELY(last == mark))
+			return hak_list_end_here(head, (struct hak_list){last, i});
+		if ((i & (i - 1)) == 0)
+			mark = last;
 	}
 	return (struct hak_list){last, length};
 }
@@ -277,46 +335,53 @@ static void take_apart(struct hak_depot *depot, unsigned class, struct hak_batch
 
 static struct hak_batch remove_coldest(struct hak_depot *depot)
 {
-	struct hak_batch coldest = depot->parcel[0].batch;
+	struct hak_batch coldest = hak_depot_parcel(depot, 0)->batch;
 
 	depot->batches--;
 	for (unsigned i = 0; i < depot->batches; i++)
-		depot->parcel[i] = depot->parcel[i + 1];
+		*hak_depot_parcel(depot, i) = *hak_depot_parcel(depot, i + 1);
 	if (depot->idle_batches > depot->batches)
 		depot->idle_batches = depot->batches;
 	return coldest;
 }
 
-/* Batches that the depot keeps of a class: a quarter of a MiB of blocks, but a few of the bigger ones in any case. */
-static unsigned depot_capacity(unsigned class)
+/* Where lane `lane` of a batch in transit begins: a block, once that has been looked at. */
+static const struct hak_block *lane_start(const struct hak_parcel *parcel, unsigned lane)
 {
-	size_t bytes = (size_t)hak_size_classes[class].batch * hak_size_classes[class].block_bytes;
-	size_t fit = (256u << 10) / bytes;
+	intptr_t distance = lane == 0 ? 0 : (intptr_t)parcel->lane[lane - 1] * HAK_ALIGNMENT;
 
-	return fit < 4 ? 4 : fit > HAK_DEPOT_BATCHES ? HAK_DEPOT_BATCHES : (unsigned)fit;
+	return (const struct hak_block *)((uintptr_t)parcel->batch.head + (uintptr_t)distance);
 }
 
-/* Notes where the lanes of a batch begin, while its blocks are near. Where a link leads nowhere no lanes are noted, and
- * who takes the batch finds that out. */
+/* Notes where the lanes of a batch begin, while its blocks are near. Where a link leads nowhere, or too far away, no
+ * lanes are noted, and who takes the batch finds that out. */
 static struct hak_parcel pack(unsigned bin, const struct hak_batch *batch)
 {
 	const struct hak_heap heap = {hak_heap.base, hak_load_relaxed(&hak_heap.slots), hak_heap.class_map};
-	struct hak_parcel parcel = {.batch = *batch};
+	const struct hak_parcel plain = {.batch = *batch};
+	struct hak_parcel parcel = plain;
 	uint32_t length = batch->length / HAK_DEPOT_LANES;
 	const struct hak_block *block = batch->head, *last = NULL;
 
 	if (length < LANE_MIN)
-		return parcel;
+		return plain;
 	for (uint32_t i = 0; i < batch->length; i++) {
-		if (i % length == 0 && i / length < HAK_DEPOT_LANES)
-			parcel.lane[i / length] = block;
+		if (i && i % length == 0 && i / length < HAK_DEPOT_LANES) {
+			unsigned lane = i / length;
+
+			parcel.lane[lane - 1] = (int32_t)(((intptr_t)block - (intptr_t)batch->head) /
+				(intptr_t)HAK_ALIGNMENT);
+			if (HAK_UNLIKELY(lane_start(&parcel, lane) != block))
+				return plain;
+		}
 		/* A block that is its own successor was freed twice in a row: its lanes would agree with each other. */
 		if (HAK_UNLIKELY(!hak_link_leads_to(block, bin, &heap) || block == last))
-			return (struct hak_parcel){.batch = *batch};
+			return plain;
 		last = block;
 		block = block->next;
 	}
-	return parcel;
+	/* Nor do those of a circle contradict each other: it has no end. */
+	return HAK_LIKELY(block == NULL) ? parcel : plain;
 }
 
 /* Walks over all lanes side by side, which brings the blocks here. Returns whether every link leads where it should. */
@@ -329,7 +394,7 @@ static bool unpack(unsigned bin, const struct hak_parcel *parcel)
 	const struct hak_block **last = &at[HAK_DEPOT_LANES - 1];
 
 	for (unsigned lane = 0; lane < HAK_DEPOT_LANES; lane++)
-		at[lane] = parcel->lane[lane];
+		at[lane] = lane_start(parcel, lane);
 	for (uint32_t i = 0; i < length; i++) {
 		for (unsigned lane = 0; lane < HAK_DEPOT_LANES; lane++) {
 			if (HAK_UNLIKELY(!hak_link_leads_to(at[lane], bin, &heap)))
@@ -338,7 +403,7 @@ static bool unpack(unsigned bin, const struct hak_parcel *parcel)
 		}
 	}
 	for (unsigned lane = 1; lane < HAK_DEPOT_LANES; lane++) {
-		if (HAK_UNLIKELY(at[lane - 1] != parcel->lane[lane]))
+		if (HAK_UNLIKELY(at[lane - 1] != lane_start(parcel, lane)))
 			return false;
 	}
 	for (; rest && hak_link_leads_to(*last, bin, &heap); rest--)
@@ -350,11 +415,11 @@ struct hak_batch hak_depot_fetch(unsigned class, uint32_t want)
 {
 	struct hak_depot *depot = &hak_depots[class];
 	struct hak_batch batch = {.looked_at = true};
-	struct hak_parcel parcel = {.lane = {NULL}};
+	struct hak_parcel parcel = {.lane = {0}};
 
 	hak_lock_acquire(&depot->lock);
 	if (depot->batches) {
-		parcel = depot->parcel[--depot->batches];
+		parcel = *hak_depot_parcel(depot, --depot->batches);
 		batch = parcel.batch;
 		batch.looked_at = false;
 		if (depot->idle_batches > depot->batches)
@@ -388,9 +453,9 @@ static void push_parcel(unsigned class, const struct hak_parcel *parcel, enum ha
 {
 	struct hak_depot *depot = &hak_depots[class];
 
-	if (depot->batches >= depot_capacity(class))
+	if (depot->batches >= depot->capacity)
 		take_apart(depot, class, remove_coldest(depot), cause);
-	depot->parcel[depot->batches++] = *parcel;
+	*hak_depot_parcel(depot, depot->batches++) = *parcel;
 }
 
 void hak_depot_put(unsigned class, const struct hak_batch *batches, unsigned count, enum hak_release_cause cause)
@@ -447,7 +512,7 @@ uint64_t hak_depot_cached_blocks(unsigned class)
 
 	hak_lock_acquire(&depot->lock);
 	for (unsigned i = 0; i < depot->batches; i++)
-		blocks += depot->parcel[i].batch.length;
+		blocks += hak_depot_parcel(depot, i)->batch.length;
 	hak_lock_release(&depot->lock);
 	return blocks;
 }

@@ -34,29 +34,54 @@ HAK_INLINE bool hak_link_leads_to(const struct hak_block *block, unsigned bin, c
 }
 _Static_assert(HAK_ALIGNMENT == 1 << 4, "the rotation is by its bits");
 
-#define HAK_DEPOT_BATCHES 16 /* most batches in transit a class */
-#define HAK_DEPOT_LANES 8    /* parts of a batch in transit that can be walked over side by side */
-#define HAK_DEPOT_BUCKETS 8  /* partly used slabs are sorted by eighths of their capacity in use */
+#define HAK_DEPOT_LANES 8   /* parts of a batch in transit that can be walked over side by side */
+#define HAK_DEPOT_BUCKETS 8 /* partly used slabs are sorted by eighths of their capacity in use */
 
 /* A batch in transit. If the thread that freed its blocks only frees, they lie in the cache of that thread's processor.
- * Who takes them would wait for one after the other, as each names the next: so the beginnings of eight parts stand
- * beside the batch, and the waits are for eight blocks at once. */
+ * Who takes them would wait for one after the other, as each names the next: so where eight parts begin stands beside
+ * the batch, and the waits are for eight blocks at once. The first begins where the batch does; of the others the
+ * distance from there is kept, in units of HAK_ALIGNMENT, because all the depots' batches are in memory of every
+ * program. */
 struct hak_parcel {
 	struct hak_batch batch;
-	const struct hak_block *lane[HAK_DEPOT_LANES]; /* of length / HAK_DEPOT_LANES blocks each; all NULL: not known */
+	int32_t lane[HAK_DEPOT_LANES - 1]; /* lanes of length / HAK_DEPOT_LANES blocks; 0: not known */
 };
+
+/* Batches that the depot keeps of a class: a quarter of a MiB of blocks, but a few of the bigger ones in any case. */
+#define HAK_DEPOT_BATCHES 16 /* most */
+#define HAK_DEPOT_FIT(bytes) ((256u << 10) / (HAK_BATCH(bytes) * (bytes)))
+#define HAK_DEPOT_CAPACITY(bytes) \
+	(HAK_DEPOT_FIT(bytes) > HAK_DEPOT_BATCHES  ? HAK_DEPOT_BATCHES \
+			: HAK_DEPOT_FIT(bytes) < 4 ? 4 \
+						   : HAK_DEPOT_FIT(bytes))
+
+/* Where each class's places begin among all of them. */
+enum {
+#define HAK_CLASS(bytes, slots) \
+	HAK_DEPOT_PLACE_##bytes, HAK_DEPOT_LAST_##bytes = HAK_DEPOT_PLACE_##bytes + (int)HAK_DEPOT_CAPACITY(bytes) - 1,
+#include "size_class.def"
+#undef HAK_CLASS
+	HAK_DEPOT_PLACES
+};
+extern HAK_HIDDEN struct hak_parcel hak_parcels[HAK_DEPOT_PLACES];
 
 struct hak_depot {
 	struct hak_lock lock;
-	uint32_t batches;                          /* in transit */
-	uint32_t idle_batches;                     /* fewest there have been since the last tick: nobody needed those */
-	uint32_t idle_before;                      /* the same for the tick before */
-	uint64_t handed_out;                       /* Σ used over the class's slabs: blocks live or in some cache */
-	uint32_t buckets[HAK_DEPOT_BUCKETS];       /* slot numbers of the partly used slabs, fullest bucket last */
-	uint64_t hits;                             /* refills served without a new slab */
-	struct hak_parcel parcel[HAK_DEPOT_BATCHES]; /* a stack: the coldest first */
+	uint32_t batches;                    /* in transit: a stack, the coldest first */
+	uint32_t idle_batches;               /* fewest there have been since the last tick: nobody needed those */
+	uint32_t idle_before;                /* the same for the tick before */
+	uint64_t handed_out;                 /* Σ used over the class's slabs: blocks live or in some cache */
+	uint32_t buckets[HAK_DEPOT_BUCKETS]; /* slot numbers of the partly used slabs, fullest bucket last */
+	uint64_t hits;                       /* refills served without a new slab */
+	uint16_t place, capacity;            /* of the batches in transit: the first, and how many */
 } __attribute__((aligned(64)));
 extern HAK_HIDDEN struct hak_depot hak_depots[HAK_CLASS_COUNT];
+
+/* Number `i` of the depot's batches in transit, the coldest being 0. */
+HAK_INLINE struct hak_parcel *hak_depot_parcel(const struct hak_depot *depot, unsigned i)
+{
+	return &hak_parcels[depot->place + i];
+}
 
 /* The part of a list that is whole: its last block, NULL if nothing is left, and how long it is. */
 struct hak_list {
@@ -76,6 +101,10 @@ HAK_INLINE struct hak_list hak_list_end(struct hak_block *head, size_t length)
 	return (struct hak_list){head, length};
 }
 
+/* The same, but a list that runs in a circle, as a block that was freed twice makes it, is reported and ends before the
+ * block that comes again. */
+struct hak_list hak_list_unwind(struct hak_block *head, size_t length);
+
 /* Whether all links are to be looked at, at any price. README.md has the figures. */
 HAK_INLINE bool hak_list_look_always(void)
 {
@@ -88,6 +117,10 @@ HAK_INLINE bool hak_list_look_at_refill(const struct hak_size_class *class)
 	return class->batch >= 16 || hak_list_look_always();
 }
 
+/* Ends a list after its last block, `last`, which should have no successor but has one: it was freed twice, or its link
+ * was written over. Reports that. */
+struct hak_list hak_list_end_here(struct hak_block *head, struct hak_list list);
+
 /* Hangs `batch`, not empty, behind a short list whose blocks are warm, so that walking to its end costs little. */
 HAK_INLINE struct hak_batch hak_list_join(unsigned bin, struct hak_batch list, struct hak_batch batch, bool look)
 {
@@ -95,6 +128,8 @@ HAK_INLINE struct hak_batch hak_list_join(unsigned bin, struct hak_batch list, s
 
 	if (look && !batch.looked_at) {
 		whole = hak_list_walk(bin, batch.head, batch.length);
+		if (HAK_UNLIKELY(whole.last && whole.last->next))
+			whole = hak_list_end_here(batch.head, whole);
 		batch.head = whole.last ? batch.head : NULL;
 		batch.length = (uint32_t)whole.length;
 	}
@@ -103,13 +138,15 @@ HAK_INLINE struct hak_batch hak_list_join(unsigned bin, struct hak_batch list, s
 	whole = look ? hak_list_walk(bin, list.head, list.length) : hak_list_end(list.head, list.length);
 	if (look && HAK_UNLIKELY(!whole.last))
 		return batch;
+	if (HAK_UNLIKELY(whole.last->next))
+		whole = hak_list_end_here(list.head, whole);
 	whole.last->next = batch.head;
 	list.length = (uint32_t)whole.length + batch.length;
 	return list;
 }
 
-/* The length of a list that is known to be `length` blocks long, or one more or less. Reports a damaged link, which ends
- * it. */
+/* The length of a list that is known to be `length` blocks long, or one more or less. Reports a damaged link, which
+ * ends it. */
 uint32_t hak_list_recount(unsigned bin, const struct hak_block *head, uint32_t length);
 
 /* Fetches blocks for a thread's cache: a batch in transit; if there is none or it is short, up to `want` from partly
@@ -120,8 +157,8 @@ struct hak_batch hak_depot_fetch(unsigned class, uint32_t want);
  * in the events of slabs that become EMPTY thereby. */
 void hak_depot_put(unsigned class, const struct hak_batch *batches, unsigned count, enum hak_release_cause cause);
 
-/* The same of one batch, by a thread that does not allocate from the class: those who do will find it far away. It walks
- * over the batch, for a few nanoseconds a block, to spare them more. */
+/* The same of one batch, by a thread that has not allocated from the class lately: those who do will find it far away.
+ * It walks over the batch, for a few nanoseconds a block, to spare them more. */
 void hak_depot_put_for_others(unsigned class, struct hak_batch batch, enum hak_release_cause cause);
 
 /* Called at each drain of the class: batches that nobody fetched for two of these are taken apart. */

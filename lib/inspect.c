@@ -298,8 +298,8 @@ void hak_inspect_figures(struct hak_inspect *out)
 	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++) {
 		const struct hak_depot *depot = &hak_depots[class];
 
-		for (unsigned i = 0; i < HAK_DEPOT_BATCHES && i < depot->batches; i++)
-			out->classes[class].cached_blocks += depot->parcel[i].batch.length;
+		for (unsigned i = 0; i < depot->capacity && i < depot->batches; i++)
+			out->classes[class].cached_blocks += hak_depot_parcel(depot, i)->batch.length;
 		out->classes[class].depot = hak_load_relaxed(&depot->hits);
 	}
 	fill_figures(out);
@@ -344,7 +344,8 @@ static bool record_agrees(uint32_t index)
 	const uint8_t *map = &hak_heap.class_map[(size_t)index * HAK_SLOTS_PER_SS];
 	uint8_t slots[HAK_BIN_COUNT] = {0};
 
-	if ((ss->unused ^ ss->active ^ ss->empty) != UINT32_MAX || (ss->active & ss->empty) || (ss->active & ss->unused))
+	if ((ss->unused ^ ss->active ^ ss->empty) != UINT32_MAX || (ss->active & ss->empty) ||
+		(ss->active & ss->unused))
 		return false;
 	if ((ss->place == HAK_PLACE_IN_USE) != (ss->active != 0))
 		return false;

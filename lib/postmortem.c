@@ -123,12 +123,14 @@ void hak_postmortem_cached(struct hak_whereabouts *at)
 	const struct hak_block *block = (const struct hak_block *)at->block;
 	const struct hak_thread *thread = hak_threads.first;
 	unsigned bin = HAK_BIN_OF_CLASS(at->class);
+	const struct hak_depot *depot;
 	bool found = false;
 
 	if (at->kind != HAK_AT_live || at->class >= HAK_CLASS_COUNT)
 		return;
-	for (unsigned i = 0; i < HAK_DEPOT_BATCHES && i < hak_depots[at->class].batches; i++)
-		found = found || is_on(hak_depots[at->class].parcel[i].batch.head, bin, block);
+	depot = &hak_depots[at->class];
+	for (unsigned i = 0; i < depot->capacity && i < depot->batches; i++)
+		found = found || is_on(hak_depot_parcel(depot, i)->batch.head, bin, block);
 	for (unsigned i = 0; thread && !found && i < THREADS_MAX; i++, thread = thread->next)
 		found = !hak_thread_is_gone(thread) && is_in(&thread->cache, bin, block);
 	if (found)

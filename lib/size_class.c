@@ -1,19 +1,10 @@
 #include "size_class.h"
 
-/* Blocks that travel between caches together: 64, or what fits three quarters of a slot of the bigger classes, but at least
- * eight, so that lists of those are not moved at every other call, or two of the packed ones, which are for programs that
- * have little room. README.md has the figures. */
-#define BATCH_MAX 64
-#define BATCH_MIN(bytes) ((bytes) > HAK_MAX_SMALL ? 2 : 8)
-#define BATCH_FIT(bytes) (HAK_SLOT_BYTES * 3 / 4 / (bytes))
-#define BATCH(bytes) \
-	(BATCH_FIT(bytes) > BATCH_MAX                         ? BATCH_MAX \
-			: BATCH_FIT(bytes) < BATCH_MIN(bytes) ? BATCH_MIN(bytes) \
-							      : BATCH_FIT(bytes))
 #define RECIPROCAL(bytes) ((((uint64_t)1 << 40) + (bytes)-1) / (bytes))
 
 const struct hak_size_class hak_size_classes[HAK_CLASS_COUNT] = {
-#define HAK_CLASS(bytes, slots) {(bytes), (slots), (slots)*HAK_SLOT_BYTES / (bytes), BATCH(bytes), RECIPROCAL(bytes)},
+#define HAK_CLASS(bytes, slots) \
+	{(bytes), (slots), (slots)*HAK_SLOT_BYTES / (bytes), HAK_BATCH(bytes), RECIPROCAL(bytes)},
 #include "size_class.def"
 #undef HAK_CLASS
 };

@@ -14,6 +14,18 @@ enum {
 /* The largest block size of a class that is always used; above it whole slots are allocated, or a packed class's block.
  */
 #define HAK_MAX_SMALL 32768u
+
+/* Blocks that travel between caches together: 64, or what fits three quarters of a slot of the bigger classes, but at
+ * least eight, so that lists of those are not moved at every other call, or two of the packed ones, which are for
+ * programs that have little room. README.md has the figures. */
+#define HAK_BATCH_MAX 64
+#define HAK_BATCH_MIN(bytes) ((bytes) > HAK_MAX_SMALL ? 2 : 8)
+#define HAK_BATCH_FIT(bytes) (HAK_SLOT_BYTES * 3 / 4 / (bytes))
+#define HAK_BATCH(bytes) \
+	(HAK_BATCH_FIT(bytes) > HAK_BATCH_MAX                         ? HAK_BATCH_MAX \
+			: HAK_BATCH_FIT(bytes) < HAK_BATCH_MIN(bytes) ? HAK_BATCH_MIN(bytes) \
+								      : HAK_BATCH_FIT(bytes))
+
 #define HAK_SIZE_STEP_SHIFT 4
 #define HAK_SIZE_STEPS ((HAK_MAX_SMALL >> HAK_SIZE_STEP_SHIFT) + 1)
 

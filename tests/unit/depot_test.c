@@ -1,4 +1,5 @@
-/* The depot: batches pass through whole, slabs are filled fullest first, blocks that come back twice or from nowhere are seen. */
+/* The depot: batches pass through whole, slabs are filled fullest first, blocks that come back twice or from nowhere
+ * are seen. */
 #include "lib/depot.h"
 
 #include "lib/trace.h"
@@ -80,7 +81,7 @@ static void a_full_stack_pushes_the_coldest_out(void)
 		put(CLASS, batches[i]);
 	UNIT_EQUAL(hak_depots[CLASS].batches, HAK_DEPOT_BATCHES);
 	UNIT_EQUAL(hak_depots[CLASS].handed_out, HAK_DEPOT_BATCHES * 32);
-	CU_ASSERT_PTR_EQUAL(hak_depots[CLASS].parcel[0].batch.head, batches[3].head);
+	CU_ASSERT_PTR_EQUAL(hak_depot_parcel(&hak_depots[CLASS], 0)->batch.head, batches[3].head);
 	/* The blocks of the first three batches are in their slab, and to be had again. */
 	uint32_t slab = slab_of(batches[0].head);
 	UNIT_EQUAL(hak_slot(slab)->free, 96);
@@ -165,8 +166,8 @@ static void the_fullest_slab_is_used_first(void)
 }
 
 struct damage {
-	/* 0: freed twice; 1: inside a block; 2: another class's; then lists that run 3: into foreign memory, 4: to an odd
-	 * address, 5: to NULL before their end, 6: into a block's inside, with more behind it */
+	/* 0: freed twice; 1: inside a block; 2: another class's; then lists that run 3: into foreign memory, 4: to an
+	 * odd address, 5: to NULL before their end, 6: into a block's inside, with more behind it */
 	unsigned kind;
 };
 
@@ -190,8 +191,9 @@ static void do_damage(void *argument)
 	} else {
 		if (kind == 6)
 			((struct hak_block *)((char *)block + 16))->next = block->next->next->next;
-		block->next->next = kind == 3 ? &foreign :
-			kind == 5 ? NULL : (struct hak_block *)((char *)block + (kind == 4 ? 1 : 16));
+		block->next->next = kind == 3 ? &foreign
+			: kind == 5           ? NULL
+					      : (struct hak_block *)((char *)block + (kind == 4 ? 1 : 16));
 		put(CLASS, (struct hak_batch){.head = block, .length = 32});
 	}
 	used = hak_slot(slab_of(block))->used;
@@ -259,8 +261,8 @@ static void damaged_lists_end_where_they_are_whole(void)
 	}
 }
 
-/* A batch that was put for others comes out whole and looked at, whatever its length; one whose links were written over in
- * between is left for the refill to look at, which cuts it where it is whole. */
+/* A batch that was put for others comes out whole and looked at, whatever its length; one whose links were written over
+ * in between is left for the refill to look at, which cuts it where it is whole. */
 static void what_is_put_for_others_is_looked_at(void)
 {
 	static struct hak_block foreign;
@@ -274,8 +276,8 @@ static void what_is_put_for_others_is_looked_at(void)
 		CU_ASSERT_PTR_EQUAL(again.head, batch.head);
 		UNIT_EQUAL(again.length, length);
 		UNIT_EQUAL(again.looked_at, has_lanes);
-		/* Each link in turn leads out of the heap, then to another block of the batch, which from the last lane on
-		 * can't be told from the right one. */
+		/* Each link in turn leads out of the heap, then to another block of the batch, which from the last lane
+		 * on can't be told from the right one. */
 		unsigned last_lane = length / HAK_DEPOT_LANES * (HAK_DEPOT_LANES - 1);
 		struct hak_block *block = again.head;
 		for (unsigned i = 0; has_lanes && i + 1 < length; i++, block = block->next) {
@@ -302,7 +304,7 @@ static void a_damaged_batch_is_put_without_lanes(void)
 	struct hak_block *third = batch.head->next->next, *const right = third->next;
 	third->next = &foreign;
 	hak_depot_put_for_others(CLASS, batch, HAK_RELEASE_OVERFLOW);
-	CU_ASSERT_PTR_NULL(hak_depots[CLASS].parcel[0].lane[0]);
+	UNIT_EQUAL(hak_depot_parcel(&hak_depots[CLASS], 0)->lane[0], 0);
 	struct hak_batch again = hak_depot_fetch(CLASS, 1);
 	CU_ASSERT_FALSE(again.looked_at);
 	third->next = right;
@@ -310,24 +312,25 @@ static void a_damaged_batch_is_put_without_lanes(void)
 	hak_depot_trim();
 }
 
-/* So are blocks that are their own successors, which lanes would not show: each in turn, but the last, whose link is no
- * part of the batch. */
-static void a_block_that_follows_itself_is_put_without_lanes(void)
+/* So are blocks that are their own successors, and circles back to the first, which lanes would not show. */
+static void a_circle_is_put_without_lanes(void)
 {
 	start();
 	struct hak_batch batch = fetch(CLASS, 2 * HAK_DEPOT_LANES + 3);
 	struct hak_block *block = batch.head;
-	for (uint32_t i = 0; i + 1 < batch.length; i++) {
+	for (uint32_t i = 0; i < batch.length; i++) {
 		struct hak_block *right = block->next;
-		block->next = block;
-		hak_depot_put_for_others(CLASS, batch, HAK_RELEASE_OVERFLOW);
-		CU_ASSERT_PTR_NULL(hak_depots[CLASS].parcel[0].lane[0]);
-		block->next = right;
-		batch = hak_depot_fetch(CLASS, 1);
+		for (int kind = 0; kind < 2; kind++) {
+			block->next = kind ? batch.head : block;
+			hak_depot_put_for_others(CLASS, batch, HAK_RELEASE_OVERFLOW);
+			UNIT_EQUAL(hak_depot_parcel(&hak_depots[CLASS], 0)->lane[0], 0);
+			block->next = right;
+			batch = hak_depot_fetch(CLASS, 1);
+		}
 		block = right;
 	}
 	hak_depot_put_for_others(CLASS, batch, HAK_RELEASE_OVERFLOW);
-	CU_ASSERT_PTR_NOT_NULL(hak_depots[CLASS].parcel[0].lane[0]);
+	CU_ASSERT_TRUE(hak_depot_parcel(&hak_depots[CLASS], 0)->lane[0] != 0);
 	hak_depot_trim();
 }
 
@@ -350,4 +353,4 @@ UNIT_MAIN("depot", UNIT(damage_is_reported_and_nothing_else_is_harmed), UNIT(dam
 	UNIT(unused_batches_are_taken_apart_after_two_ticks), UNIT(the_last_block_releases_the_slab),
 	UNIT(the_fullest_slab_is_used_first), UNIT(what_is_put_for_others_is_looked_at),
 	UNIT(a_damaged_batch_is_put_without_lanes),
-	UNIT(a_block_that_follows_itself_is_put_without_lanes), UNIT(out_of_memory))
+	UNIT(a_circle_is_put_without_lanes), UNIT(out_of_memory))
