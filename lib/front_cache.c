@@ -8,9 +8,9 @@
 #include "trace.h"
 
 /* The batches behind a hot list hold about this at most; the hot list itself two or three batches' worth at its
- * longest. */
-#define CLASS_BYTES (64u << 10)
-#define LIMIT_AT_START 1
+ * longest. A thread may keep one more each time that it has to go to the depot, and one less when a drain finds some
+ * idle: so one that only frees keeps none. */
+#define CLASS_BYTES (256u << 10)
 
 /* A hot list that is this many batches long gives one away: what stays spares a program that frees and allocates in
  * turn the slow path. README.md has the figures. */
@@ -49,7 +49,8 @@ HAK_INLINE void settle(struct hak_cache *cache, unsigned bin)
 /* Sets the countdowns for a list of `length`. As many mallocs as it is long can't run it dry. The frees are bounded so
  * that it grows to two batches, and always with some to spare, or a program that frees and allocates in turn would be
  * here at every call. */
-HAK_INLINE void set_countdowns(struct hak_cache_class *class, struct hak_countdowns *left, uint32_t batch, uint32_t length)
+HAK_INLINE void set_countdowns(
+	struct hak_cache_class *class, struct hak_countdowns *left, uint32_t batch, uint32_t length)
 {
 	uint32_t slack = batch / 2;
 	uint32_t room = length + slack < HOT_BATCHES * batch ? HOT_BATCHES * batch - length : slack;
@@ -115,6 +116,7 @@ static void append(struct hak_cache *cache, unsigned bin, struct hak_batch batch
 {
 	struct hak_batch hot = {.head = cache->bins->head[bin], .length = cache->classes[bin].length};
 
+	cache->classes[bin].seam = NULL;
 	hot = hak_list_join(bin, hot, batch, hak_list_look_at_refill(class_of(bin)));
 	set_head(cache, bin, hot.head, hot.length);
 }
@@ -172,8 +174,8 @@ void *hak_cache_alloc(struct hak_cache *cache, unsigned bin)
 
 /* ---- The short slow paths ----
  *
- * The programs whose blocks are big, so that lists of them are short, are here at every few calls, so what settle and arm
- * do is done in one go. */
+ * The programs whose blocks are big, so that lists of them are short, are here at every few calls, so what settle and
+ * arm do is done in one go. */
 
 /* Whether all threads were asked for a drain that this one has not met: the long way does. */
 static bool drain_is_requested(const struct hak_cache *cache)
@@ -188,8 +190,8 @@ static bool drain_is_due(const struct hak_cache_class *class)
 
 /* The counts, with the `allocs` and `frees` since they were last set and the call that is served now; then the
  * countdowns for the `length` of the list after it. */
-HAK_INLINE void count_and_arm(struct hak_cache_class *class, struct hak_countdowns *left, uint32_t batch, uint32_t allocs,
-	uint32_t frees, uint32_t length)
+HAK_INLINE void count_and_arm(struct hak_cache_class *class, struct hak_countdowns *left, uint32_t batch,
+	uint32_t allocs, uint32_t frees, uint32_t length)
 {
 	hak_store_relaxed(&class->allocs, class->allocs + allocs);
 	hak_store_relaxed(&class->frees, class->frees + frees);
@@ -258,13 +260,29 @@ static uint32_t give_coldest(struct hak_cache *cache, unsigned bin, unsigned cou
 	return blocks;
 }
 
+/* The part of the hot list that stays when its end is cut off, `keep` blocks. If the thread has only pushed since the
+ * last cut, that is all above the seam, and need not be walked over. A seam that was freed once more meanwhile has
+ * another block below it. */
+static struct hak_list part_to_keep(const struct hak_cache *cache, unsigned bin, size_t keep)
+{
+	const struct hak_cache_class *class = &cache->classes[bin];
+	struct hak_block *head = cache->bins->head[bin];
+
+	if (hak_list_look_always())
+		return hak_list_walk(bin, head, keep);
+	if (class->seam && class->allocs == class->allocs_at_stash && class->seam->next == class->below_seam &&
+		keep == class_of(bin)->batch)
+		return (struct hak_list){class->seam, keep};
+	return hak_list_unwind(head, keep);
+}
+
 /* Takes a batch off the hot list: the blocks freed longest ago. Those freed last stay, and walking over them costs
  * little, because they were used a moment ago. Returns none if the list is damaged. */
 static struct hak_batch cut_batch(struct hak_cache *cache, unsigned bin)
 {
 	struct hak_block *head = cache->bins->head[bin];
 	size_t keep = cache->classes[bin].length - class_of(bin)->batch;
-	struct hak_list list = hak_list_look_always() ? hak_list_walk(bin, head, keep) : hak_list_end(head, keep);
+	struct hak_list list = part_to_keep(cache, bin, keep);
 	struct hak_batch batch = {.length = 0};
 
 	if (HAK_UNLIKELY(list.length != keep)) {
@@ -277,32 +295,52 @@ static struct hak_batch cut_batch(struct hak_cache *cache, unsigned bin)
 	return batch;
 }
 
-/* A part of the hot list becomes a batch. If this class or this thread has enough of them, the coldest go. A thread
- * that has not allocated since the last time only frees: it has no use for batches at all. */
+/* Gives `batch` and, as another, the rest of the hot list, for which a thread that only frees has no use either. */
+static void give_for_others(struct hak_cache *cache, unsigned bin, struct hak_batch batch)
+{
+	struct hak_batch rest = {.head = cache->bins->head[bin], .length = cache->classes[bin].length};
+
+	set_head(cache, bin, NULL, 0);
+	hak_depot_put_for_others(HAK_CLASS_OF_BIN(bin), batch, HAK_RELEASE_OVERFLOW);
+	hak_depot_put_for_others(HAK_CLASS_OF_BIN(bin), rest, HAK_RELEASE_OVERFLOW);
+}
+
+/* A part of the hot list becomes a batch. If this class or this thread has enough of them, the coldest go. */
 static void stash(struct hak_cache *cache, unsigned bin)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
 	struct hak_batch batch = cut_batch(cache, bin);
 	uint64_t bytes = (uint64_t)batch.length * class_of(bin)->block_bytes;
 	bool only_frees = class->allocs == class->allocs_at_stash;
-	unsigned limit = only_frees ? 0 : class->limit;
+	unsigned limit = class->limit;
+	uint8_t low_water;
 
 	if (HAK_UNLIKELY(!batch.length))
 		return;
 	class->allocs_at_stash = class->allocs;
+	low_water = class->low_water;
 	if (cache->stashed_bytes + bytes > hak_settings.cache_bytes)
 		limit = 0;
 	if (class->batches + 1u > limit)
 		give_coldest(cache, bin, limit ? class->batches + 1u - limit : class->batches, HAK_RELEASE_OVERFLOW);
 	if (!limit) {
 		if (only_frees)
-			hak_depot_put_for_others(HAK_CLASS_OF_BIN(bin), batch, HAK_RELEASE_OVERFLOW);
+			give_for_others(cache, bin, batch);
 		else
 			hak_depot_put(HAK_CLASS_OF_BIN(bin), &batch, 1, HAK_RELEASE_OVERFLOW);
 		return;
 	}
 	class->batch[class->batches++] = batch;
+	/* A batch that takes another's place leaves as many as there were: nobody needed the other. */
+	class->low_water = low_water < class->batches ? low_water : class->batches;
 	count_stashed(cache, bin, batch.length, 0);
+}
+
+/* `block` is pushed on what stash left. */
+static void note_seam(struct hak_cache_class *class, struct hak_block *block, struct hak_block *below, uint32_t batch)
+{
+	class->seam = class->length == batch ? block : NULL;
+	class->below_seam = below;
 }
 
 /* Frees between drains: as set, fewer where a block is above 1 KiB, so that the memory that waits is about the same. */
@@ -326,7 +364,7 @@ static void drain(struct hak_cache *cache, unsigned bin)
 	class->drain_at = class->frees + drain_interval(class_of(bin)->block_bytes);
 	class->low_water = class->batches;
 	if (blocks) {
-		if (class->limit > LIMIT_AT_START)
+		if (class->limit)
 			class->limit--;
 		hak_stat_add(drains, 1);
 		hak_stat_add(drained_blocks, blocks);
@@ -352,8 +390,10 @@ void hak_cache_free(struct hak_cache *cache, unsigned bin, void *p)
 	if (HAK_DEBUG && block == *head) {
 		hak_report(HAK_REPORT_DOUBLE_FREE, block);
 	} else {
-		if (class->length >= HOT_BATCHES * batch)
+		if (class->length >= HOT_BATCHES * batch) {
 			stash(cache, bin);
+			note_seam(class, block, *head, batch);
+		}
 		block->next = *head;
 		set_head(cache, bin, block, class->length + 1);
 		hak_store_relaxed(&class->frees, class->frees + 1);
@@ -464,6 +504,7 @@ static void flush_bin(struct hak_cache *cache, unsigned bin, enum hak_release_ca
 	if (!hak_cache_class_in_use(class))
 		return;
 	settle(cache, bin);
+	class->seam = NULL;
 	if (class->length) {
 		struct hak_batch batch = {.head = cache->bins->head[bin], .length = class->length};
 
@@ -495,6 +536,7 @@ void hak_cache_recount(struct hak_cache *cache)
 		if (!hak_cache_class_in_use(&cache->classes[bin]))
 			continue;
 		settle(cache, bin);
+		cache->classes[bin].seam = NULL;
 		hak_store_relaxed(&cache->classes[bin].length,
 			hak_list_recount(bin, cache->bins->head[bin], cache->classes[bin].length));
 	}
@@ -502,7 +544,6 @@ void hak_cache_recount(struct hak_cache *cache)
 
 static HAK_COLD void begin_class(struct hak_cache_class *class, unsigned bin)
 {
-	class->limit = LIMIT_AT_START < limit_max(bin) ? LIMIT_AT_START : (uint8_t)limit_max(bin);
 	class->fetch = first_fetch(bin);
 	class->drain_at = drain_interval(class_of(bin)->block_bytes);
 }

@@ -66,9 +66,9 @@ HAK_INLINE hak_bin_address hak_my_bin(size_t bin)
 	__extension__({ \
 		bool negative_; \
 		__asm__ volatile("subl $1, %%fs:%c2(%1)" \
-			: "=@ccs"(negative_) \
-			: "r"((uintptr_t)(bin)), "i"(offsetof(struct hak_bin, left.which)) \
-			: "memory"); \
+				 : "=@ccs"(negative_) \
+				 : "r"((uintptr_t)(bin)), "i"(offsetof(struct hak_bin, left.which)) \
+				 : "memory"); \
 		negative_; \
 	})
 #else
@@ -135,6 +135,8 @@ struct hak_cache_class {
 	uint32_t stashed;                /* blocks in the batches */
 	uint64_t drain_at;               /* the count of frees at which to drain next */
 	uint64_t allocs_at_stash;        /* the count of mallocs when the list last gave a batch away */
+	struct hak_block *seam;          /* what was pushed then, on a list one batch long; NULL: not known */
+	struct hak_block *below_seam;    /* what it was pushed on */
 	uint8_t batches;
 	uint8_t low_water; /* fewest batches since the last drain */
 	uint8_t limit;     /* batches this thread may keep: grows with demand */
@@ -156,7 +158,7 @@ struct hak_cache {
 	uint32_t drain_epoch; /* the last request for a drain of all threads that this one has met */
 	uint64_t stashed_bytes;
 	uint32_t mirror_row, mirror_generation; /* where mirror.h shows the counts, and in which mirror */
-	struct hak_bins *bins; /* the owner's hot parts */
+	struct hak_bins *bins;                  /* the owner's hot parts */
 	struct hak_run_cache runs;
 	struct hak_cache_class classes[HAK_BIN_COUNT];
 };

@@ -16,7 +16,7 @@
 #pragma GCC diagnostic ignored "-Wfree-nonheap-object"
 #endif
 
-#define FREED 400      /* several batches */
+#define FREED 640      /* several batches, all of which are taken again */
 #define FREED_TWICE 19 /* behind the first frees of a thread, which another cache serves */
 
 static char in_data[64];

@@ -50,8 +50,8 @@ static void what_a_thread_keeps_is_bounded(void)
 		for (size_t i = 0; i < count; i++)
 			release(blocks[i]);
 		uint64_t cached = counts_of(HAK_BIN_OF_CLASS(class)).cached_blocks * bytes;
-		/* A class keeps 64 KiB in batches, and two and a half in its hot list. */
-		CU_ASSERT_TRUE(cached <= (64u << 10) + 3 * hak_size_classes[class].batch * bytes);
+		/* A class keeps 256 KiB in batches, and two and a half in its hot list. */
+		CU_ASSERT_TRUE(cached <= (256u << 10) + 3 * hak_size_classes[class].batch * bytes);
 	}
 	CU_ASSERT_TRUE(cache.stashed_bytes <= 2 << 20);
 	hak_settings.cache_bytes = 64 << 10;
@@ -108,16 +108,105 @@ static void drain_gives_back_what_lies_idle(void)
 	CU_ASSERT_TRUE(counts_of(BIN).cached_blocks > 0);
 }
 
-/* A thread that frees and does not allocate has no use for batches: they go to those who may. */
+/* A thread may keep batches of a class once it had to fetch some, and fewer after each drain that finds them idle: one
+ * that only frees keeps none, and its hot list goes as well when it is full. */
 static void who_only_frees_keeps_no_batches(void)
 {
 	start();
-	for (int i = 0; i < 2000; i++)
+	for (int i = 0; i < MANY; i++)
 		blocks[i] = allocate(BYTES);
-	for (int i = 0; i < 2000; i++)
+	unsigned may_keep = cache.classes[BIN].limit, most = 0;
+	CU_ASSERT_TRUE(may_keep > 1);
+	for (int i = 0; i < MANY; i++) {
 		release(blocks[i]);
+		most = cache.classes[BIN].batches > most ? cache.classes[BIN].batches : most;
+	}
+	UNIT_EQUAL(most, may_keep);
+	UNIT_EQUAL(cache.classes[BIN].limit, 0);
 	UNIT_EQUAL(cache.classes[BIN].batches, 0);
-	CU_ASSERT_TRUE(counts_of(BIN).cached_blocks <= 3 * hak_size_classes[3].batch);
+	CU_ASSERT_TRUE(counts_of(BIN).cached_blocks <= 2 * hak_size_classes[3].batch);
+}
+
+/* What is freed in a row goes into batches in that order, although only the first of them is found by walking. */
+static void batches_hold_what_was_freed_first(void)
+{
+	unsigned batch = hak_size_classes[3].batch;
+	start();
+	hak_settings.drain_interval = 1u << 30;
+	for (int i = 0; i < MANY; i++)
+		blocks[i] = allocate(BYTES);
+	flush();
+	for (unsigned i = 0; i < 5 * batch; i++) {
+		release(blocks[i]);
+		CU_ASSERT_TRUE(i < 2 * batch || cache.classes[BIN].seam == blocks[i / batch * batch]);
+	}
+	UNIT_EQUAL(cache.classes[BIN].batches, 3);
+	unsigned wrong = 0;
+	for (unsigned number = 0; number < 3; number++) {
+		const struct hak_block *block = cache.classes[BIN].batch[number].head;
+		UNIT_EQUAL(cache.classes[BIN].batch[number].length, batch);
+		for (unsigned i = (number + 1) * batch; i-- > number * batch; block = block->next)
+			wrong += block != blocks[i];
+		CU_ASSERT_PTR_NULL(block);
+	}
+	UNIT_EQUAL(wrong, 0);
+	/* Whatever else happens to the list, the seam is forgotten. */
+	flush();
+	CU_ASSERT_PTR_NULL(cache.classes[BIN].seam);
+	for (unsigned i = 5 * batch; i < 8 * batch; i++)
+		release(blocks[i]);
+	CU_ASSERT_PTR_NOT_NULL(cache.classes[BIN].seam);
+	hak_cache_recount(&cache);
+	CU_ASSERT_PTR_NULL(cache.classes[BIN].seam);
+	for (unsigned i = 8 * batch; i < MANY; i++)
+		release(blocks[i]);
+	CU_ASSERT_PTR_NOT_NULL(cache.classes[BIN].seam);
+	/* A refill forgets it too. */
+	unsigned taken = 0;
+	while (cache.classes[BIN].seam != NULL && taken < MANY)
+		blocks[taken++] = allocate(BYTES);
+	CU_ASSERT_PTR_NULL(cache.classes[BIN].seam);
+	while (taken > 0)
+		release(blocks[--taken]);
+}
+
+/* A block that is freed once more makes the list a circle, shorter than it was counted: the next walk sees that, at a
+ * cut or at a refill, or malloc would run off its end. The one at the seam has another block below it then. */
+static void make_a_circle(void *which)
+{
+	unsigned batch = hak_size_classes[3].batch, kind = *(unsigned *)which;
+	start();
+	hak_settings.on_error = HAK_ON_ERROR_REPORT;
+	hak_settings.drain_interval = 1u << 30;
+	for (int i = 0; i < MANY; i++)
+		blocks[i] = allocate(BYTES);
+	flush();
+	for (unsigned i = 0; i < 4 * batch; i++) {
+		release(blocks[i]);
+		if (i == 2 * batch + 5)
+			release(kind == 0 ? cache.classes[BIN].seam : blocks[i - 1]);
+		if (kind == 2 && i == 2 * batch + 8)
+			break;
+	}
+	for (unsigned i = 0; i < 6 * batch; i++) {
+		if (allocate(BYTES) == NULL)
+			_exit(1);
+	}
+	hak_trace_flush();
+	_exit(0);
+}
+
+static void a_circle_is_seen(void)
+{
+	/* The first is cut through, so that what is left of it ends too early. */
+	static const char *const said_of[] = {
+		"hakmem: free list damaged by ", "hakmem: block freed twice (", "hakmem: block freed twice ("};
+
+	for (unsigned kind = 0; kind < 3; kind++) {
+		char said[1024];
+		UNIT_EQUAL(unit_in_child(make_a_circle, &kind, said, sizeof(said)), 0);
+		CU_ASSERT_TRUE(strncmp(said, said_of[kind], strlen(said_of[kind])) == 0);
+	}
 }
 
 /* What is used all the time is not drained. */
@@ -302,8 +391,9 @@ static void a_damaged_hot_list_is_cut_short(void)
 	}
 }
 
-UNIT_MAIN("front_cache", UNIT(unused_classes_stay_untouched), UNIT(blocks_are_distinct_and_whole), UNIT(what_a_thread_keeps_is_bounded),
-	UNIT(more_frees_than_mallocs_stay_bounded), UNIT(drain_gives_back_what_lies_idle),
-	UNIT(who_only_frees_keeps_no_batches), UNIT(drain_keeps_what_is_used), UNIT(the_drain_interval_is_obeyed), UNIT(flush_leaves_nothing),
-	UNIT(a_drain_request_is_met_once), UNIT(large_ones_are_counted), UNIT(a_second_free_in_a_row_is_seen),
-	UNIT(a_damaged_hot_list_is_cut_short))
+UNIT_MAIN("front_cache", UNIT(unused_classes_stay_untouched), UNIT(blocks_are_distinct_and_whole),
+	UNIT(what_a_thread_keeps_is_bounded), UNIT(more_frees_than_mallocs_stay_bounded),
+	UNIT(drain_gives_back_what_lies_idle), UNIT(who_only_frees_keeps_no_batches),
+	UNIT(batches_hold_what_was_freed_first), UNIT(a_circle_is_seen), UNIT(drain_keeps_what_is_used),
+	UNIT(the_drain_interval_is_obeyed), UNIT(flush_leaves_nothing), UNIT(a_drain_request_is_met_once),
+	UNIT(large_ones_are_counted), UNIT(a_second_free_in_a_row_is_seen), UNIT(a_damaged_hot_list_is_cut_short))
