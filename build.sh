@@ -46,6 +46,8 @@ have pkg-config       | pkg-config
 module libcjson       | libcjson-dev
 module ncursesw       | libncurses-dev
 module zlib           | zlib1g-dev
+module libdw          | libdw-dev
+header libiberty/demangle.h | libiberty-dev
 header sys/sdt.h      | systemtap-sdt-dev
 '
 demo_needs='

@@ -16,6 +16,7 @@ enum chunk_type {
 	CHUNK_EVENTS = 'E', /* events up to the next moment */
 	CHUNK_MARK = 'M',   /* the user's mark on the last moment; a text */
 	CHUNK_NOTE = 'N',   /* what became of the target; a text */
+	CHUNK_PROFILE = 'P', /* a heap profile of about the last moment: the target's message */
 };
 
 struct chunk {

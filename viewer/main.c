@@ -14,6 +14,7 @@
 #include "viewer/export.h"
 #include "viewer/help_env.h"
 #include "viewer/html.h"
+#include "viewer/profile_run.h"
 #include "viewer/replay.h"
 #include "viewer/run.h"
 #include "viewer/screen.h"
@@ -294,6 +295,8 @@ int main(int argc, char **argv)
 			return html_run(&options);
 		if (options.diff != NULL)
 			return compare_run(&options);
+		if (profile_run_wanted(&options))
+			return profile_run(&options);
 		if (options.command != NULL)
 			return watch_command(&options);
 		if (options.target == NULL)

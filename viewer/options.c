@@ -8,7 +8,7 @@
 
 enum { OPTION_ONCE = 256, OPTION_JSON, OPTION_LIST, OPTION_DUMP, OPTION_REPORT, OPTION_READONLY, OPTION_HELP_ENV, OPTION_LIBRARY,
 	OPTION_DIFF, OPTION_FAIL_IF_GROWTH, OPTION_RECORD, OPTION_RECORD_MAX, OPTION_REPLAY, OPTION_SPEED, OPTION_HTML,
-	OPTION_METRICS, OPTION_CHROME_TRACE };
+	OPTION_METRICS, OPTION_CHROME_TRACE, OPTION_SUPPRESSIONS, OPTION_FAIL_IF_LEAKS, OPTION_BINARIES, OPTION_DEBUG_DIR };
 
 static const struct option long_options[] = {
 	{"batch", no_argument, NULL, 'b'},
@@ -21,6 +21,10 @@ static const struct option long_options[] = {
 	{"list", no_argument, NULL, OPTION_LIST},
 	{"dump", required_argument, NULL, OPTION_DUMP},
 	{"report", required_argument, NULL, OPTION_REPORT},
+	{"suppressions", required_argument, NULL, OPTION_SUPPRESSIONS},
+	{"fail-if-leaks", required_argument, NULL, OPTION_FAIL_IF_LEAKS},
+	{"binaries", required_argument, NULL, OPTION_BINARIES},
+	{"debug-dir", required_argument, NULL, OPTION_DEBUG_DIR},
 	{"record", required_argument, NULL, OPTION_RECORD},
 	{"record-max", required_argument, NULL, OPTION_RECORD_MAX},
 	{"replay", required_argument, NULL, OPTION_REPLAY},
@@ -54,6 +58,13 @@ void options_help(FILE *out)
 	      "      --dump=FILE     write the target's state to FILE as JSON, and end\n"
 	      "      --report=heap   the target in text: why it died and what lay at the address, classes, sparse\n"
 	      "                      SuperSlabs, last events; exit status 3 if the dump's sums don't hold\n"
+	      "      --report=sites  of a profile (HAKMEM_PROF=1): call sites, by live bytes; pinned: by the memory\n"
+	      "                      that can't be given back because of them; leaks: what lives on; of a process,\n"
+	      "                      a dump or a recording; with --json as JSON\n"
+	      "      --suppressions=FILE  leaks that are known: lines leak:PATTERN\n"
+	      "      --fail-if-leaks=BYTES  with --report=leaks: status 3 if more is live\n"
+	      "      --binaries=FOLDERS   where a profile's programs and libraries are, if not where they were\n"
+	      "      --debug-dir=FOLDERS  where separate debug files are (/usr/lib/debug)\n"
 	      "      --record=FILE   write all that is seen to FILE, a recording\n"
 	      "      --record-max=BYTES  FILE becomes FILE.1 at this size (64M), and a new one begins\n"
 	      "      --replay=FILE   look at a recording (so does its name alone)\n"
@@ -120,6 +131,19 @@ static bool parse_bytes(const char *option, const char *text, uint64_t *bytes, s
 	return true;
 }
 
+static bool parse_report(const char *text, enum report *report, struct problem *problem)
+{
+	static const char *const names[] = {[REPORT_HEAP] = "heap", [REPORT_SITES] = "sites", [REPORT_PINNED] = "pinned",
+		[REPORT_LEAKS] = "leaks"};
+	for (int i = REPORT_HEAP; i <= REPORT_LEAKS; i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*report = (enum report)i;
+			return true;
+		}
+	}
+	return problem_set(problem, "--report=%s: the reports are heap, sites, pinned and leaks", text);
+}
+
 static bool take_option(struct options *options, int option, const char *value, struct problem *problem)
 {
 	switch (option) {
@@ -138,11 +162,13 @@ static bool take_option(struct options *options, int option, const char *value, 
 	case OPTION_JSON: options->batch = options->json = true; return true;
 	case OPTION_LIST: options->action = ACTION_LIST; return true;
 	case OPTION_DUMP: options->dump = value; return true;
-	case OPTION_REPORT:
-		options->report = true;
-		if (strcmp(value, "heap") != 0)
-			return problem_set(problem, "--report=%s: the only report is heap", value);
-		return true;
+	case OPTION_REPORT: return parse_report(value, &options->report, problem);
+	case OPTION_SUPPRESSIONS: options->suppressions = value; return true;
+	case OPTION_FAIL_IF_LEAKS:
+		options->limits_leaks = true;
+		return parse_bytes("--fail-if-leaks", value, &options->leaks, problem);
+	case OPTION_BINARIES: options->binaries = value; return true;
+	case OPTION_DEBUG_DIR: options->debug_dir = value; return true;
 	case OPTION_RECORD: options->record = value; return true;
 	case OPTION_RECORD_MAX: return parse_bytes("--record-max", value, &options->record_max, problem);
 	case OPTION_REPLAY:
@@ -199,9 +225,13 @@ static bool check(const struct options *options, struct problem *problem)
 		return problem_set(problem, "--library is for a command after --");
 	if (options->report && options->target == NULL)
 		return problem_set(problem, "--report needs a dump or a process id");
-	if (options->report && (options->dump != NULL || options->json))
-		return problem_set(problem, "--report is text; --dump and --json are not for it");
-	if (options->metrics + (options->chrome != NULL) + options->report + (options->dump != NULL) + options->json +
+	if (options->report && options->dump != NULL)
+		return problem_set(problem, "--report and --dump: give one of them");
+	if (options->report == REPORT_HEAP && options->json)
+		return problem_set(problem, "--report=heap is text; --json is not for it");
+	if (options->report != REPORT_LEAKS && (options->suppressions != NULL || options->limits_leaks))
+		return problem_set(problem, "--suppressions and --fail-if-leaks are for --report=leaks");
+	if (options->metrics + (options->chrome != NULL) + (options->report != REPORT_NONE) + (options->dump != NULL) + options->json +
 			(options->diff != NULL) > 1 &&
 		(options->metrics || options->chrome != NULL))
 		return problem_set(problem, "%s goes with no other form of output",

@@ -8,6 +8,9 @@
 
 #include "viewer/problem.h"
 
+/* What --report is about. */
+enum report { REPORT_NONE, REPORT_HEAP, REPORT_SITES, REPORT_PINNED, REPORT_LEAKS };
+
 enum action {
 	ACTION_WATCH, /* attach, choose, launch or read a dump */
 	ACTION_LIST,
@@ -20,7 +23,12 @@ enum action {
 struct options {
 	enum action action;
 	bool batch, json, readonly;
-	bool report;        /* --report=heap */
+	enum report report;
+	const char *suppressions; /* of --report=leaks: a file */
+	bool limits_leaks;        /* --fail-if-leaks, and its bytes */
+	uint64_t leaks;
+	const char *binaries;     /* folders with the files of a profile's modules */
+	const char *debug_dir;    /* folders with separate debug files; NULL: the system's */
 	bool metrics;
 	long frames;        /* 0: until the target ends */
 	int interval_ms;    /* 0: the mode's default */

@@ -247,6 +247,16 @@ void record_text(struct record *record, enum chunk_type type, const char *text)
 		write_out(record, record->packed.data, record->packed.length);
 }
 
+void record_profile(struct record *record, const char *json, size_t length)
+{
+	if (record->fd < 0)
+		return;
+	bytes_reset(&record->packed);
+	if (chunk_pack(&record->packed, CHUNK_PROFILE, record->time_us, json, length) &&
+		record->written + record->packed.length <= record->limit)
+		write_out(record, record->packed.data, record->packed.length);
+}
+
 void record_close(struct record *record)
 {
 	if (record->fd >= 0 && close(record->fd) != 0)

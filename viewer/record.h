@@ -45,6 +45,8 @@ bool record_open(struct record *record, const char *path, uint64_t limit, struct
 void record_moment(struct record *record, const struct snapshot *snapshot, const struct event_log *log);
 /* Writes a line of text: the user's mark (CHUNK_MARK), or what became of the target (CHUNK_NOTE). */
 void record_text(struct record *record, enum chunk_type type, const char *text);
+/* Writes a profile message. One that doesn't fit into what is left of the file is left out: the next one comes soon. */
+void record_profile(struct record *record, const char *json, size_t length);
 void record_close(struct record *record);
 
 #endif

@@ -105,6 +105,22 @@ static void add_text(struct recording *recording, int fd, uint64_t place)
 	to->is_mark = chunk.type == CHUNK_MARK;
 }
 
+/* A profile that there is no memory for is left out, as a text is. */
+static void add_profile(struct recording *recording, unsigned which, uint64_t place)
+{
+	if (recording->profile_count == recording->profile_capacity) {
+		size_t capacity = recording->profile_capacity > 0 ? 2 * recording->profile_capacity : 64;
+		struct recording_profile *profiles = realloc(recording->profiles, capacity * sizeof(*profiles));
+		if (profiles == NULL)
+			return;
+		recording->profiles = profiles;
+		recording->profile_capacity = capacity;
+	}
+	recording->profiles[recording->profile_count++] = (struct recording_profile){
+		.moment = recording->count > 0 ? recording->count - 1 : 0, .place = place, .in_old = which == FILE_OLD,
+	};
+}
+
 /* Takes what the head of a chunk says. Returns false where the file isn't to be read further. */
 static bool index_chunk(struct recording *recording, unsigned which, const struct chunk *chunk, uint64_t place,
 	uint64_t *events_place)
@@ -128,6 +144,7 @@ static bool index_chunk(struct recording *recording, unsigned which, const struc
 	case CHUNK_EVENTS: *events_place = place; return true;
 	case CHUNK_MARK:
 	case CHUNK_NOTE: add_text(recording, recording->fds[which], place); return true;
+	case CHUNK_PROFILE: add_profile(recording, which, place); return true;
 	default: return true; /* a newer viewer's */
 	}
 }
@@ -253,6 +270,27 @@ void recording_events(struct recording *recording, uint64_t number, struct event
 	}
 }
 
+char *recording_profile(struct recording *recording, uint64_t number, size_t *length)
+{
+	struct chunk chunk = {0};
+	size_t i = recording->profile_count;
+	while (i > 0 && recording->profiles[i - 1].moment > number)
+		i--;
+	if (i == 0)
+		return NULL;
+	const struct recording_profile *profile = &recording->profiles[i - 1];
+	if (!read_chunk(recording, recording->fds[profile->in_old], profile->place, true, &chunk) ||
+		chunk.type != CHUNK_PROFILE || !chunk_unpack(&chunk, recording->stored.data, &recording->raw))
+		return NULL;
+	char *text = malloc(recording->raw.length + 1);
+	if (text == NULL)
+		return NULL;
+	memcpy(text, recording->raw.data, recording->raw.length);
+	text[recording->raw.length] = '\0';
+	*length = recording->raw.length;
+	return text;
+}
+
 static bool find_mark(const struct recording *recording, const char *name, uint64_t *number, struct problem *problem)
 {
 	char *end;
@@ -296,10 +334,13 @@ void recording_close(struct recording *recording)
 	timeline_free(&recording->timeline);
 	free(recording->moments);
 	free(recording->texts);
+	free(recording->profiles);
 	bytes_free(&recording->stored);
 	bytes_free(&recording->raw);
 	recording->moments = NULL;
 	recording->texts = NULL;
+	recording->profiles = NULL;
 	recording->count = recording->capacity = recording->text_count = 0;
+	recording->profile_count = recording->profile_capacity = 0;
 	recording->timeline.count = 0;
 }

@@ -20,6 +20,12 @@ struct recording_text {
 	char text[CHUNK_TEXT_MAX];
 };
 
+/* A heap profile, of about the moment that it follows. */
+struct recording_profile {
+	uint64_t moment, place;
+	bool in_old;
+};
+
 struct recording {
 	struct timeline timeline;
 	struct moment_layout layouts[2];
@@ -28,6 +34,8 @@ struct recording {
 	size_t count, capacity;
 	struct recording_text *texts;
 	size_t text_count;
+	struct recording_profile *profiles;
+	size_t profile_count, profile_capacity;
 	struct bytes stored, raw;
 	struct problem cut; /* why the file isn't read to its end; empty if it is */
 };
@@ -40,6 +48,9 @@ bool recording_is(const void *bytes, size_t length);
 bool recording_open(struct recording *recording, const char *path, struct problem *problem);
 /* Adds to `log` the events that came between the moment before `number` and it. */
 void recording_events(struct recording *recording, uint64_t number, struct event_log *log);
+/* The last profile message up to moment `number`, with a zero behind it; to be freed. NULL: there is none, or it is
+ * damaged. */
+char *recording_profile(struct recording *recording, uint64_t number, size_t *length);
 /* The moment that "12.5", "start", "end", "mark" or "mark2" names: seconds from the first moment, the n-th mark. */
 bool recording_find(const struct recording *recording, const char *name, uint64_t *number, struct problem *problem);
 void recording_close(struct recording *recording);

@@ -69,6 +69,25 @@ struct snapshot *replay_snapshot(const char *target, struct problem *problem)
 	return copy;
 }
 
+char *replay_profile(const char *target, size_t *length, struct problem *problem)
+{
+	char path[PATH_MAX], *text = NULL;
+	const char *moment;
+	struct recording recording;
+	struct problem inner;
+	uint64_t number;
+	split(target, path, &moment);
+	if (!recording_open(&recording, path, problem))
+		return NULL;
+	if (!recording_find(&recording, moment != NULL ? moment : "end", &number, &inner))
+		problem_set(problem, "%s: %s", path, inner.text);
+	else if ((text = recording_profile(&recording, number, length)) == NULL)
+		problem_set(problem, "%s: it holds no profile%s: the program has to run with HAKMEM_PROF=1", path,
+			recording.profile_count > 0 ? " of that moment or before" : "");
+	recording_close(&recording);
+	return text;
+}
+
 bool replay_open(struct watch *watch, const struct options *options, struct problem *problem)
 {
 	char path[PATH_MAX];

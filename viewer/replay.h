@@ -9,6 +9,8 @@
 bool replay_names(const char *target);
 /* The state at FILE@MOMENT, at the end without a moment. NULL: there is none, `problem` says why. */
 struct snapshot *replay_snapshot(const char *target, struct problem *problem);
+/* The profile message of FILE@MOMENT or of before, to be freed, and its length. NULL: there is none, `problem` says why. */
+char *replay_profile(const char *target, size_t *length, struct problem *problem);
 /* Opens the recording options->target and goes to its moment. A recording whose moment was named stands still. Returns
  * false and says why not. */
 bool replay_open(struct watch *watch, const struct options *options, struct problem *problem);

@@ -139,6 +139,20 @@ static enum watch_message take_delta(struct watch *watch, const cJSON *document,
 	return WATCH_RESYNC;
 }
 
+static enum watch_message take_profile(struct watch *watch, const cJSON *document, struct problem *problem)
+{
+	struct profile *profile = profile_parse(document, problem);
+	if (profile == NULL)
+		return WATCH_BAD;
+	if (watch->paused && watch->profile != NULL) {
+		profile_free(profile);
+		return WATCH_PROFILE;
+	}
+	profile_free(watch->profile);
+	watch->profile = profile;
+	return WATCH_PROFILE;
+}
+
 static enum watch_message take_snapshot(struct watch *watch, const cJSON *document, struct problem *problem)
 {
 	struct snapshot *snapshot = snapshot_parse(document, problem);
@@ -147,6 +161,10 @@ static enum watch_message take_snapshot(struct watch *watch, const cJSON *docume
 	/* A dump brings its last events with it. */
 	if (snapshot->is_dump)
 		events_add(&watch->events, cJSON_GetObjectItemCaseSensitive(document, "events"));
+	if (snapshot->is_dump && profile_is_in(document) && take_profile(watch, document, problem) == WATCH_BAD) {
+		snapshot_free(snapshot);
+		return WATCH_BAD;
+	}
 	return take(watch, snapshot);
 }
 
@@ -193,6 +211,8 @@ static enum watch_message take_document(struct watch *watch, const cJSON *docume
 			watch->dropped += count;
 		return WATCH_OTHER;
 	}
+	if (profile_is_in(document))
+		return take_profile(watch, document, problem);
 	if (strcmp(type->valuestring, HAK_TYPE_OK) == 0 || strcmp(type->valuestring, HAK_TYPE_PONG) == 0 ||
 		strcmp(type->valuestring, HAK_TYPE_DUMP_WRITTEN) == 0)
 		return WATCH_REPLY;
@@ -241,12 +261,13 @@ enum watch_message watch_take(struct watch *watch, const char *json, size_t leng
 		problem_set(problem, "something follows the JSON, from byte %zu on", (size_t)(end - json));
 	else
 		what = take_document(watch, document, problem);
+	if (what == WATCH_PROFILE && watch->record != NULL)
+		record_profile(watch->record, json, length);
 	cJSON_Delete(document);
 	return what;
 }
 
-/* Reads a whole file, with a zero behind it. */
-static char *read_file(const char *path, size_t *length, struct problem *problem)
+char *watch_read_file(const char *path, size_t *length, struct problem *problem)
 {
 	struct stat stat;
 	char *text = NULL;
@@ -300,7 +321,7 @@ static char *recover_text(char *bytes, size_t *length, const char *path, struct 
 char *watch_load_text(struct watch *watch, const char *path, size_t *length, struct problem *problem)
 {
 	struct problem inner;
-	char *text = read_file(path, length, problem);
+	char *text = watch_read_file(path, length, problem);
 	if (text == NULL)
 		return NULL;
 	if (trace_file_is(text, *length) && (text = recover_text(text, length, path, problem)) == NULL)
@@ -332,6 +353,7 @@ void watch_free(struct watch *watch)
 	snapshot_free(watch->snapshot);
 	snapshot_free(watch->pending);
 	snapshot_free(watch->mark);
+	profile_free(watch->profile);
 	past_free(&watch->past);
 	/* While paused, what is shown of the events is a part of the present's. */
 	events_free(watch->paused && watch->replay == NULL ? &watch->present.events : &watch->events);

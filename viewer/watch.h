@@ -11,6 +11,7 @@
 #include "viewer/model.h"
 #include "viewer/output.h"
 #include "viewer/past.h"
+#include "viewer/profile.h"
 #include "viewer/recording.h"
 
 enum watch_state {
@@ -55,6 +56,7 @@ struct watch {
 	uint64_t moment;
 	struct snapshot *mark;     /* what to compare with: the first one, until the user marks another; NULL: none */
 	bool marked;               /* by the user */
+	struct profile *profile;   /* the last one that came; NULL: none. It stands still while paused */
 	struct record *record;     /* where all that comes is written; NULL: nowhere */
 	bool resyncing;            /* a whole snapshot has been asked for: deltas are ignored until it comes */
 	struct rates rates;
@@ -73,6 +75,7 @@ enum watch_message {
 	WATCH_SNAPSHOT, /* applied, or kept while paused; also what a delta made of the one before */
 	WATCH_RESYNC,   /* a delta that doesn't fit: a whole snapshot is to be asked for */
 	WATCH_EVENTS,
+	WATCH_PROFILE,
 	WATCH_REPLY,    /* an ok, a pong, … */
 	WATCH_REFUSED,  /* an error message: `problem` quotes it */
 	WATCH_OTHER,    /* a type that this viewer doesn't know; ignored */
@@ -92,6 +95,8 @@ void watch_lose(struct watch *watch, const char *reason);
 bool watch_load(struct watch *watch, const char *path, struct problem *problem);
 /* The same, keeping the file's text with a zero behind it, to be freed; NULL where watch_load returns false. */
 char *watch_load_text(struct watch *watch, const char *path, size_t *length, struct problem *problem);
+/* Reads a whole file, with a zero behind it; to be freed. NULL: it can't be had, or is no file, or over 1 GiB. */
+char *watch_read_file(const char *path, size_t *length, struct problem *problem);
 void watch_free(struct watch *watch);
 
 #endif

@@ -84,6 +84,21 @@ static void actions(void)
 	UNIT_EQUAL(options.action, ACTION_HELP_ENV_MD);
 }
 
+static void profiles(void)
+{
+	CU_ASSERT_TRUE(parse("--report=leaks", "--suppressions=known", "--fail-if-leaks=2M", "--binaries=a:b", "--debug-dir=c", "--json", "7", NULL));
+	UNIT_EQUAL(options.report, REPORT_LEAKS);
+	UNIT_STRING(options.suppressions, "known");
+	CU_ASSERT_TRUE(options.limits_leaks);
+	UNIT_EQUAL(options.leaks, 2 << 20);
+	UNIT_STRING(options.binaries, "a:b");
+	UNIT_STRING(options.debug_dir, "c");
+	CU_ASSERT_TRUE(parse("--report", "pinned", "7", NULL));
+	UNIT_EQUAL(options.report, REPORT_PINNED);
+	CU_ASSERT_TRUE(parse("--report=heap", "7", NULL));
+	UNIT_EQUAL(options.report, REPORT_HEAP);
+}
+
 static void mistakes_are_named(void)
 {
 	static const char *const cases[][5] = {
@@ -108,6 +123,12 @@ static void mistakes_are_named(void)
 		{"--chrome-trace goes with", "--chrome-trace=x", "--json", "7"},
 		{"--metrics goes with", "--metrics", "--report=heap", "7"},
 		{"--metrics goes with", "--metrics", "--chrome-trace=x", "7"},
+		{"heap, sites, pinned and leaks", "--report=stacks", "7"},
+		{"--report=heap is text", "--report=heap", "--json", "7"},
+		{"--report needs", "--report=leaks"},
+		{"are for --report=leaks", "--report=sites", "--suppressions=x", "7"},
+		{"are for --report=leaks", "--fail-if-leaks=1K", "7"},
+		{"--fail-if-leaks 1X", "--report=leaks", "--fail-if-leaks=1X", "7"},
 		{"--metrics PID", "--metrics", "--", "ls"},
 		{"--readonly forbids", "--chrome-trace=x", "--readonly", "7"},
 	};
@@ -137,5 +158,5 @@ static void help_names_every_option(void)
 }
 
 UNIT_MAIN("options", UNIT(nothing_means_choose), UNIT(options_in_any_order), UNIT(a_command_keeps_its_own_options),
-	UNIT(actions),
+	UNIT(actions), UNIT(profiles),
 	UNIT(mistakes_are_named), UNIT(help_names_every_option))

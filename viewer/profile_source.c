@@ -1,0 +1,112 @@
+#include "viewer/profile_source.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "introspect/protocol.h"
+#include "viewer/format.h"
+#include "viewer/link.h"
+#include "viewer/model.h"
+#include "viewer/replay.h"
+#include "viewer/watch.h"
+
+#define ANSWER_TIMEOUT_MS 10000
+
+static void copy_text(char *out, size_t size, const cJSON *item)
+{
+	if (cJSON_IsString(item))
+		format_printable(out, size, item->valuestring);
+}
+
+static const cJSON *get(const cJSON *object, const char *name)
+{
+	return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+
+/* Takes what a document says of the process, and its profile. */
+static bool take(struct profile_source *source, const cJSON *document, struct problem *problem)
+{
+	const cJSON *process = get(document, "process");
+	copy_text(source->exe, sizeof(source->exe), get(process, "exe"));
+	copy_text(source->reason, sizeof(source->reason), get(document, "reason"));
+	model_number(get(process, "pid"), &source->pid);
+	model_number(get(document, "uptime_us"), &source->uptime_us);
+	source->profile = profile_parse(document, problem);
+	return source->profile != NULL;
+}
+
+static bool take_text(struct profile_source *source, const char *text, size_t length, struct problem *problem)
+{
+	struct problem inner = {"it is not JSON, or cut off"};
+	cJSON *document = cJSON_ParseWithLength(text, length);
+	bool good = document != NULL && take(source, document, &inner);
+	cJSON_Delete(document);
+	return good || problem_set(problem, "%s: %s", source->name, inner.text);
+}
+
+/* ---- A running process ---- */
+
+/* The answer to the request, passing over what may come before it. */
+static bool take_answer(struct profile_source *source, const char *line, size_t length, bool *answered, struct problem *problem)
+{
+	cJSON *document = cJSON_ParseWithLength(line, length);
+	const cJSON *type = get(document, "type"), *code = get(document, "code"), *message = get(document, "message");
+	const char *word = cJSON_IsString(type) ? type->valuestring : "";
+	bool good = false;
+	*answered = true;
+	if (document == NULL)
+		problem_set(problem, "%s: its answer is not JSON", source->name);
+	else if (profile_is_in(document))
+		good = take(source, document, problem);
+	else if (strcmp(word, HAK_TYPE_ERROR) != 0)
+		*answered = false;
+	else if (cJSON_IsString(code) && strcmp(code->valuestring, "unknown_verb") == 0)
+		problem_set(problem, "%s: its libhakmem.so is of a version that makes no profiles", source->name);
+	else
+		problem_set(problem, "%s: the target answers: %.200s", source->name, cJSON_IsString(message) ? message->valuestring : "error");
+	cJSON_Delete(document);
+	return good;
+}
+
+static bool ask(struct profile_source *source, struct problem *problem)
+{
+	struct link link;
+	size_t length;
+	bool good = false, answered = false;
+	link_init(&link);
+	if (!link_open(&link, source->name, LINK_TIMEOUT_MS, problem))
+		return false;
+	source->pid = link.client.pid;
+	source->running = link.client.peer_pid;
+	format_printable(source->exe, sizeof(source->exe), link.client.exe);
+	int64_t deadline = client_now_ms() + ANSWER_TIMEOUT_MS;
+	client_send(&link.client, "profile");
+	for (char *line; !answered && (line = client_wait(&link.client, deadline, &length, problem)) != NULL;)
+		good = take_answer(source, line, length, &answered, problem);
+	link_close(&link);
+	return good;
+}
+
+/* ---- All of them ---- */
+
+bool profile_source_open(struct profile_source *source, const char *name, struct problem *problem)
+{
+	struct stat facts;
+	size_t length = 0;
+	pid_t pid;
+	memset(source, 0, sizeof(*source));
+	format_printable(source->name, sizeof(source->name), name);
+	if (link_names_pid(name, &pid) || (stat(name, &facts) == 0 && S_ISSOCK(facts.st_mode)))
+		return ask(source, problem);
+	char *text = replay_names(name) ? replay_profile(name, &length, problem) : watch_read_file(name, &length, problem);
+	bool good = text != NULL && take_text(source, text, length, problem);
+	free(text);
+	return good;
+}
+
+void profile_source_close(struct profile_source *source)
+{
+	profile_free(source->profile);
+	source->profile = NULL;
+}

@@ -1,0 +1,289 @@
+#include "viewer/symbols.h"
+
+#include <inttypes.h>
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "viewer/demangle.h"
+#include "viewer/dwarf.h"
+#include "viewer/format.h"
+
+/* A module's file, once somebody asked for it. */
+struct file {
+	struct dwarf *dwarf;
+	char *missing; /* why there is none; NULL: it is there, or not yet looked for */
+	bool tried;
+};
+
+/* What lies at an address: the same for all stacks that go through it. The first two members are the key. */
+struct place {
+	uint64_t address;
+	bool exact; /* the instruction itself, not one behind a call */
+	bool is_signal_frame;
+	size_t count;
+	struct symbol lines[];
+};
+
+struct lines {
+	const struct symbol **rows; /* NULL: not yet asked for */
+	size_t count;
+};
+
+struct symbols {
+	const struct profile *profile;
+	struct binaries_where where;
+	char *debug_path;
+	struct file *files;  /* one a module */
+	struct lines *lines; /* one a stack */
+	void *places, *texts; /* trees of tsearch */
+};
+
+struct symbols *symbols_open(const struct profile *profile, const struct binaries_where *where)
+{
+	struct symbols *symbols = calloc(1, sizeof(*symbols));
+	if (symbols == NULL)
+		return NULL;
+	symbols->profile = profile;
+	symbols->where = *where;
+	symbols->files = calloc(profile->module_count + 1, sizeof(*symbols->files));
+	symbols->lines = calloc(profile->stack_count + 1, sizeof(*symbols->lines));
+	symbols->debug_path = binaries_debug_path(where);
+	/* Or libdw would ask servers for what isn't here, and wait for them. */
+	unsetenv("DEBUGINFOD_URLS");
+	if (symbols->files != NULL && symbols->lines != NULL && symbols->debug_path != NULL)
+		return symbols;
+	symbols_close(symbols);
+	return NULL;
+}
+
+void symbols_close(struct symbols *symbols)
+{
+	if (symbols == NULL)
+		return;
+	for (size_t i = 0; symbols->files != NULL && i < symbols->profile->module_count; i++) {
+		dwarf_close(symbols->files[i].dwarf);
+		free(symbols->files[i].missing);
+	}
+	for (size_t i = 0; symbols->lines != NULL && i < symbols->profile->stack_count; i++)
+		free(symbols->lines[i].rows);
+	tdestroy(symbols->places, free);
+	tdestroy(symbols->texts, free);
+	free(symbols->files);
+	free(symbols->lines);
+	free(symbols->debug_path);
+	free(symbols);
+}
+
+/* ---- Texts ---- */
+
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+/* The one copy of a text, taking over `text`. What files hold may not drive a terminal. */
+static const char *keep(struct symbols *symbols, char *text)
+{
+	if (text == NULL)
+		return NULL;
+	for (char *at = text; *at != '\0'; at++) {
+		if ((unsigned char)*at < ' ' || *at == 127)
+			*at = '?';
+	}
+	char **found = tsearch(text, &symbols->texts, compare_texts);
+	if (found == NULL || *found != text)
+		free(text);
+	return found != NULL ? *found : NULL;
+}
+
+static const char *keep_copy(struct symbols *symbols, const char *text)
+{
+	return text != NULL ? keep(symbols, strdup(text)) : NULL;
+}
+
+/* ---- Places ---- */
+
+static struct dwarf *dwarf_of(struct symbols *symbols, const struct profile_module *module)
+{
+	struct file *file = &symbols->files[module - symbols->profile->modules];
+	char path[PATH_MAX];
+	struct problem problem;
+	if (file->tried)
+		return file->dwarf;
+	file->tried = true;
+	int fd = binaries_open(&symbols->where, module, path, &problem);
+	if (fd >= 0)
+		file->dwarf = dwarf_open(fd, path, symbols->debug_path);
+	if (fd >= 0 && file->dwarf == NULL)
+		problem_set(&problem, "%s: its symbols can't be read", path);
+	if (file->dwarf == NULL)
+		file->missing = strdup(problem.text);
+	return file->dwarf;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+	const struct place *left = a, *right = b;
+	if (left->address != right->address)
+		return left->address < right->address ? -1 : 1;
+	return (int)left->exact - (int)right->exact;
+}
+
+static bool is_vdso(const struct profile_module *module)
+{
+	return strncmp(module->path, "linux-vdso", 10) == 0 || strcmp(module->path, "[vdso]") == 0;
+}
+
+/* Looks an address up. */
+static struct place *make_place(struct symbols *symbols, uint64_t address, bool exact)
+{
+	struct dwarf_line found[DWARF_LINES_MAX];
+	const struct profile_module *module = profile_module_of(symbols->profile, address - !exact);
+	struct dwarf *dwarf = module != NULL ? dwarf_of(symbols, module) : NULL;
+	uint64_t base = module != NULL ? module->base : 0, offset = address - !exact - base;
+	bool is_signal_frame = module != NULL && (is_vdso(module) || (dwarf != NULL && dwarf_is_signal_frame(dwarf, offset)));
+	size_t count = dwarf != NULL && !is_signal_frame ? dwarf_lines(dwarf, offset, found) : 0;
+	struct place *place = calloc(1, sizeof(*place) + (count + 1) * sizeof(place->lines[0]));
+	if (place == NULL)
+		return NULL;
+	*place = (struct place){.address = address, .exact = exact, .is_signal_frame = is_signal_frame, .count = count > 0 ? count : 1};
+	for (size_t i = 0; i < place->count; i++) {
+		struct symbol *symbol = &place->lines[i];
+		*symbol = (struct symbol){.module = module, .address = address, .offset = offset};
+		if (i >= count)
+			continue;
+		/* Without the version that is behind the names of a shared library. */
+		symbol->linkage = found[i].linkage != NULL ? keep(symbols, strndup(found[i].linkage, strcspn(found[i].linkage, "@"))) : NULL;
+		symbol->function = symbol->linkage != NULL ? keep(symbols, demangle(symbol->linkage)) : NULL;
+		symbol->file = keep_copy(symbols, found[i].file);
+		symbol->line = found[i].line;
+		symbol->inlined = found[i].inlined;
+	}
+	if (is_signal_frame)
+		place->lines[0].function = keep_copy(symbols, "<signal handler called>");
+	return place;
+}
+
+static const struct place *place_at(struct symbols *symbols, uint64_t address, bool exact)
+{
+	const struct place key = {.address = address, .exact = exact};
+	struct place **found = tfind(&key, &symbols->places, compare_places);
+	if (found != NULL)
+		return *found;
+	struct place *place = make_place(symbols, address, exact);
+	if (place != NULL && tsearch(place, &symbols->places, compare_places) == NULL) {
+		free(place);
+		return NULL;
+	}
+	return place;
+}
+
+/* ---- Stacks ---- */
+
+/* Whether a line is of the allocator itself, whose frames lead every stack. */
+static bool is_allocator(const struct symbol *symbol)
+{
+	static const char *const names[] = {"malloc", "calloc", "realloc", "reallocarray", "aligned_alloc", "memalign", "posix_memalign",
+		"valloc", "pvalloc"};
+	if (symbol->module != NULL && strncmp(profile_module_name(symbol->module), "libhakmem", 9) == 0)
+		return true;
+	if (symbol->function == NULL)
+		return false;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(symbol->function, names[i]) == 0)
+			return true;
+	}
+	return strncmp(symbol->function, "hak_", 4) == 0;
+}
+
+static bool add_line(struct lines *lines, size_t *capacity, const struct symbol *symbol)
+{
+	if (lines->count == *capacity) {
+		size_t wanted = *capacity > 0 ? 2 * *capacity : 16;
+		const struct symbol **rows = realloc(lines->rows, wanted * sizeof(*rows));
+		if (rows == NULL)
+			return false;
+		lines->rows = rows;
+		*capacity = wanted;
+	}
+	lines->rows[lines->count++] = symbol;
+	return true;
+}
+
+static void fill_lines(struct symbols *symbols, const struct profile_stack *stack, struct lines *lines)
+{
+	size_t capacity = 0;
+	bool exact = false, leading = true;
+	for (unsigned i = 0; i < stack->depth; i++) {
+		const struct place *place = place_at(symbols, stack->frames[i], exact);
+		/* What a signal interrupted is no return address: its own instruction is meant. */
+		exact = place != NULL && place->is_signal_frame;
+		for (size_t line = 0; place != NULL && line < place->count; line++) {
+			leading = leading && is_allocator(&place->lines[line]);
+			if (!leading && !add_line(lines, &capacity, &place->lines[line]))
+				return;
+		}
+	}
+}
+
+const struct symbol *const *symbols_of_stack(struct symbols *symbols, uint32_t stack, size_t *count)
+{
+	struct lines *lines = &symbols->lines[stack];
+	if (lines->rows == NULL)
+		fill_lines(symbols, &symbols->profile->stacks[stack], lines);
+	*count = lines->count;
+	return lines->rows;
+}
+
+size_t symbols_place(const struct symbol *const *lines, size_t count)
+{
+	static const char *const prefixes[] = {"operator new", "std::", "__gnu_cxx::", "alloc::", "<alloc::", "core::", "<core::", "__rust_",
+		"__rdl_", "__rg_", "void std::"};
+	for (size_t i = 0; i < count; i++) {
+		bool passed = lines[i]->function != NULL;
+		for (size_t p = 0; passed && p < sizeof(prefixes) / sizeof(prefixes[0]); p++) {
+			if (strncmp(lines[i]->function, prefixes[p], strlen(prefixes[p])) == 0)
+				passed = false;
+		}
+		if (passed)
+			return i;
+	}
+	return 0;
+}
+
+const char *symbols_missing(const struct symbols *symbols, size_t number)
+{
+	for (size_t i = 0; i < symbols->profile->module_count; i++) {
+		const struct file *file = &symbols->files[i];
+		if (file->missing != NULL && !is_vdso(&symbols->profile->modules[i]) && number-- == 0)
+			return file->missing;
+	}
+	return NULL;
+}
+
+const char *symbol_name(char out[SYMBOL_TEXT], const struct symbol *symbol)
+{
+	if (symbol->function != NULL) {
+		snprintf(out, SYMBOL_TEXT, "%s", symbol->function);
+	} else if (symbol->module != NULL) {
+		char name[256];
+		format_printable(name, sizeof(name), profile_module_name(symbol->module));
+		snprintf(out, SYMBOL_TEXT, "%s+0x%" PRIx64, *name != '\0' ? name : "?", symbol->offset);
+	} else {
+		snprintf(out, SYMBOL_TEXT, "0x%" PRIx64, symbol->address);
+	}
+	return out;
+}
+
+const char *symbol_source(char out[SYMBOL_TEXT], const struct symbol *symbol, bool with_folders)
+{
+	const char *slash = symbol->file != NULL ? strrchr(symbol->file, '/') : NULL;
+	const char *name = symbol->file == NULL ? "" : slash != NULL && !with_folders ? slash + 1 : symbol->file;
+	if (symbol->file != NULL && symbol->line > 0)
+		snprintf(out, SYMBOL_TEXT, "%.480s:%u", name, symbol->line);
+	else
+		snprintf(out, SYMBOL_TEXT, "%s", name);
+	return out;
+}
