@@ -127,10 +127,13 @@ static Dwarf_Die *unit_of(struct dwarf *dwarf, uint64_t address, Dwarf_Die *room
 static const char *name_of(Dwarf_Die *die)
 {
 	Dwarf_Attribute attribute;
+	const char *name = NULL;
 	if (dwarf_attr_integrate(die, DW_AT_linkage_name, &attribute) != NULL ||
 		dwarf_attr_integrate(die, DW_AT_MIPS_linkage_name, &attribute) != NULL)
-		return dwarf_formstring(&attribute);
-	return dwarf_diename(die);
+		name = dwarf_formstring(&attribute);
+	/* In C it is an alias that the source doesn't have. */
+	bool mangled = name != NULL && name[0] == '_' && (name[1] == 'Z' || name[1] == 'R');
+	return mangled ? name : dwarf_diename(die);
 }
 
 static uint64_t number_of(Dwarf_Die *die, unsigned name)
@@ -186,6 +189,12 @@ static size_t add_functions(struct dwarf *dwarf, Dwarf_Die *unit, Dwarf_Addr add
 	return count;
 }
 
+static const char *folder_of(Dwarf_Die *unit)
+{
+	Dwarf_Attribute attribute;
+	return dwarf_attr(unit, DW_AT_comp_dir, &attribute) != NULL ? dwarf_formstring(&attribute) : NULL;
+}
+
 size_t dwarf_lines(struct dwarf *dwarf, uint64_t address, struct dwarf_line out[DWARF_LINES_MAX])
 {
 	Dwarf_Addr bias = 0;
@@ -200,6 +209,8 @@ size_t dwarf_lines(struct dwarf *dwarf, uint64_t address, struct dwarf_line out[
 			out[0].line = line > 0 ? (unsigned)line : 0;
 		}
 		count = add_functions(dwarf, unit, address - bias, out);
+		for (size_t i = 0; i < (count > 0 ? count : 1); i++)
+			out[i].folder = folder_of(unit);
 	}
 	/* The table of symbols knows the outermost function too. Of functions that only their file sees, debug information has
 	 * no more than the last part of a name of C++ or Rust, while a name of C may have been given a suffix here. */

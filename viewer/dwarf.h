@@ -11,6 +11,7 @@
 struct dwarf_line {
 	const char *linkage; /* NULL: unknown */
 	const char *file;    /* NULL: unknown */
+	const char *folder;  /* that a file without a whole path is below; NULL: unknown */
 	unsigned line;
 	bool inlined;
 };

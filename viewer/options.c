@@ -8,7 +8,8 @@
 
 enum { OPTION_ONCE = 256, OPTION_JSON, OPTION_LIST, OPTION_DUMP, OPTION_REPORT, OPTION_READONLY, OPTION_HELP_ENV, OPTION_LIBRARY,
 	OPTION_DIFF, OPTION_FAIL_IF_GROWTH, OPTION_RECORD, OPTION_RECORD_MAX, OPTION_REPLAY, OPTION_SPEED, OPTION_HTML,
-	OPTION_METRICS, OPTION_CHROME_TRACE, OPTION_SUPPRESSIONS, OPTION_FAIL_IF_LEAKS, OPTION_BINARIES, OPTION_DEBUG_DIR };
+	OPTION_METRICS, OPTION_CHROME_TRACE, OPTION_SUPPRESSIONS, OPTION_FAIL_IF_LEAKS, OPTION_BINARIES, OPTION_DEBUG_DIR,
+	OPTION_PPROF, OPTION_COLLAPSED, OPTION_FLAMEGRAPH, OPTION_HEAP_V2, OPTION_VALUE };
 
 static const struct option long_options[] = {
 	{"batch", no_argument, NULL, 'b'},
@@ -23,6 +24,11 @@ static const struct option long_options[] = {
 	{"report", required_argument, NULL, OPTION_REPORT},
 	{"suppressions", required_argument, NULL, OPTION_SUPPRESSIONS},
 	{"fail-if-leaks", required_argument, NULL, OPTION_FAIL_IF_LEAKS},
+	{"pprof", required_argument, NULL, OPTION_PPROF},
+	{"collapsed", required_argument, NULL, OPTION_COLLAPSED},
+	{"flamegraph", required_argument, NULL, OPTION_FLAMEGRAPH},
+	{"heap-v2", required_argument, NULL, OPTION_HEAP_V2},
+	{"value", required_argument, NULL, OPTION_VALUE},
 	{"binaries", required_argument, NULL, OPTION_BINARIES},
 	{"debug-dir", required_argument, NULL, OPTION_DEBUG_DIR},
 	{"record", required_argument, NULL, OPTION_RECORD},
@@ -58,11 +64,14 @@ void options_help(FILE *out)
 	      "      --dump=FILE     write the target's state to FILE as JSON, and end\n"
 	      "      --report=heap   the target in text: why it died and what lay at the address, classes, sparse\n"
 	      "                      SuperSlabs, last events; exit status 3 if the dump's sums don't hold\n"
-	      "      --report=sites  of a profile (HAKMEM_PROF=1): call sites, by live bytes; pinned: by the memory\n"
+	      "      --report=sites  of a profile (HAKMEM_PROF=1): call sites by live bytes; pinned: by the memory\n"
 	      "                      that can't be given back because of them; leaks: what lives on; of a process,\n"
 	      "                      a dump or a recording; with --json as JSON\n"
 	      "      --suppressions=FILE  leaks that are known: lines leak:PATTERN\n"
 	      "      --fail-if-leaks=BYTES  with --report=leaks: status 3 if more is live\n"
+	      "      --pprof=FILE    write a profile to FILE for google/pprof (.pb.gz); --collapsed=FILE: a line\n"
+	      "                      a stack; --flamegraph=FILE: a picture (.svg); --heap-v2=FILE: for jeprof\n"
+	      "      --value=live|blocks|pinned|allocated|allocs  what --collapsed and --flamegraph show\n"
 	      "      --binaries=FOLDERS   where a profile's programs and libraries are, if not where they were\n"
 	      "      --debug-dir=FOLDERS  where separate debug files are (/usr/lib/debug)\n"
 	      "      --record=FILE   write all that is seen to FILE, a recording\n"
@@ -167,6 +176,14 @@ static bool take_option(struct options *options, int option, const char *value, 
 	case OPTION_FAIL_IF_LEAKS:
 		options->limits_leaks = true;
 		return parse_bytes("--fail-if-leaks", value, &options->leaks, problem);
+	case OPTION_PPROF: options->pprof = value; return true;
+	case OPTION_COLLAPSED: options->collapsed = value; return true;
+	case OPTION_FLAMEGRAPH: options->flamegraph = value; return true;
+	case OPTION_HEAP_V2: options->heap_v2 = value; return true;
+	case OPTION_VALUE:
+		options->value = site_value_named(value);
+		return options->value != SITE_VALUE_COUNT ||
+			problem_set(problem, "--value=%s: the values are live, blocks, pinned, allocated and allocs", value);
 	case OPTION_BINARIES: options->binaries = value; return true;
 	case OPTION_DEBUG_DIR: options->debug_dir = value; return true;
 	case OPTION_RECORD: options->record = value; return true;
@@ -229,6 +246,14 @@ static bool check(const struct options *options, struct problem *problem)
 		return problem_set(problem, "--report and --dump: give one of them");
 	if (options->report == REPORT_HEAP && options->json)
 		return problem_set(problem, "--report=heap is text; --json is not for it");
+	bool formats = options->pprof != NULL || options->collapsed != NULL || options->flamegraph != NULL || options->heap_v2 != NULL;
+	if (formats && options->target == NULL)
+		return problem_set(problem, "a profile of what? hakmem-top --pprof FILE PID|DUMP|RECORDING");
+	if (formats && (options->report || options->diff != NULL || options->dump != NULL || options->record != NULL || options->html != NULL ||
+		options->metrics || options->chrome != NULL || options->json))
+		return problem_set(problem, "--pprof, --collapsed, --flamegraph and --heap-v2 go together, and with no other action");
+	if (options->value != SITE_VALUE_live && options->collapsed == NULL && options->flamegraph == NULL)
+		return problem_set(problem, "--value is for --collapsed and --flamegraph");
 	if (options->report != REPORT_LEAKS && (options->suppressions != NULL || options->limits_leaks))
 		return problem_set(problem, "--suppressions and --fail-if-leaks are for --report=leaks");
 	if (options->metrics + (options->chrome != NULL) + (options->report != REPORT_NONE) + (options->dump != NULL) + options->json +

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "viewer/problem.h"
+#include "viewer/site_values.h"
 
 /* What --report is about. */
 enum report { REPORT_NONE, REPORT_HEAP, REPORT_SITES, REPORT_PINNED, REPORT_LEAKS };
@@ -27,6 +28,9 @@ struct options {
 	const char *suppressions; /* of --report=leaks: a file */
 	bool limits_leaks;        /* --fail-if-leaks, and its bytes */
 	uint64_t leaks;
+	/* Files to write a profile to, in formats of other tools. */
+	const char *pprof, *collapsed, *flamegraph, *heap_v2;
+	enum site_value value;    /* what --collapsed and --flamegraph show */
 	const char *binaries;     /* folders with the files of a profile's modules */
 	const char *debug_dir;    /* folders with separate debug files; NULL: the system's */
 	bool metrics;

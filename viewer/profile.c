@@ -342,6 +342,7 @@ static bool read_modules(const cJSON *document, const cJSON *profile, struct pro
 	if (out->modules == NULL)
 		return out_of_memory(problem);
 	cJSON_ArrayForEach(row, rows) {
+		out->modules[out->module_count].is_main = out->module_count == 0;
 		if (!read_module(row, &out->modules[out->module_count]))
 			return problem_set(problem, "row %zu of modules is not a path and addresses", out->module_count);
 		out->module_count++;
@@ -367,6 +368,11 @@ const char *profile_module_name(const struct profile_module *module)
 {
 	const char *slash = strrchr(module->path, '/');
 	return slash != NULL && slash[1] != '\0' ? slash + 1 : module->path;
+}
+
+bool profile_module_is_allocator(const struct profile_module *module)
+{
+	return strncmp(profile_module_name(module), "libhakmem", 9) == 0;
 }
 
 /* ---- All of it ---- */

@@ -52,6 +52,7 @@ struct profile_module {
 	uint64_t base, end; /* where its first segment lies, and behind its last one */
 	uint8_t build_id[PROFILE_BUILD_ID_MAX];
 	unsigned build_id_bytes; /* 0: none is known */
+	bool is_main;            /* the program: the first that the target names */
 };
 
 /* Sampled blocks whose stack could not be had, by the reason. */
@@ -96,5 +97,7 @@ void profile_free(struct profile *profile);
 const struct profile_module *profile_module_of(const struct profile *profile, uint64_t address);
 /* The last part of a module's path. */
 const char *profile_module_name(const struct profile_module *module);
+/* Whether it is libhakmem.so, whose frames lead every stack. */
+bool profile_module_is_allocator(const struct profile_module *module);
 
 #endif

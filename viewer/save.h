@@ -15,5 +15,7 @@ bool save_place(const char *path, char out[PATH_MAX]);
  * into a device, a FIFO or a link that leads nowhere it is written as it goes. Only the user may read a new file.
  * Returns false and says what is wrong; then a regular file is as it was. */
 bool save_text(const char *path, const char *text, size_t length, struct problem *problem);
+/* The same for bytes that are no text: no newline follows them. */
+bool save_bytes(const char *path, const void *bytes, size_t length, struct problem *problem);
 
 #endif

@@ -103,6 +103,15 @@ static const char *keep_copy(struct symbols *symbols, const char *text)
 	return text != NULL ? keep(symbols, strdup(text)) : NULL;
 }
 
+/* A source file, with its folder where it has none. */
+static const char *keep_file(struct symbols *symbols, const struct dwarf_line *line)
+{
+	char *path = NULL;
+	if (line->file == NULL || *line->file == '/' || line->folder == NULL)
+		return keep_copy(symbols, line->file);
+	return asprintf(&path, "%s/%s", line->folder, line->file) >= 0 ? keep(symbols, path) : NULL;
+}
+
 /* ---- Places ---- */
 
 static struct dwarf *dwarf_of(struct symbols *symbols, const struct profile_module *module)
@@ -157,7 +166,7 @@ static struct place *make_place(struct symbols *symbols, uint64_t address, bool 
 		/* Without the version that is behind the names of a shared library. */
 		symbol->linkage = found[i].linkage != NULL ? keep(symbols, strndup(found[i].linkage, strcspn(found[i].linkage, "@"))) : NULL;
 		symbol->function = symbol->linkage != NULL ? keep(symbols, demangle(symbol->linkage)) : NULL;
-		symbol->file = keep_copy(symbols, found[i].file);
+		symbol->file = keep_file(symbols, &found[i]);
 		symbol->line = found[i].line;
 		symbol->inlined = found[i].inlined;
 	}
@@ -187,7 +196,7 @@ static bool is_allocator(const struct symbol *symbol)
 {
 	static const char *const names[] = {"malloc", "calloc", "realloc", "reallocarray", "aligned_alloc", "memalign", "posix_memalign",
 		"valloc", "pvalloc"};
-	if (symbol->module != NULL && strncmp(profile_module_name(symbol->module), "libhakmem", 9) == 0)
+	if (symbol->module != NULL && profile_module_is_allocator(symbol->module))
 		return true;
 	if (symbol->function == NULL)
 		return false;

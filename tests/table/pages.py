@@ -74,7 +74,7 @@ def check_bash():
               'COMP_WORDS=(hakmem-top "$1"); COMP_CWORD=1; _hakmem_top; printf "%s\\n" "${COMPREPLY[@]}"')
     offered = {word: run([tool("bash"), "-c", script, "bash", word]).stdout.split() for word in ("--re", "--h", "")}
     equal(sorted(offered["--re"]), ["--readonly", "--record-max=", "--record=", "--replay=", "--report="], "what --re is completed to")
-    equal(sorted(offered["--h"]), ["--help", "--help-env", "--html="], "what --h is completed to")
+    equal(sorted(offered["--h"]), ["--heap-v2=", "--help", "--help-env", "--html="], "what --h is completed to")
     equal(offered[""], ["7"], "the processes that are offered")
 
 

@@ -95,6 +95,10 @@ static void profiles(void)
 	UNIT_STRING(options.debug_dir, "c");
 	CU_ASSERT_TRUE(parse("--report", "pinned", "7", NULL));
 	UNIT_EQUAL(options.report, REPORT_PINNED);
+	CU_ASSERT_TRUE(parse("--pprof=a", "--collapsed=b", "--flamegraph=c", "--heap-v2=d", "--value=pinned", "7", NULL));
+	UNIT_STRING(options.pprof, "a");
+	UNIT_STRING(options.heap_v2, "d");
+	UNIT_EQUAL(options.value, SITE_VALUE_pinned);
 	CU_ASSERT_TRUE(parse("--report=heap", "7", NULL));
 	UNIT_EQUAL(options.report, REPORT_HEAP);
 }
@@ -128,6 +132,11 @@ static void mistakes_are_named(void)
 		{"--report needs", "--report=leaks"},
 		{"are for --report=leaks", "--report=sites", "--suppressions=x", "7"},
 		{"are for --report=leaks", "--fail-if-leaks=1K", "7"},
+		{"--value=size", "--value=size", "--collapsed=x", "7"},
+		{"--value is for", "--value=blocks", "7"},
+		{"a profile of what?", "--pprof=x"},
+		{"go together", "--pprof=x", "--report=sites", "7"},
+		{"go together", "--heap-v2=x", "--json", "7"},
 		{"--fail-if-leaks 1X", "--report=leaks", "--fail-if-leaks=1X", "7"},
 		{"--metrics PID", "--metrics", "--", "ls"},
 		{"--readonly forbids", "--chrome-trace=x", "--readonly", "7"},

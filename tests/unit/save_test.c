@@ -52,6 +52,16 @@ static void files_are_replaced_and_private(void)
 	close(before);
 }
 
+/* What is no text gets nothing behind it. */
+static void bytes(void)
+{
+	CU_ASSERT_TRUE(save_bytes(in("bytes"), "a\0b", 3, &problem));
+	struct stat status;
+	CU_ASSERT_EQUAL(stat(in("bytes"), &status), 0);
+	CU_ASSERT_EQUAL(status.st_size, 3);
+	unlink(in("bytes"));
+}
+
 static void links_stay_links(void)
 {
 	struct stat status;
@@ -128,7 +138,7 @@ static void places(void)
 int main(int argc, char **argv)
 {
 	static const struct unit_case cases[] = {
-		UNIT(files_are_replaced_and_private), UNIT(links_stay_links), UNIT(a_fifo_is_written_to),
+		UNIT(files_are_replaced_and_private), UNIT(bytes), UNIT(links_stay_links), UNIT(a_fifo_is_written_to),
 		UNIT(a_device_stays_a_device), UNIT(what_cannot_be_written), UNIT(places),
 	};
 	char relative[] = "save_test_XXXXXX", command[PATH_MAX + 16];
