@@ -8,6 +8,7 @@
 #include "viewer/link.h"
 #include "viewer/replay.h"
 #include "viewer/run.h"
+#include "viewer/site_diff.h"
 #include "viewer/watch.h"
 
 #define ANSWER_TIMEOUT_MS 10000
@@ -54,6 +55,39 @@ static int judge(const struct diff *diff, uint64_t allowed)
 	return COMPARE_GROWN;
 }
 
+/* Compares the call sites, if both have a profile. */
+static bool compare_sites(struct site_diff *sites, const struct options *options)
+{
+	struct profile_source sources[2];
+	const struct binaries_where where = {.folders = options->binaries, .debug = options->debug_dir};
+	struct problem problem;
+	if (!profile_source_open(&sources[0], options->diff, &problem))
+		return false;
+	if (!profile_source_open(&sources[1], options->target, &problem)) {
+		profile_source_close(&sources[0]);
+		return false;
+	}
+	if (site_diff_make(sites, sources, &where))
+		return true;
+	site_diff_free(sites);
+	return false;
+}
+
+static void print(const struct options *options, const struct diff *diff, const struct diff_side *before, const struct diff_side *after)
+{
+	struct site_diff sites;
+	bool has_sites = compare_sites(&sites, options);
+	if (options->json) {
+		diff_json(stdout, diff, before, after, has_sites ? &sites : NULL);
+	} else {
+		diff_text(stdout, diff, before, after);
+		if (has_sites)
+			site_diff_text(stdout, &sites);
+	}
+	if (has_sites)
+		site_diff_free(&sites);
+}
+
 int compare_run(const struct options *options)
 {
 	struct diff_side before = {.snapshot = NULL}, after = {.snapshot = NULL};
@@ -70,10 +104,7 @@ int compare_run(const struct options *options)
 	} else {
 		before.snapshot = old.snapshot;
 		after.snapshot = new.snapshot;
-		if (options->json)
-			diff_json(stdout, &diff, &before, &after);
-		else
-			diff_text(stdout, &diff, &before, &after);
+		print(options, &diff, &before, &after);
 		status = run_flush();
 		if (status == 0 && options->limits_growth)
 			status = judge(&diff, options->growth);

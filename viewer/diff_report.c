@@ -192,7 +192,8 @@ static void put_figures(FILE *out, const struct diff *diff)
 	fputs("},", out);
 }
 
-void diff_json(FILE *out, const struct diff *diff, const struct diff_side *before, const struct diff_side *after)
+void diff_json(FILE *out, const struct diff *diff, const struct diff_side *before, const struct diff_side *after,
+	const struct site_diff *sites)
 {
 	fputs("{\"type\":\"diff\",", out);
 	put_side(out, "before", before);
@@ -219,5 +220,8 @@ void diff_json(FILE *out, const struct diff *diff, const struct diff_side *befor
 		put_change(out, "active_slots", row->active_slots);
 		fputc('}', out);
 	}
-	fputs("]}\n", out);
+	fputc(']', out);
+	if (sites != NULL)
+		site_diff_json(out, sites);
+	fputs("}\n", out);
 }

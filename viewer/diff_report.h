@@ -6,6 +6,7 @@
 
 #include "viewer/diff.h"
 #include "viewer/format.h"
+#include "viewer/site_diff.h"
 
 #define DIFF_ROWS_SHOWN 20 /* classes and SuperSlabs in the text; the JSON has all */
 
@@ -16,8 +17,9 @@ struct diff_side {
 };
 
 void diff_text(FILE *out, const struct diff *diff, const struct diff_side *before, const struct diff_side *after);
-/* One line. Its form is described in hakmem-top's man page. */
-void diff_json(FILE *out, const struct diff *diff, const struct diff_side *before, const struct diff_side *after);
+/* One line, with the call sites too unless they are NULL. Its form is described in hakmem-top's man page. */
+void diff_json(FILE *out, const struct diff *diff, const struct diff_side *before, const struct diff_side *after,
+	const struct site_diff *sites);
 
 /* "+1.50M", "-3", "0": a growth in bytes, or a count. */
 const char *diff_growth_text(char out[FORMAT_MAX + 1], struct change change, bool bytes);
