@@ -123,6 +123,8 @@ static bool read_hello(struct client *client, const cJSON *hello, struct problem
 	cJSON_ArrayForEach(word, capabilities) {
 		if (cJSON_IsString(word) && strcmp(word->valuestring, "events") == 0)
 			client->has_events = true;
+		if (cJSON_IsString(word) && strcmp(word->valuestring, "profile") == 0)
+			client->has_profile = true;
 	}
 	return true;
 }

@@ -95,7 +95,7 @@ static int walk_tabs(struct area *area, int width, int y, enum panel_id shown, b
 		int space = brief ? 3 + on : blanks, lead = space > 2, end = x + (int)strlen(title) + space;
 		if (area != NULL) {
 			area_fill(*area, x, y, end - x, on ? STYLE_TAB_ON : STYLE_TAB);
-			area_printf(*area, x + lead, y, on ? STYLE_TAB_ON : STYLE_TAB_KEY, "%d", (i + 1) % 10);
+			area_printf(*area, x + lead, y, on ? STYLE_TAB_ON : STYLE_TAB_KEY, "%c", panel_key(i));
 			area_text(*area, x + lead + 1 + (space > 3), y, on ? STYLE_TAB_ON : STYLE_TAB, title);
 		} else if (wanted >= x && wanted < end) {
 			return i;
@@ -182,7 +182,7 @@ int frame_help(struct area area, int first)
 	}
 	area_heading(area, y++, "Panels");
 	for (int i = 0; i < PANEL_COUNT; i++) {
-		snprintf(names, sizeof(names), "%d %s", (i + 1) % 10, panel_texts[i].title);
+		snprintf(names, sizeof(names), "%c %s", panel_key(i), panel_texts[i].title);
 		y = help_line(area, y, names, panel_texts[i].what);
 	}
 	return y + first;

@@ -32,6 +32,7 @@ enum {
 	KEY_TRAVELS = 1 << 12, /* there are earlier moments to go to */
 	KEY_AWAY = 1 << 13,   /* an earlier moment is shown */
 	KEY_REPLAYS = 1 << 14, /* a recording is looked at */
+	KEY_TREES = 1 << 15,  /* the panel's rows can be a tree */
 };
 
 /* A key's code: that of its character, or one of these, which are no characters. */

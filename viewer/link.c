@@ -21,8 +21,21 @@ bool link_is_open(const struct link *link)
 	return link->client.fd >= 0;
 }
 
+int link_ask_profile(struct link *link, int every_ms)
+{
+	int64_t now = client_now_ms();
+	if (!link_is_open(link) || !link->client.has_profile)
+		return every_ms;
+	if (link->profile_at == 0 || now - link->profile_at >= every_ms) {
+		client_send(&link->client, "profile");
+		link->profile_at = now;
+	}
+	return (int)(link->profile_at + every_ms - now);
+}
+
 void link_close(struct link *link)
 {
+	link->profile_at = 0;
 	client_close(&link->client);
 }
 

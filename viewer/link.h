@@ -19,6 +19,7 @@ struct link {
 	pid_t pid;           /* launched: of the command */
 	uint64_t start_time;
 	int64_t retry_at;    /* launched: when to look again */
+	int64_t profile_at;  /* when the profile was asked for; 0: never */
 	char path[512];      /* of the socket, once known */
 };
 
@@ -33,6 +34,9 @@ void link_expect(struct link *link, pid_t pid);
 /* Looks for it, if it is time. Returns true if it is connected now. */
 bool link_retry(struct link *link);
 bool link_is_open(const struct link *link);
+/* Asks for the heap profile if the target can give one and was last asked that long ago; the answer comes among the other
+ * messages. Returns the milliseconds until it is time again, at most `every_ms`. */
+int link_ask_profile(struct link *link, int every_ms);
 void link_close(struct link *link);
 
 /* Whether the target's name is a process id: digits alone. */

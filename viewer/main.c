@@ -38,9 +38,17 @@ static bool names_file(const char *target)
 	return stat(target, &stat_buffer) != 0 || !S_ISSOCK(stat_buffer.st_mode);
 }
 
+/* What is watched, with what the command line says of it. */
+static struct watch watch_for(const struct options *options, pid_t pid)
+{
+	return (struct watch){
+		.state = WATCH_WAITING, .where = {.folders = options->binaries, .debug = options->debug_dir, .pid = pid},
+	};
+}
+
 static int watch_recording(const struct options *options)
 {
-	struct watch watch = {.state = WATCH_WAITING};
+	struct watch watch = watch_for(options, 0);
 	struct problem problem;
 	int status = STATUS_FAILED;
 	if (options->dump != NULL || options->report) {
@@ -59,7 +67,7 @@ static int watch_recording(const struct options *options)
 
 static int watch_file(const struct options *options)
 {
-	struct watch watch = {.state = WATCH_WAITING};
+	struct watch watch = watch_for(options, 0);
 	struct problem problem;
 	int status;
 	if (options->record != NULL) {
@@ -121,7 +129,7 @@ static int end_record(struct watch *watch, const struct launch *launch, int stat
 
 static int watch_process(const struct options *options, const char *target)
 {
-	struct watch watch = {.state = WATCH_WAITING};
+	struct watch watch = watch_for(options, 0);
 	struct record record;
 	struct link link;
 	struct problem problem;
@@ -130,6 +138,7 @@ static int watch_process(const struct options *options, const char *target)
 	if (!link_open(&link, target, LINK_TIMEOUT_MS, &problem))
 		return complain(&problem, STATUS_FAILED);
 	snprintf(watch.target, sizeof(watch.target), "%.255s", target);
+	watch.where.pid = link.client.peer_pid;
 	if (!begin_record(options, &record, &watch, &problem)) {
 		link_close(&link);
 		return complain(&problem, STATUS_FAILED);
@@ -159,7 +168,7 @@ static int watch_command(const struct options *options)
 	char library[4096];
 	struct problem problem;
 	struct output output = {.bytes = NULL};
-	struct watch watch = {.state = WATCH_WAITING};
+	struct watch watch = watch_for(options, 0);
 	struct record record;
 	struct launch launch;
 	struct link link;
@@ -181,6 +190,7 @@ static int watch_command(const struct options *options)
 	}
 	link_init(&link);
 	link_expect(&link, launch.pid);
+	watch.where.pid = launch.pid;
 	snprintf(watch.target, sizeof(watch.target), "%.255s", options->command[0]);
 	if (launch.output_fd >= 0 && options->output == NULL)
 		watch.output = &output;

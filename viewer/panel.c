@@ -19,6 +19,20 @@ const struct panel_text panel_texts[PANEL_COUNT] = {
 #undef HAK_PANEL
 };
 
+static const char panel_keys[] = "1234567890o";
+_Static_assert(sizeof(panel_keys) - 1 == PANEL_COUNT, "each panel has a key, and the row PANEL of keys.def names it");
+
+char panel_key(int id)
+{
+	return panel_keys[id];
+}
+
+int panel_of_key(int key)
+{
+	const char *found = key > 0 && key < 128 ? strchr(panel_keys, key) : NULL;
+	return found != NULL ? (int)(found - panel_keys) : -1;
+}
+
 void panel_place_init(const struct panel *panel, struct panel_place *place)
 {
 	*place = (struct panel_place){

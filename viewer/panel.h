@@ -80,6 +80,10 @@ extern const struct panel_text panel_texts[PANEL_COUNT];
 #include "viewer/panels.def"
 #undef HAK_PANEL
 
+/* The key that a panel is shown by: 1 to 9, 0, o. */
+char panel_key(int id);
+/* The panel of such a key; -1: none. */
+int panel_of_key(int key);
 /* Draws a panel; one that needs more rows than there are is shown from place->first on. */
 void panel_draw(const struct panel *panel, struct area area, const struct watch *watch, struct panel_place *place,
 	bool with_cursor);

@@ -149,7 +149,8 @@ static uint64_t location(struct pprof *pprof, const struct symbol *const *lines,
 		return number;
 	for (size_t i = 0; i < end && i < 256; i++)
 		functions[known++] = lines[i]->function != NULL ? function(pprof, lines[i]) : 0;
-	const struct profile_module *module = lines[0]->module;
+	const struct profile_module *module = lines[0]->module != NULL ?
+		profile_module_of(pprof->profile, lines[0]->module->base + lines[0]->offset) : NULL;
 	put_number(&pprof->part, LOCATION_ID, number);
 	if (module != NULL)
 		put_number(&pprof->part, LOCATION_MAPPING, (uint64_t)(module - pprof->profile->modules) + 1);

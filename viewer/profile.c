@@ -437,11 +437,13 @@ struct profile *profile_parse(const cJSON *document, struct problem *problem)
 		problem_set(problem, "it holds no profile: the program has to run with HAKMEM_PROF=1");
 		return NULL;
 	}
+	static uint64_t read_so_far; /* the viewer has one thread */
 	struct profile *profile = calloc(1, sizeof(*profile));
 	if (profile == NULL) {
 		out_of_memory(problem);
 		return NULL;
 	}
+	profile->serial = ++read_so_far;
 	if (read_counters(source, profile, problem) && read_bounds(source, profile, problem) &&
 		read_modules(document, source, profile, problem) && read_stacks(source, profile, problem) &&
 		read_sites(source, profile, problem) && read_blocks(source, profile, problem))

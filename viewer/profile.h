@@ -68,6 +68,7 @@ struct profile_failure {
 
 struct profile {
 	PROFILE_COUNTERS(PROFILE_NUMBER, PROFILE_NUMBER)
+	uint64_t serial; /* no two profiles that a viewer has read have the same */
 	bool on;         /* it goes on sampling */
 	char engine[32]; /* how stacks are had */
 	struct profile_failure failures[PROFILE_FAILURES_MAX];

@@ -33,6 +33,8 @@ static bool take(struct profile_source *source, const cJSON *document, struct pr
 	model_number(get(process, "pid"), &source->pid);
 	model_number(get(document, "uptime_us"), &source->uptime_us);
 	source->profile = profile_parse(document, problem);
+	if (source->profile != NULL && !source->profile->on && source->profile->samples == 0)
+		return problem_set(problem, "its profiler is off: the program has to run with HAKMEM_PROF=1");
 	return source->profile != NULL;
 }
 

@@ -10,6 +10,7 @@
 
 #define RECORD_BYTES_DEFAULT ((uint64_t)64 << 20)
 #define RECORD_BYTES_MIN ((uint64_t)64 << 10)
+#define RECORD_PROFILE_MS 5000 /* between two profiles */
 #define RECORD_WHOLE_EVERY 64 /* moments at most that one is worked out from */
 
 /* The first bytes of a file. */

@@ -270,12 +270,18 @@ void recording_events(struct recording *recording, uint64_t number, struct event
 	}
 }
 
-char *recording_profile(struct recording *recording, uint64_t number, size_t *length)
+size_t recording_profile_number(const struct recording *recording, uint64_t number)
 {
-	struct chunk chunk = {0};
 	size_t i = recording->profile_count;
 	while (i > 0 && recording->profiles[i - 1].moment > number)
 		i--;
+	return i;
+}
+
+char *recording_profile(struct recording *recording, uint64_t number, size_t *length)
+{
+	struct chunk chunk = {0};
+	size_t i = recording_profile_number(recording, number);
 	if (i == 0)
 		return NULL;
 	const struct recording_profile *profile = &recording->profiles[i - 1];

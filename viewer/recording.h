@@ -48,6 +48,8 @@ bool recording_is(const void *bytes, size_t length);
 bool recording_open(struct recording *recording, const char *path, struct problem *problem);
 /* Adds to `log` the events that came between the moment before `number` and it. */
 void recording_events(struct recording *recording, uint64_t number, struct event_log *log);
+/* The number, from 1, of the last profile up to moment `number`; 0: there is none. */
+size_t recording_profile_number(const struct recording *recording, uint64_t number);
 /* The last profile message up to moment `number`, with a zero behind it; to be freed. NULL: there is none, or it is
  * damaged. */
 char *recording_profile(struct recording *recording, uint64_t number, size_t *length);

@@ -118,12 +118,15 @@ static void ask(struct batch *batch)
 static void step(struct batch *batch)
 {
 	bool open = link_is_open(batch->link);
+	/* A recording keeps the profile too, now and then: it is as large as the program has call sites. */
+	int until_profile = open && !batch->quiet && batch->watch->record != NULL ? link_ask_profile(batch->link, RECORD_PROFILE_MS) : INT_MAX;
 	if (open && !batch->quiet)
 		ask(batch);
 	struct pollfd fds[2] = {
 		{open && !batch->quiet ? batch->link->client.fd : -1, POLLIN, 0}, {batch->signal_fd, POLLIN, 0},
 	};
-	poll(fds, 2, patience(batch));
+	int longest = patience(batch);
+	poll(fds, 2, longest < 0 || longest > until_profile ? (until_profile < INT_MAX ? until_profile : longest) : longest);
 	if (batch->launch != NULL)
 		take_signals(batch);
 	if (fds[0].revents != 0) {

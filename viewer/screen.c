@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #define FAMILY_MS 1000 /* between two looks at the processes */
 #define SWITCH_TIMEOUT_MS 1000
 #define INTERVAL_LEAST_MS 10 /* what an endpoint grants */
+#define PROFILE_MS 2000 /* between two profiles, at least: they are worked out by the target */
 #define PAINT_MS 30 /* between two paints: a command that prints a lot is not held up by drawing all of it */
 #define SILENCE_MS 2000 /* beyond three intervals: then a target's silence is mentioned */
 
@@ -185,12 +187,15 @@ static void switch_to(struct screen *screen, pid_t pid)
 	}
 	struct output *output = watch->output;
 	struct record *record = watch->record;
+	struct binaries_where where = watch->where;
 	link_close(screen->link);
 	*screen->link = link;
 	watch_free(watch);
 	watch->state = WATCH_WAITING;
 	watch->output = output;
 	watch->record = record;
+	watch->where = where;
+	watch->where.pid = screen->link->client.peer_pid;
 	watch->family = &screen->family;
 	snprintf(watch->target, sizeof(watch->target), "%s", target);
 	screen->away = screen->launch == NULL || screen->launch->pid != pid;
@@ -242,6 +247,16 @@ static void look_at_family(struct screen *screen)
 	screen->dirty = true;
 }
 
+/* Call sites are asked for while they are shown; a recording keeps them now and then. Returns the milliseconds until that is
+ * to be done again. */
+static int look_at_profile(struct screen *screen)
+{
+	int interval = screen->ui.interval_ms > PROFILE_MS ? screen->ui.interval_ms : PROFILE_MS;
+	if (screen->link == NULL || (screen->ui.shown != PANEL_sites && screen->watch->record == NULL))
+		return INT_MAX;
+	return link_ask_profile(screen->link, screen->ui.shown == PANEL_sites ? interval : RECORD_PROFILE_MS);
+}
+
 static void take_keys(struct screen *screen)
 {
 	int interval = screen->ui.interval_ms, colours = screen->ui.colours;
@@ -282,6 +297,7 @@ static void step(struct screen *screen)
 	}
 	see_whether_it_ended(screen);
 	look_at_family(screen);
+	int until_profile = look_at_profile(screen), longest = patience(screen, looking);
 	if (linked)
 		notice_silence(screen);
 	int output = screen->launch != NULL && screen->watch->output != NULL ? screen->launch->output_fd : -1;
@@ -291,7 +307,7 @@ static void step(struct screen *screen)
 		{output, POLLIN, 0},
 	};
 	/* A SIGWINCH interrupts poll; ncurses then has KEY_RESIZE for us. */
-	int ready = poll(fds, sizeof(fds) / sizeof(fds[0]), patience(screen, looking));
+	int ready = poll(fds, sizeof(fds) / sizeof(fds[0]), longest < until_profile ? longest : until_profile);
 	if (ready < 0 || (fds[0].revents & POLLIN) != 0)
 		take_keys(screen);
 	screen->dirty |= travel_run(screen->watch, client_now_ms());

@@ -35,24 +35,96 @@ struct symbols {
 	const struct profile *profile;
 	struct binaries_where where;
 	char *debug_path;
+	struct profile_module *modules;
 	struct file *files;  /* one a module */
+	size_t module_count;
 	struct lines *lines; /* one a stack */
+	size_t stack_count;
 	void *places, *texts; /* trees of tsearch */
 };
+
+/* ---- Opening and closing ---- */
+
+static void forget_lines(struct symbols *symbols)
+{
+	for (size_t i = 0; symbols->lines != NULL && i < symbols->stack_count; i++)
+		free(symbols->lines[i].rows);
+	free(symbols->lines);
+	symbols->lines = NULL;
+}
+
+static void forget_files(struct symbols *symbols)
+{
+	for (size_t i = 0; symbols->files != NULL && i < symbols->module_count; i++) {
+		dwarf_close(symbols->files[i].dwarf);
+		free(symbols->files[i].missing);
+		free(symbols->modules[i].path);
+	}
+	tdestroy(symbols->places, free);
+	tdestroy(symbols->texts, free);
+	free(symbols->files);
+	free(symbols->modules);
+	symbols->places = symbols->texts = NULL;
+	symbols->files = NULL;
+	symbols->modules = NULL;
+	symbols->module_count = 0;
+}
+
+/* Symbols outlive the profile that they were first asked for with, so they have modules of their own. */
+static bool copy_modules(struct symbols *symbols, const struct profile *profile)
+{
+	symbols->files = calloc(profile->module_count + 1, sizeof(*symbols->files));
+	symbols->modules = calloc(profile->module_count + 1, sizeof(*symbols->modules));
+	if (symbols->files == NULL || symbols->modules == NULL)
+		return false;
+	for (size_t i = 0; i < profile->module_count; i++) {
+		symbols->modules[i] = profile->modules[i];
+		symbols->modules[i].path = strdup(profile->modules[i].path);
+		symbols->module_count++;
+		if (symbols->modules[i].path == NULL)
+			return false;
+	}
+	return true;
+}
+
+static bool has_modules(const struct symbols *symbols, const struct profile *profile)
+{
+	if (symbols->modules == NULL || symbols->module_count != profile->module_count)
+		return false;
+	for (size_t i = 0; i < profile->module_count; i++) {
+		const struct profile_module *ours = &symbols->modules[i], *theirs = &profile->modules[i];
+		if (ours->base != theirs->base || ours->end != theirs->end || strcmp(ours->path, theirs->path) != 0 ||
+			ours->build_id_bytes != theirs->build_id_bytes ||
+			memcmp(ours->build_id, theirs->build_id, ours->build_id_bytes) != 0)
+			return false;
+	}
+	return true;
+}
+
+bool symbols_move(struct symbols *symbols, const struct profile *profile)
+{
+	forget_lines(symbols);
+	symbols->profile = profile;
+	symbols->stack_count = profile->stack_count;
+	symbols->lines = calloc(profile->stack_count + 1, sizeof(*symbols->lines));
+	if (symbols->lines == NULL)
+		return false;
+	if (has_modules(symbols, profile))
+		return true;
+	forget_files(symbols);
+	return copy_modules(symbols, profile);
+}
 
 struct symbols *symbols_open(const struct profile *profile, const struct binaries_where *where)
 {
 	struct symbols *symbols = calloc(1, sizeof(*symbols));
 	if (symbols == NULL)
 		return NULL;
-	symbols->profile = profile;
 	symbols->where = *where;
-	symbols->files = calloc(profile->module_count + 1, sizeof(*symbols->files));
-	symbols->lines = calloc(profile->stack_count + 1, sizeof(*symbols->lines));
 	symbols->debug_path = binaries_debug_path(where);
 	/* Or libdw would ask servers for what isn't here, and wait for them. */
 	unsetenv("DEBUGINFOD_URLS");
-	if (symbols->files != NULL && symbols->lines != NULL && symbols->debug_path != NULL)
+	if (symbols->debug_path != NULL && symbols_move(symbols, profile))
 		return symbols;
 	symbols_close(symbols);
 	return NULL;
@@ -62,16 +134,8 @@ void symbols_close(struct symbols *symbols)
 {
 	if (symbols == NULL)
 		return;
-	for (size_t i = 0; symbols->files != NULL && i < symbols->profile->module_count; i++) {
-		dwarf_close(symbols->files[i].dwarf);
-		free(symbols->files[i].missing);
-	}
-	for (size_t i = 0; symbols->lines != NULL && i < symbols->profile->stack_count; i++)
-		free(symbols->lines[i].rows);
-	tdestroy(symbols->places, free);
-	tdestroy(symbols->texts, free);
-	free(symbols->files);
-	free(symbols->lines);
+	forget_lines(symbols);
+	forget_files(symbols);
 	free(symbols->debug_path);
 	free(symbols);
 }
@@ -116,7 +180,7 @@ static const char *keep_file(struct symbols *symbols, const struct dwarf_line *l
 
 static struct dwarf *dwarf_of(struct symbols *symbols, const struct profile_module *module)
 {
-	struct file *file = &symbols->files[module - symbols->profile->modules];
+	struct file *file = &symbols->files[module - symbols->modules];
 	char path[PATH_MAX];
 	struct problem problem;
 	if (file->tried)
@@ -149,7 +213,9 @@ static bool is_vdso(const struct profile_module *module)
 static struct place *make_place(struct symbols *symbols, uint64_t address, bool exact)
 {
 	struct dwarf_line found[DWARF_LINES_MAX];
-	const struct profile_module *module = profile_module_of(symbols->profile, address - !exact);
+	/* The profile's modules are the same, in the same order. */
+	const struct profile_module *theirs = profile_module_of(symbols->profile, address - !exact);
+	const struct profile_module *module = theirs != NULL ? &symbols->modules[theirs - symbols->profile->modules] : NULL;
 	struct dwarf *dwarf = module != NULL ? dwarf_of(symbols, module) : NULL;
 	uint64_t base = module != NULL ? module->base : 0, offset = address - !exact - base;
 	bool is_signal_frame = module != NULL && (is_vdso(module) || (dwarf != NULL && dwarf_is_signal_frame(dwarf, offset)));
@@ -264,9 +330,9 @@ size_t symbols_place(const struct symbol *const *lines, size_t count)
 
 const char *symbols_missing(const struct symbols *symbols, size_t number)
 {
-	for (size_t i = 0; i < symbols->profile->module_count; i++) {
+	for (size_t i = 0; i < symbols->module_count; i++) {
 		const struct file *file = &symbols->files[i];
-		if (file->missing != NULL && !is_vdso(&symbols->profile->modules[i]) && number-- == 0)
+		if (file->missing != NULL && !is_vdso(&symbols->modules[i]) && number-- == 0)
 			return file->missing;
 	}
 	return NULL;

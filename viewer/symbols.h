@@ -13,7 +13,7 @@ struct symbol {
 	const char *file;     /* NULL: unknown */
 	unsigned line;        /* 0: unknown */
 	bool inlined;         /* into the function of the next line */
-	const struct profile_module *module; /* NULL: the address is of none */
+	const struct profile_module *module; /* a copy of the profile's; NULL: the address is of none */
 	uint64_t address;     /* as captured */
 	uint64_t offset;      /* in the module, of the instruction that is meant: a call before the return address */
 };
@@ -21,6 +21,10 @@ struct symbol {
 struct symbols;
 /* The symbols of a profile, which has to stay. Files are opened when they are needed. NULL: out of memory. */
 struct symbols *symbols_open(const struct profile *profile, const struct binaries_where *where);
+/* Goes on with another profile. What is known of the files stays known if it has the same modules, as a later one of the
+ * same process; lines that were asked for are the old one's, and gone. Returns false without memory: then only
+ * symbols_close is left. */
+bool symbols_move(struct symbols *symbols, const struct profile *profile);
 void symbols_close(struct symbols *symbols);
 
 /* The lines of stack `stack` (its place in the profile), leaf first, without the allocator's own; valid until

@@ -148,9 +148,27 @@ static bool show_snapshot(struct watch *watch, struct timeline *timeline, uint64
 	return true;
 }
 
+/* The profile of a recording's moment. One that is damaged leaves none. */
+static void show_profile(struct watch *watch, uint64_t number)
+{
+	struct recording *recording = &watch->replay->recording;
+	size_t wanted = recording_profile_number(recording, number), length = 0;
+	if (wanted == watch->replay->profile_shown)
+		return;
+	watch->replay->profile_shown = wanted;
+	char *text = recording_profile(recording, number, &length);
+	cJSON *document = text != NULL ? cJSON_ParseWithLength(text, length) : NULL;
+	profile_free(watch->profile);
+	watch->profile = document != NULL ? profile_parse(document, NULL) : NULL;
+	cJSON_Delete(document);
+	free(text);
+}
+
 bool travel_to(struct watch *watch, uint64_t number)
 {
 	struct timeline *timeline = timeline_of(watch);
+	if (watch->replay != NULL)
+		show_profile(watch, number);
 	bool next = watch->replay != NULL && watch->snapshot != NULL && number == watch->moment + 1;
 	if (next) {
 		/* The usual way of a recording that runs. */

@@ -178,7 +178,7 @@ static void change_colours(struct ui *ui)
 
 static void obey(struct ui *ui, struct watch *watch, enum act act, int key)
 {
-	int panel = key == '0' ? 9 : key - '1';
+	int panel = panel_of_key(key);
 	switch (act) {
 	case ACT_QUIT: ui->quit = true; return;
 	case ACT_HELP:
@@ -201,7 +201,7 @@ static void obey(struct ui *ui, struct watch *watch, enum act act, int key)
 	case ACT_NEXT_PANEL: show(ui, watch, (int)ui->shown + 1); return;
 	case ACT_PREVIOUS_PANEL: show(ui, watch, (int)ui->shown - 1); return;
 	case ACT_PANEL:
-		if (panel < PANEL_COUNT - (watch->output == NULL))
+		if (panel >= 0 && panel < PANEL_COUNT - (watch->output == NULL))
 			show(ui, watch, panel);
 		return;
 	case ACT_FIND: ui->prompt = PROMPT_FIND; return;

@@ -261,7 +261,7 @@ enum watch_message watch_take(struct watch *watch, const char *json, size_t leng
 		problem_set(problem, "something follows the JSON, from byte %zu on", (size_t)(end - json));
 	else
 		what = take_document(watch, document, problem);
-	if (what == WATCH_PROFILE && watch->record != NULL)
+	if (what == WATCH_PROFILE && watch->record != NULL && watch->profile->samples > 0)
 		record_profile(watch->record, json, length);
 	cJSON_Delete(document);
 	return what;

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "viewer/binaries.h"
 #include "viewer/courses.h"
 #include "viewer/events.h"
 #include "viewer/model.h"
@@ -37,6 +38,7 @@ struct replay {
 	bool begun;              /* since_ms and from_us hold */
 	int64_t since_ms;        /* when it was at from_us, by the viewer's clock */
 	uint64_t from_us;
+	size_t profile_shown;    /* the number of the profile that is shown (recording_profile_number) */
 };
 
 struct family;
@@ -57,6 +59,7 @@ struct watch {
 	struct snapshot *mark;     /* what to compare with: the first one, until the user marks another; NULL: none */
 	bool marked;               /* by the user */
 	struct profile *profile;   /* the last one that came; NULL: none. It stands still while paused */
+	struct binaries_where where; /* the files that the profile's symbols are in */
 	struct record *record;     /* where all that comes is written; NULL: nowhere */
 	bool resyncing;            /* a whole snapshot has been asked for: deltas are ignored until it comes */
 	struct rates rates;

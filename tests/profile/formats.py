@@ -40,7 +40,7 @@ def pprof():
         check(re.search(rf"^1: \S+ {re.escape(str(PLANTED))} {build_id(PLANTED)} \[FN\]", raw, re.M), f"the first mapping is not the program:\n{raw}")
         top = run([go, "tool", "pprof", "-top", "-nodefraction=0", written], env=environment).stdout
         rows = {line.split(None, 5)[5]: line.split()[0] for line in top.splitlines() if re.match(r" +\d", line)}
-        equal([rows.get(name) for name in ("sprout (inline)", "compare_and_keep", "on_fault")], ["2929.69kB", "1953.12kB", "976.56kB"],
+        equal([rows.get(name) for name in ("planted::sprout (inline)", "compare_and_keep", "on_fault")], ["2929.69kB", "1953.12kB", "976.56kB"],
               f"the leaves of\n{top}")
         lines = run([go, "tool", "pprof", "-list", "^compare_and_keep$", written], env=environment, cwd=folder).stdout
         check(re.search(rf"1\.91MB +1\.91MB.* {stacks[2][0]}:\s*capture\(__LINE__\)", lines), f"the source with its bytes:\n{lines}")
@@ -63,7 +63,7 @@ def collapsed():
         run([TOP, "--collapsed", folder / "out", file])
         lines = [line.rsplit(" ", 1) for line in (folder / "out").read_text().splitlines()]
         equal([int(value) for _, value in lines], [3000000, 2000000, 1000000], "the values")
-        equal(lines[0][0].split(";")[-3:], ["main", "planted::tree<double>::grow", "sprout"], "the first stack's leaves")
+        equal(lines[0][0].split(";")[-3:], ["main", "planted::tree<double>::grow", "planted::sprout"], "the first stack's leaves")
         text = run([TOP, "--collapsed=/dev/stdout", "--value=allocs", file]).stdout
         equal([line.rsplit(" ", 1)[1] for line in text.splitlines()], ["50"], "the allocations")
 
@@ -76,7 +76,7 @@ def flamegraph():
         space = "{http://www.w3.org/2000/svg}"
         equal(svg.tag, space + "svg", "the root element")
         shares = {box.find(space + "title").text.split(": ")[0]: float(box.get("data-w")) for box in svg.iter(space + "g")}
-        equal((shares["all"], shares["main"], shares["sprout"]), (1, 1, 0.5), "the widths")
+        equal((shares["all"], shares["main"], shares["planted::sprout"]), (1, 1, 0.5), "the widths")
         outside = [value for element in svg.iter() for name, value in element.attrib.items() if re.search(r"href|src", name)]
         equal(outside, [], "what the picture fetches")
 

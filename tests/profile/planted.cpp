@@ -43,7 +43,7 @@ template <class T> struct tree {
 	__attribute__((noinline)) int grow(int depth);
 };
 
-static inline __attribute__((always_inline)) int sprout(int depth)
+inline __attribute__((always_inline)) int sprout(int depth)
 {
 	capture(__LINE__);
 	return depth + 1;

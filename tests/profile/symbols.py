@@ -33,7 +33,7 @@ def make(folder, path=PLANTED, **changes):
 
 def check_lines(stacks, planted_lines):
     tree, sort, fault = stacks
-    equal(tree[0], ("sprout", f"planted.cpp:{planted_lines[1]}", True), "the function that was inlined")
+    equal(tree[0], ("planted::sprout", f"planted.cpp:{planted_lines[1]}", True), "the function that was inlined")
     equal(tree[1][::2], ("planted::tree<double>::grow", False), "the function that it was inlined into")
     equal(tree[2][0], "main", "its caller")
     equal(sort[0], ("compare_and_keep", f"planted.cpp:{planted_lines[2]}", False), "what qsort calls")
@@ -47,7 +47,7 @@ def lines():
         file, planted_lines = make(folder)
         check_lines(report(file), planted_lines)
         text = run([TOP, "--report=sites", file]).stdout
-        check(re.search(rf"^      sprout  planted\.cpp:{planted_lines[1]}  \(inlined\)$", text, re.M), f"the text has no inlined function:\n{text}")
+        check(re.search(rf"^      planted::sprout  planted\.cpp:{planted_lines[1]}  \(inlined\)$", text, re.M), f"the text has no inlined function:\n{text}")
 
 
 def stripped(folder):
@@ -73,7 +73,7 @@ def separate_debug():
         copy.unlink()
         check("there is no such file here" in run([TOP, "--report=sites", file]).stdout, "a program that is gone is not missed")
         stacks = report(file, f"--debug-dir=/nowhere:{folder}/debug")
-        equal(stacks[0][0], ("sprout", f"planted.cpp:{planted_lines[1]}", True), "a line by the debug file alone")
+        equal(stacks[0][0], ("planted::sprout", f"planted.cpp:{planted_lines[1]}", True), "a line by the debug file alone")
 
 
 def offline():

@@ -111,6 +111,24 @@ def events(tick):
     return {"type": "events", "events": rows, "lost": 0}
 
 
+def profile():
+    """Three call sites of files that no machine has. The first has blocks in nearly empty slabs."""
+    rows = [(1, 1000, 20, 700, 2, 64, 4, 65536, 1024), (2, 200000, 3, 9000, 0, 0, 0, 0, 0), (3, 48, 40, 60000, 1300, 1365, 0, 65536, 48)]
+    live = [[hex(0x7f5a00000000 + 4096 * stack), size, None if slab == 0 else 26, stack, identity["pid"], age, weight, used, capacity, cached, slab,
+             block] for stack, size, weight, age, used, capacity, cached, slab, block in rows]
+    return {"type": "profile", "protocol": 1, "seq": 1, "time_us": 5000000, "rate": 524288, "state": "on", "engine": "libunwind", "seed": 1,
+            "samples": 77, "live_samples": 3, "lost_samples": 0, "stacks": 3, "stack_capacity": 1024, "lost_stacks": 0, "unwind_failures": {},
+            "lifetime_bounds_ms": [1, 10, 100], "live": live,
+            "site_fields": ["stack", "allocs", "alloc_bytes", "alloc_variance", "frees", "free_bytes", "temporary", "lifetimes"],
+            "sites": [[1, 500, 500000, 1e9, 480, 480000, 100, [300, 100, 50, 30]], [2, 3, 600000, 1e9, 0, 0, 0, [0, 0, 0, 0]],
+                      [3, 90, 4320, 1e6, 50, 2400, 0, [0, 0, 0, 50]]],
+            "live_fields": ["address", "bytes", "class", "stack", "tid", "age_ms", "weight", "slab_live", "slab_capacity", "slab_cached",
+                            "slab_bytes", "block_bytes"],
+            "frames": [[1, ["0x500101", "0x400201", "0x400301"]], [2, ["0x500201", "0x400201", "0x400301"]], [3, ["0x500301", "0x400401"]]],
+            "modules": [{"path": "/nest/bin/mockingbird", "base": "0x400000", "end": "0x410000", "build_id": "0123"},
+                        {"path": "/nest/lib/libsong.so", "base": "0x500000", "end": "0x510000", "build_id": "4567"}]}
+
+
 def hostile(kind, document):
     """The message that is sent instead of a good snapshot."""
     if kind == "type":
@@ -151,6 +169,8 @@ class Target:
             self.streams[client] = [int(arguments.get("interval_ms", 200)) / 1000, 0.0,
                                     "events" in arguments.get("what", "")]
             return b'{"type":"ok","request":"subscribe"}\n'
+        if verb == "profile":
+            return json.dumps(profile()).encode() + b"\n"
         if verb == "ping":
             return b'{"type":"pong"}\n'
         return json.dumps({"type": "error", "request": line, "code": "unknown_verb", "message": "no such verb"}).encode() + b"\n"
@@ -190,7 +210,7 @@ def main():
     if until is None:
         selector.register(sys.stdin, selectors.EVENT_READ)
     hello = {"type": "hello", "protocol": 2 if target.kind == "protocol" else 1, "version": "0.1.0", "pid": pid,
-             "start_time": start_time(pid), "exe": "/usr/bin/mockingbird", "capabilities": ["snapshot", "subscribe", "events"]}
+             "start_time": start_time(pid), "exe": "/usr/bin/mockingbird", "capabilities": ["snapshot", "subscribe", "profile", "events"]}
     print("ready", pid, path, flush=True)
     while until is None or not os.path.exists(until):
         for key, _ in selector.select(max(0, min(target.stream(), 0.05 if until else 1))):

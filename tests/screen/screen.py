@@ -9,10 +9,10 @@ import sys
 from terminal import HERE, LIBRARY, TOP, Mock, Screen, wait
 from support import Folder, check, equal
 
-PANELS = ("Overview", "Slots", "Classes", "Stages", "LRU", "Threads", "Events", "Processes", "Changes")
+PANELS = ("Overview", "Slots", "Classes", "Stages", "LRU", "Threads", "Events", "Procs", "Changes", "Sites")
 # What only that panel shows.
 MARKS = ("Top classes", "by class and fill", r"Class +Size", "System calls", "LRU cache", r"Thread +Name", "events, 0 lost", r"PID.*Command",
-         "since the ")
+         "since the ", r"Call site *$")
 
 
 def attached(folder, mock, options="-d 0.1", **how):
@@ -24,7 +24,7 @@ def panels(folder):
     with Mock(folder / "run") as mock, attached(folder, mock) as screen:
         screen.sees(rf"mockingbird \({mock.pid}\)", " live", *PANELS)
         for number, mark in enumerate(MARKS, 1):
-            screen.keys(str(number))
+            screen.keys(str(number % 10))
             screen.sees(mark)
         screen.keys("Tab")
         screen.sees(MARKS[0])
@@ -34,7 +34,7 @@ def panels(folder):
             screen.keys(key)
             screen.sees("Tab Shift-Tab +the next, the previous panel")
             screen.keys("PPage", "NPage", "NPage", "NPage")
-            screen.sees("F10 q Ctrl-C +quit", "8 Processes +your HAKMEM")
+            screen.sees("F10 q Ctrl-C +quit", "8 Procs +your HAKMEM")
             screen.keys("x")
             screen.sees(MARKS[-1])
         screen.keys("F10")
@@ -125,13 +125,35 @@ def events(folder):
         screen.sees("No events yet")
 
 
+def sites(folder):
+    """Call sites: a table with the stack of the one under the cursor, a tree both ways, filters."""
+    with Mock(folder / "run") as mock, attached(folder, mock, height=30) as screen:
+        screen.keys("0")
+        screen.sees(r"607K .* live in 63 blocks; 77 samples, one every 512K", r"586K +\d+K .*libsong.so\+0x200", r"^ libsong\.so\+0x200",
+                    r"^ mockingbird\+0x300")
+        screen.keys("Down")
+        screen.sees(r"^Stack ─+freed after: <1ms 62%, <10ms 21%, <100ms 10%, longer 6%")
+        screen.keys("t")
+        screen.sees("top-down", r"605K .*- mockingbird\+0x300", r"^ +586K .*    libsong\.so\+0x200")
+        screen.keys("Enter")
+        screen.sees(r"605K .*\+ mockingbird\+0x300")
+        screen.keys("F5")
+        screen.sees("bottom-up", r"\+ libsong\.so\+0x200")
+        screen.keys("F5", "F4")
+        screen.raw("class=large song")
+        screen.sees(r"live in 3 blocks that pass")
+        screen.keys("Escape", "F4")
+        screen.raw("thread=1")
+        screen.sees("Nothing passes the filter")
+
+
 def sizes(folder):
     """From very small to very large, every panel and help, while the size changes under it."""
     with Mock(folder / "run", "--slabs", "30") as mock, attached(folder, mock) as screen:
         screen.sees(" live")
         for width, height in ((40, 10), (200, 60), (20, 5), (300, 100), (2, 2), (80, 24)):
             screen.resize(width, height)
-            for number in range(1, 9):
+            for number in range(10):
                 screen.keys(str(number))
             screen.keys("F1", "x", "1")
             if width >= 40:
@@ -236,8 +258,8 @@ def launch(folder):
     """A command is run and watched; its output is captured, its status passed on, its last screen kept."""
     script = launched(folder, "", folder / "stop")
     with Screen(folder, script, HAKMEM_DIR=folder / "run") as screen:
-        screen.sees(r"mockingbird \(\d+\)", " live", r"^ 1 Overview .* 9  0$")
-        screen.keys("0")
+        screen.sees(r"mockingbird \(\d+\)", " live", r"^ 1 Overview .* 9  0  o$")
+        screen.keys("o")
         screen.sees(r"^ready \d+ ")
         (folder / "stop").touch()
         screen.sees("ENDED", "ended with status 5")
@@ -253,7 +275,7 @@ def launch_quit(folder):
     script = launched(folder, f"-o {folder}/out", folder / "stop")
     with Screen(folder, script, HAKMEM_DIR=folder / "run") as screen:
         text = screen.sees(r"mockingbird \(\d+\)", " live")
-        check(re.search("^1Overview .* 9Changes$", text, re.M), "an output panel although the output goes to a file")
+        check(re.search("^1Overview .* 9Changes 0Sites$", text, re.M), "an output panel although the output goes to a file")
         pid = int(re.search(r"mockingbird \((\d+)\)", text).group(1))
         screen.keys("q")
         wait(lambda: "mockingbird" not in screen.text(), "the screen to close")
@@ -343,7 +365,7 @@ def dump_file(folder):
 
 
 CASES = {case.__name__: case for case in (
-    panels, moves, pause, sort, slots, events, sizes, terminals, dumb, lost, stopped, hiccup, interrupt, launch, launch_quit, launch_interrupt,
+    panels, moves, pause, sort, slots, events, sites, sizes, terminals, dumb, lost, stopped, hiccup, interrupt, launch, launch_quit, launch_interrupt,
     real, chooser, mouse, dump_file)}
 
 

@@ -9,7 +9,7 @@
 #include "tests/unit/unit.h"
 
 #define HELLO "{\"type\":\"hello\",\"protocol\":1,\"version\":\"0.1\",\"pid\":7,\"start_time\":9,\"exe\":\"/bin/x\"," \
-	"\"capabilities\":[\"ping\",\"events\"]}\n"
+	"\"capabilities\":[\"ping\",\"profile\",\"events\"]}\n"
 
 static char path[64];
 
@@ -61,6 +61,7 @@ static void greeting(void)
 	UNIT_STRING(client.version, "0.1");
 	UNIT_STRING(client.exe, "/bin/x");
 	CU_ASSERT_TRUE(client.has_events);
+	CU_ASSERT_TRUE(client.has_profile);
 	client_close(&client);
 	client_close(&client);
 	end(pid);

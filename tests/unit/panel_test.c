@@ -2,6 +2,7 @@
 
 #include <locale.h>
 
+#include "tests/unit/sample_profile.h"
 #include "tests/unit/sample_snapshot.h"
 #include "tests/unit/unit.h"
 #include "viewer/batch.h"
@@ -22,6 +23,7 @@ static void fill_watch(void)
 		"{\"type\":\"events\",\"lost\":0,\"events\":[{\"name\":\"stage1\",\"group\":\"acquire\",\"tid\":5,"
 		"\"time_us\":77,\"class\":6}]}";
 	watch_take(&watch, events, strlen(events), NULL);
+	CU_ASSERT_EQUAL_FATAL(watch_take(&watch, sample_profile, strlen(sample_profile), NULL), WATCH_PROFILE);
 	output_add(&output, "first\nsecond\n", 13);
 	watch.output = &output;
 }
@@ -339,6 +341,47 @@ static void processes_are_a_tree(void)
 	end();
 }
 
+static void call_sites(void)
+{
+	start(PANEL_sites);
+	draw(PANEL_sites, 100, 24, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(shows("400K +- 338K live in 15 blocks; 40 samples, one every 64.0K; 3 lost"));
+	CU_ASSERT_TRUE(shows("   400K   338K    290K              20 libthing.so+0x122"));
+	CU_ASSERT_TRUE(shows("Stack --freed after: <1ms 58%, <10ms 19%, longer 23%"));
+	CU_ASSERT_TRUE(shows(" thing+0x101f"));
+	draw(PANEL_sites, 130, 24, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(shows("3.7s #- -      libthing.so+0x122"));
+	/* Wherever there is little room the place is shown. */
+	draw(PANEL_sites, 40, 8, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(shows("   400K libthing.so+0x122"));
+	strcpy(place.filter, "thread=5 usr");
+	draw(PANEL_sites, 100, 24, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(shows("9.79K +- 9.26K live in 11 blocks that pass"));
+	strcpy(place.filter, "class=3");
+	draw(PANEL_sites, 100, 24, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(shows("Nothing passes the filter."));
+	UNIT_STRING(place.filter, "class=3");
+	place.filter[0] = '\0';
+	/* The tree, its root closed and open. */
+	CU_ASSERT_TRUE(panel_act(&panel_sites, &place, ACT_TREE));
+	draw(PANEL_sites, 100, 24, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(shows("   400K   338K    290K     20 - thing+0x101f"));
+	CU_ASSERT_TRUE(shows("     libthing.so+0x122"));
+	CU_ASSERT_TRUE(panel_act(&panel_sites, &place, ACT_ENTER));
+	draw(PANEL_sites, 100, 24, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(shows("+ thing+0x101f"));
+	CU_ASSERT_TRUE(panel_act(&panel_sites, &place, ACT_TREE));
+	draw(PANEL_sites, 100, 24, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(shows("+ libthing.so+0x122"));
+	/* Without a profile it says what it takes. */
+	profile_free(watch.profile);
+	watch.profile = NULL;
+	watch.state = WATCH_FILE;
+	draw(PANEL_sites, 100, 24, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(shows("HAKMEM_PROF=1"));
+	end();
+}
+
 /* Nothing to show yet, and sizes from one cell to very wide: no panel may draw outside or crash. */
 static void every_panel_at_every_size(void)
 {
@@ -403,7 +446,7 @@ static void frame_parts(void)
 	frame_header(area, 0, &watch);
 	UNIT_STRING(row(0), " hakmem-top  sample (4711)  up 0:02  2 threads                             live");
 	frame_tabs(area, 1, PANEL_slotmap, false);
-	UNIT_STRING(row(1), "1Overview 2Slots 3Classes 4Stages 5LRU 6Threads 7Events 8Processes 9Changes");
+	UNIT_STRING(row(1), "1Overview 2Slots 3Classes 4Stages 5LRU 6Threads 7Events 8Procs 9Changes 0Sites");
 	CU_ASSERT_EQUAL(frame_tab_at(80, PANEL_slotmap, false, 0), 0);
 	CU_ASSERT_EQUAL(frame_tab_at(80, PANEL_slotmap, false, 14), 1);
 	CU_ASSERT_EQUAL(frame_tab_at(80, PANEL_slotmap, false, 79), -1);
@@ -467,5 +510,5 @@ static void json_frames_are_one_line(void)
 
 UNIT_MAIN("panel", UNIT(overview), UNIT(slot_map), UNIT(slot_map_zooms), UNIT(slot_map_is_searched), UNIT(classes_are_sorted),
 	UNIT(the_other_panels), UNIT(rows_are_filtered_and_found), UNIT(events_stand_still), UNIT(processes_are_a_tree),
-	UNIT(every_panel_at_every_size),
+	UNIT(call_sites), UNIT(every_panel_at_every_size),
 	UNIT(scrolling), UNIT(frame_parts), UNIT(batch_frames_are_plain_text), UNIT(json_frames_are_one_line))

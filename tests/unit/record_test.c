@@ -52,6 +52,8 @@ static void make(const char *path, uint64_t limit, unsigned superslabs, unsigned
 		record_moment(&record, heap, &events);
 		if (i == 10)
 			record_text(&record, CHUNK_MARK, "");
+		if (i == 20 || i == 40)
+			record_profile(&record, i == 20 ? "{\"first\":1}" : "{}", i == 20 ? 11 : 2);
 	}
 	record_text(&record, CHUNK_NOTE, "ended with \x1b status 3");
 	UNIT_STRING(record.problem.text, "");
@@ -112,6 +114,32 @@ static void what_is_written_is_read(void)
 }
 
 /* Cut off anywhere: read up to the last whole moment. Every length near both ends is tried, and some of the others. */
+/* A moment's profile is the last one before it. */
+static void profiles(void)
+{
+	struct recording recording;
+	struct problem problem = {""};
+	size_t length = 0;
+	make_folder();
+	make(below("r"), RECORD_BYTES_DEFAULT, 5, 4);
+	CU_ASSERT_TRUE_FATAL(recording_open(&recording, below("r"), &problem));
+	UNIT_EQUAL(recording_profile_number(&recording, 19), 0);
+	CU_ASSERT_PTR_NULL(recording_profile(&recording, 19, &length));
+	UNIT_EQUAL(recording_profile_number(&recording, 20), 1);
+	char *text = recording_profile(&recording, 39, &length);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+	UNIT_STRING(text, "{\"first\":1}");
+	UNIT_EQUAL(length, 11);
+	free(text);
+	UNIT_EQUAL(recording_profile_number(&recording, MOMENTS - 1), 2);
+	text = recording_profile(&recording, MOMENTS - 1, &length);
+	UNIT_STRING(text, "{}");
+	free(text);
+	recording_close(&recording);
+	clean();
+	empty_folder();
+}
+
 static void a_cut_file_is_read_so_far(void)
 {
 	char path[300];
@@ -240,5 +268,5 @@ static void a_full_disk_ends_it(void)
 	empty_folder();
 }
 
-UNIT_MAIN("record", UNIT(what_is_written_is_read), UNIT(a_cut_file_is_read_so_far), UNIT(rotation_bounds_the_files),
+UNIT_MAIN("record", UNIT(what_is_written_is_read), UNIT(profiles), UNIT(a_cut_file_is_read_so_far), UNIT(rotation_bounds_the_files),
 	UNIT(what_is_there_is_not_lost), UNIT(a_full_disk_ends_it))
