@@ -1,5 +1,6 @@
 #include "viewer/profile_source.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -90,6 +91,18 @@ static bool ask(struct profile_source *source, struct problem *problem)
 	return good;
 }
 
+/* What a recording says of the process. */
+static void take_moment(struct profile_source *source, const char *name)
+{
+	struct snapshot *snapshot = replay_snapshot(name, NULL);
+	if (snapshot == NULL)
+		return;
+	snprintf(source->exe, sizeof(source->exe), "%s", snapshot->process.exe);
+	source->pid = snapshot->process.pid;
+	source->uptime_us = snapshot->uptime_us;
+	snapshot_free(snapshot);
+}
+
 /* ---- All of them ---- */
 
 bool profile_source_open(struct profile_source *source, const char *name, struct problem *problem)
@@ -101,7 +114,10 @@ bool profile_source_open(struct profile_source *source, const char *name, struct
 	format_printable(source->name, sizeof(source->name), name);
 	if (link_names_pid(name, &pid) || (stat(name, &facts) == 0 && S_ISSOCK(facts.st_mode)))
 		return ask(source, problem);
-	char *text = replay_names(name) ? replay_profile(name, &length, problem) : watch_read_file(name, &length, problem);
+	bool recorded = replay_names(name);
+	char *text = recorded ? replay_profile(name, &length, problem) : watch_read_file(name, &length, problem);
+	if (recorded && text != NULL)
+		take_moment(source, name);
 	bool good = text != NULL && take_text(source, text, length, problem);
 	free(text);
 	return good;

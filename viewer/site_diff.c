@@ -160,7 +160,7 @@ static void print_row(FILE *out, const struct site_diff *diff, const struct site
 		format_bytes(before, site_whole(row->before.live_bytes)), format_bytes(after, site_whole(row->after.live_bytes)),
 		!row->was ? ", new" : !(row->after.samples > 0) ? ", gone" : "");
 	if (fabs(pins) >= 1)
-		fprintf(out, "; pinned %s", growth_text(pinned, pins, 0));
+		fprintf(out, "; pinned %s", growth_text(pinned, pins, sqrt(row->after.pinned_variance + row->before.pinned_variance)));
 	fputc('\n', out);
 	for (size_t i = 0; i < count && i < SITE_DIFF_FRAMES; i++) {
 		symbol_source(source, lines[i], false);

@@ -116,10 +116,10 @@ static void print_sites_row(FILE *out, const struct site_report *report, const s
 
 static void print_pinned_row(FILE *out, const struct site *site)
 {
-	char held[FORMAT_MAX], live[SITE_WORDS], pinned[FORMAT_MAX], cached[FORMAT_MAX], blocks[SITE_WORDS], age[SITE_WORDS];
+	char held[FORMAT_MAX], live[SITE_WORDS], pinned[SITE_WORDS], cached[FORMAT_MAX], blocks[SITE_WORDS], age[SITE_WORDS];
 	fprintf(out, "%s of slots with %s of live data in %s%s; pinned %s", format_bytes(held, site_whole(site->held_bytes)),
 		site_words_bytes(live, site->live_bytes, site_live_error(site)), site_words_blocks(blocks, site),
-		site_words_age(age, site), format_bytes(pinned, site_whole(site->pinned_bytes)));
+		site_words_age(age, site), site_words_bytes(pinned, site->pinned_bytes, site_pinned_error(site)));
 	if (site->cached_bytes >= 1)
 		fprintf(out, ", held by caches %s", format_bytes(cached, site_whole(site->cached_bytes)));
 	fputc('\n', out);
@@ -235,7 +235,8 @@ static void put_site(FILE *out, const struct site *site, size_t lifetimes)
 		site->live_bytes, site_live_error(site), site->live_blocks, sqrt(site->block_variance), site->samples);
 	fprintf(out, "\"allocs\":%.2f,\"alloc_bytes\":%.0f,\"alloc_bytes_error\":%.0f,\"frees\":%.2f,\"free_bytes\":%.0f,\"temporary\":%.2f,",
 		site->allocs, site->alloc_bytes, site_alloc_error(site), site->frees, site->free_bytes, site->temporary);
-	fprintf(out, "\"held_bytes\":%.0f,\"pinned_bytes\":%.0f,\"cached_bytes\":%.0f,", site->held_bytes, site->pinned_bytes, site->cached_bytes);
+	fprintf(out, "\"held_bytes\":%.0f,\"pinned_bytes\":%.0f,\"pinned_bytes_error\":%.0f,\"cached_bytes\":%.0f,", site->held_bytes,
+		site->pinned_bytes, site_pinned_error(site), site->cached_bytes);
 	fprintf(out, "\"oldest_ms\":%" PRIu64 ",\"youngest_ms\":%" PRIu64 ",\"lifetimes\":[", site->oldest_ms, site->youngest_ms);
 	for (size_t i = 0; i < lifetimes; i++)
 		fprintf(out, "%s%.2f", i > 0 ? "," : "", site->lifetimes[i]);

@@ -31,7 +31,9 @@ static void add_block(struct site *site, const struct profile_block *block)
 	double slab = (double)block->slab_bytes, live = (double)block->slab_live * (double)block->block_bytes,
 	       cached = fmin((double)block->slab_cached * (double)block->block_bytes, slab);
 	site->held_bytes += weight * share(block, slab);
-	site->pinned_bytes += weight * share(block, fmax(slab - live - cached, 0));
+	double pinned = share(block, fmax(slab - live - cached, 0));
+	site->pinned_bytes += weight * pinned;
+	site->pinned_variance += pinned * pinned * variance;
 	site->cached_bytes += weight * share(block, cached);
 }
 
@@ -103,6 +105,11 @@ uint64_t site_whole(double value)
 double site_live_error(const struct site *site)
 {
 	return sqrt(site->live_variance);
+}
+
+double site_pinned_error(const struct site *site)
+{
+	return sqrt(site->pinned_variance);
 }
 
 double site_alloc_error(const struct site *site)

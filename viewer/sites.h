@@ -13,6 +13,7 @@
 	X(block_variance)  /* of live_blocks */ \
 	X(held_bytes)      /* their share of the slabs that they lie in */ \
 	X(pinned_bytes)    /* of that: free, and not to be given back while they live */ \
+	X(pinned_variance) \
 	X(cached_bytes)    /* of that: in blocks that only caches hold */ \
 	X(age_sum)         /* ms times blocks: its mean age by dividing */ \
 	PROFILE_SITE(X)
@@ -46,8 +47,9 @@ void site_add(struct site *sum, const struct site *part);
 
 /* An estimate as a whole number, for what shows it; what is beyond any heap is cut. */
 uint64_t site_whole(double value);
-/* Standard errors of live_bytes and of alloc_bytes. */
+/* Standard errors of live_bytes, of pinned_bytes and of alloc_bytes. */
 double site_live_error(const struct site *site);
+double site_pinned_error(const struct site *site);
 double site_alloc_error(const struct site *site);
 
 /* The age, in ms, that nine tenths of the sampled live blocks have: leaks are looked for among these, as the youngest

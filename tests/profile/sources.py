@@ -40,7 +40,7 @@ def recording(folder):
     equal(live_bytes(file), 621920, "the live bytes of a recording")
     equal(live_bytes(f"{file}@end"), 621920, "the live bytes of its last moment")
     run([TOP, "--flamegraph", folder / "r.svg", file])
-    check("mockingbird" in (folder / "r.svg").read_text(), "the picture of a recording")
+    check("mockingbird: live bytes by call stack" in (folder / "r.svg").read_text(), "the picture of a recording")
 
 
 def dump(folder):

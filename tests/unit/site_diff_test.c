@@ -57,7 +57,7 @@ static void growth_first(void)
 	site_diff_text(out, &diff);
 	fclose(out);
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "Call sites, by growth of live bytes (without the youngest tenth): 3 changed\n"
-		"  +9.77K +- 479K: 400K to 410K; pinned +290K\n      libthing.so+0x122\n      thing+0x100f\n      thing+0x101f\n"));
+		"  +9.77K +- 479K: 400K to 410K; pinned +290K +- 629K\n      libthing.so+0x122\n      thing+0x100f\n      thing+0x101f\n"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "  +4.88K: 0B to 4.88K, new\n      thing+0x1fff\n"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "  -24B: 24B to 0B, gone\n      thing+0xfff\n"));
 	out = open_memstream(&json, &length);

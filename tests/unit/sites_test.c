@@ -34,6 +34,7 @@ static void sums_and_errors(void)
 	UNIT_EQUAL(site->youngest_ms, 2000);
 	/* Ten blocks share slabs of 64 KiB by two, with 4 more of 1 KiB in caches. */
 	NEAR(site->pinned_bytes, 10 * (65536 - 6 * 1024) / 2.0);
+	NEAR(site_pinned_error(site), sqrt(90) * (65536 - 6 * 1024) / 2.0);
 	NEAR(site->cached_bytes, 10 * 4 * 1024 / 2.0);
 	NEAR(site->held_bytes, 10 * 65536 / 2.0 + 4 * 100000.0);
 	/* A full slab pins nothing, and every block stands for itself. */
