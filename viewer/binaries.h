@@ -6,7 +6,7 @@
 #include <limits.h>
 #include <sys/types.h>
 
-#include "viewer/profile.h"
+#include "viewer/profile_model.h"
 
 #define BINARIES_DEBUG_DEFAULT "/usr/lib/debug"
 

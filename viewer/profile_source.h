@@ -4,7 +4,7 @@
 
 #include <sys/types.h>
 
-#include "viewer/profile.h"
+#include "viewer/profile_model.h"
 
 /* A profile and whose it is. */
 struct profile_source {

@@ -4,7 +4,7 @@
 #define VIEWER_SITE_ROWS_H
 
 #include "viewer/calltree.h"
-#include "viewer/profile.h"
+#include "viewer/profile_model.h"
 #include "viewer/sites.h"
 #include "viewer/symbols.h"
 

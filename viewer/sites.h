@@ -2,7 +2,7 @@
 #ifndef VIEWER_SITES_H
 #define VIEWER_SITES_H
 
-#include "viewer/profile.h"
+#include "viewer/profile_model.h"
 
 /* Sums over a stack's sampled blocks and counts; all can be added up over stacks. Bytes are those that were asked for.
  * X(field) */

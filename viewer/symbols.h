@@ -4,7 +4,7 @@
 #define VIEWER_SYMBOLS_H
 
 #include "viewer/binaries.h"
-#include "viewer/profile.h"
+#include "viewer/profile_model.h"
 
 /* A line of a stack. */
 struct symbol {

@@ -12,7 +12,7 @@
 #include "viewer/model.h"
 #include "viewer/output.h"
 #include "viewer/past.h"
-#include "viewer/profile.h"
+#include "viewer/profile_model.h"
 #include "viewer/recording.h"
 
 enum watch_state {

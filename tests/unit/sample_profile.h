@@ -3,7 +3,7 @@
 #define HAK_TESTS_SAMPLE_PROFILE_H
 
 #include "tests/unit/unit.h"
-#include "viewer/profile.h"
+#include "viewer/profile_model.h"
 
 /* Stack 7 has two live samples: 10 blocks of 1000 bytes, whose slabs are nearly empty, and 4 large ones of 100000 bytes. Stack 9 has
  * one that stands for itself. Stack 3 was freed. */

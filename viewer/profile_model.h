@@ -1,8 +1,8 @@
-/* profile.h: a heap profile as C structs: the sampled blocks, the stacks that they come from, and the files that hold
+/* profile_model.h: a heap profile as C structs: the sampled blocks, the stacks that they come from, and the files that hold
  * their code. It comes from another process or from a file and is not trusted: every field's type and range is checked,
  * and the first that is wrong is named. */
-#ifndef VIEWER_PROFILE_H
-#define VIEWER_PROFILE_H
+#ifndef VIEWER_PROFILE_MODEL_H
+#define VIEWER_PROFILE_MODEL_H
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-#include "viewer/profile.h"
+#include "viewer/profile_model.h"
 
 #include "tests/unit/sample_profile.h"
 
@@ -143,5 +143,5 @@ static void what_is_wrong_is_named(void)
 	}
 }
 
-UNIT_MAIN("profile", UNIT(every_field_is_read), UNIT(modules_by_address), UNIT(of_a_dump), UNIT(without_block_bytes), UNIT(unknown_stack),
+UNIT_MAIN("profile_model", UNIT(every_field_is_read), UNIT(modules_by_address), UNIT(of_a_dump), UNIT(without_block_bytes), UNIT(unknown_stack),
 	UNIT(what_is_wrong_is_named))

@@ -1,4 +1,4 @@
-#include "viewer/profile.h"
+#include "viewer/profile_model.h"
 
 #include <stdlib.h>
 #include <string.h>
