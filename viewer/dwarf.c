@@ -3,12 +3,23 @@
 #include <dwarf.h>
 #include <elfutils/libdwfl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "viewer/dwarf_scopes.h"
 
 /* The addresses of a unit of compilation; a unit may have several ranges. */
 struct unit {
 	Dwarf_Addr low, high;
 	Dwarf_Off die;
+};
+
+#define SIZELESS_MAX 4096
+
+/* A function as linkers see it. */
+struct name {
+	uint64_t low, size; /* 0: not told */
+	const char *text;
 };
 
 struct dwarf {
@@ -19,6 +30,10 @@ struct dwarf {
 	struct unit *units; /* by address; clang leaves out the table that libdw would find them by */
 	size_t unit_count, unit_capacity;
 	bool units_read;
+	dwarf_scopes scopes;
+	struct name *names; /* of functions */
+	size_t name_count;
+	bool names_read;
 };
 
 /* The file is given when the module is reported; there is none to look for. */
@@ -58,8 +73,10 @@ void dwarf_close(struct dwarf *dwarf)
 {
 	if (dwarf == NULL)
 		return;
+	dwarf_scopes_free(&dwarf->scopes);
 	dwfl_end(dwarf->dwfl);
 	free(dwarf->units);
+	free(dwarf->names);
 	free(dwarf);
 }
 
@@ -122,6 +139,56 @@ static Dwarf_Die *unit_of(struct dwarf *dwarf, uint64_t address, Dwarf_Die *room
 	return debug != NULL ? dwarf_offdie(debug, dwarf->units[low - 1].die, room) : NULL;
 }
 
+/* ---- Names of linkers ---- */
+
+/* In the order of addresses; of several names for one address the one that people know comes last: with a size, and with the
+ * fewest underscores before it. */
+static int compare_names(const void *a, const void *b)
+{
+	const struct name *left = a, *right = b;
+	if (left->low != right->low)
+		return left->low < right->low ? -1 : 1;
+	if ((left->size > 0) != (right->size > 0))
+		return left->size > 0 ? 1 : -1;
+	size_t underscores = strspn(left->text, "_"), others = strspn(right->text, "_");
+	return underscores != others ? (underscores > others ? -1 : 1) : -strcmp(left->text, right->text);
+}
+
+/* libdwfl's own search looks at every symbol each time. */
+static void read_names(struct dwarf *dwarf)
+{
+	int count = dwfl_module_getsymtab(dwarf->module);
+	dwarf->names_read = true;
+	dwarf->names = count > 0 ? calloc((size_t)count, sizeof(*dwarf->names)) : NULL;
+	for (int i = 0; dwarf->names != NULL && i < count; i++) {
+		GElf_Sym symbol;
+		GElf_Addr address;
+		const char *text = dwfl_module_getsym_info(dwarf->module, i, &symbol, &address, NULL, NULL, NULL);
+		int type = GELF_ST_TYPE(symbol.st_info);
+		if (text != NULL && *text != '\0' && symbol.st_shndx != SHN_UNDEF && (type == STT_FUNC || type == STT_GNU_IFUNC))
+			dwarf->names[dwarf->name_count++] = (struct name){address, symbol.st_size, text};
+	}
+	if (dwarf->name_count > 1)
+		qsort(dwarf->names, dwarf->name_count, sizeof(*dwarf->names), compare_names);
+}
+
+/* The function's name at `address`. One without a size, as in assembler, reaches to the next, but not far. */
+static const char *name_at(struct dwarf *dwarf, uint64_t address)
+{
+	if (!dwarf->names_read)
+		read_names(dwarf);
+	size_t low = 0, high = dwarf->name_count;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (dwarf->names[middle].low <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	const struct name *name = low > 0 ? &dwarf->names[low - 1] : NULL;
+	return name != NULL && address - name->low < (name->size > 0 ? name->size : SIZELESS_MAX) ? name->text : NULL;
+}
+
 /* ---- Lines ---- */
 
 static const char *name_of(Dwarf_Die *die)
@@ -153,39 +220,21 @@ static void set_call(struct dwarf_line *line, Dwarf_Die *unit, Dwarf_Die *call)
 	line->line = (unsigned)number_of(call, DW_AT_call_line);
 }
 
-/* The scopes that lie around the code at `address`, innermost first. To be freed; the number, 0 or less: none. */
-static int scopes_of(struct dwarf *dwarf, Dwarf_Die *unit, Dwarf_Addr address, Dwarf_Die **scopes)
-{
-	Dwarf_Die innermost;
-	Dwarf_Addr bias;
-	*scopes = NULL;
-	int count = dwarf_getscopes(unit, address, scopes);
-	/* Around an inlined function this names where it was written; where it lies is told by the DIE's own place. */
-	bool found = count > 0 &&
-		dwarf_offdie(dwfl_module_getdwarf(dwarf->module, &bias), dwarf_dieoffset(&(*scopes)[0]), &innermost) != NULL;
-	free(*scopes);
-	*scopes = NULL;
-	return found ? dwarf_getscopes_die(&innermost, scopes) : 0;
-}
-
 /* The functions around the code at `address`; out[0] has file and line already. */
 static size_t add_functions(struct dwarf *dwarf, Dwarf_Die *unit, Dwarf_Addr address, struct dwarf_line out[DWARF_LINES_MAX])
 {
-	Dwarf_Die *scopes;
-	size_t count = 0;
-	int scope_count = scopes_of(dwarf, unit, address, &scopes);
-	for (int i = 0; i < scope_count && count < DWARF_LINES_MAX; i++) {
-		bool inlined = dwarf_tag(&scopes[i]) == DW_TAG_inlined_subroutine;
-		if (!inlined && dwarf_tag(&scopes[i]) != DW_TAG_subprogram)
-			continue;
-		out[count].linkage = name_of(&scopes[i]);
-		out[count].inlined = inlined;
-		if (++count == DWARF_LINES_MAX || !inlined)
+	Dwarf_Die scopes[DWARF_LINES_MAX];
+	Dwarf_Addr bias;
+	Dwarf *debug = dwfl_module_getdwarf(dwarf->module, &bias);
+	size_t count = debug != NULL ? dwarf_scopes_at(&dwarf->scopes, debug, unit, address, scopes, DWARF_LINES_MAX) : 0;
+	for (size_t i = 0; i < count; i++) {
+		out[i].linkage = name_of(&scopes[i]);
+		out[i].inlined = i + 1 < count;
+		if (i + 1 == count)
 			break;
-		out[count] = (struct dwarf_line){.linkage = NULL};
-		set_call(&out[count], unit, &scopes[i]);
+		out[i + 1] = (struct dwarf_line){.linkage = NULL};
+		set_call(&out[i + 1], unit, &scopes[i]);
 	}
-	free(scopes);
 	return count;
 }
 
@@ -214,11 +263,9 @@ size_t dwarf_lines(struct dwarf *dwarf, uint64_t address, struct dwarf_line out[
 	}
 	/* The table of symbols knows the outermost function too. Of functions that only their file sees, debug information has
 	 * no more than the last part of a name of C++ or Rust, while a name of C may have been given a suffix here. */
-	GElf_Sym symbol;
-	GElf_Off offset;
-	const char *name = dwfl_module_addrinfo(dwarf->module, address, &offset, &symbol, NULL, NULL, NULL);
+	const char *name = name_at(dwarf, address);
 	bool known = count > 0 && out[count - 1].linkage != NULL;
-	if (name != NULL && *name != '\0' && (count == 0 || !out[count - 1].inlined) && (!known || name[0] == '_')) {
+	if (name != NULL && (count == 0 || !out[count - 1].inlined) && (!known || name[0] == '_')) {
 		count = count > 0 ? count : 1;
 		if (!known || name[1] == 'Z' || name[1] == 'R')
 			out[count - 1].linkage = name;

@@ -15,7 +15,7 @@ struct dwarf_line {
 	unsigned line;
 	bool inlined;
 };
-#define DWARF_LINES_MAX 64 /* functions inlined into each other; those around them are left out */
+#define DWARF_LINES_MAX 64 /* functions inlined into each other; those further in are left out */
 
 struct dwarf;
 /* Takes over `fd`. `debug_path` is where separate debug files are looked for (binaries_debug_path), and has to stay. NULL: it
