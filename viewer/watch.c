@@ -161,10 +161,10 @@ static enum watch_message take_snapshot(struct watch *watch, const cJSON *docume
 	/* A dump brings its last events with it. */
 	if (snapshot->is_dump)
 		events_add(&watch->events, cJSON_GetObjectItemCaseSensitive(document, "events"));
-	if (snapshot->is_dump && profile_is_in(document) && take_profile(watch, document, problem) == WATCH_BAD) {
-		snapshot_free(snapshot);
-		return WATCH_BAD;
-	}
+	/* A profile that can't be read isn't worth the rest of a dump. */
+	struct problem inner;
+	if (snapshot->is_dump && profile_is_in(document) && take_profile(watch, document, &inner) == WATCH_BAD)
+		snprintf(watch->note, sizeof(watch->note), "%s", inner.text);
 	return take(watch, snapshot);
 }
 

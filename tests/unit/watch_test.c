@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include "tests/unit/sample_profile.h"
 #include "tests/unit/sample_snapshot.h"
 #include "tests/unit/unit.h"
 
@@ -196,6 +197,31 @@ static void dump_files(void)
 
 /* A delta builds on the newest snapshot. One that doesn't asks for a whole one, once; until that comes the others are
  * of no use. */
+/* The last one counts; while paused it stands still, and what can't be read is told. */
+static void profiles(void)
+{
+	struct problem problem = {""};
+	UNIT_EQUAL(take(sample_profile, &problem), WATCH_PROFILE);
+	UNIT_EQUAL(watch.profile->samples, 40);
+	char *later = sample_profile_with("\"samples\":40", "\"samples\":41");
+	UNIT_EQUAL(take(later, &problem), WATCH_PROFILE);
+	UNIT_EQUAL(watch.profile->samples, 41);
+	watch_pause(&watch, true);
+	UNIT_EQUAL(take(sample_profile, &problem), WATCH_PROFILE);
+	UNIT_EQUAL(watch.profile->samples, 41);
+	UNIT_EQUAL(take("{\"type\":\"profile\"}", &problem), WATCH_BAD);
+	CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "profile.rate"));
+	watch_free(&watch);
+	/* A dump is shown without a profile that is bad. */
+	char *dump = sample_with("\"type\":\"snapshot\"", "\"type\":\"dump\",\"profile\":{}");
+	UNIT_EQUAL(take(dump, &problem), WATCH_SNAPSHOT);
+	CU_ASSERT_PTR_NULL(watch.profile);
+	CU_ASSERT_PTR_NOT_NULL(strstr(watch.note, "profile.rate"));
+	watch_free(&watch);
+	free(later);
+	free(dump);
+}
+
 static void deltas_follow(void)
 {
 	struct problem problem = {""};
@@ -223,5 +249,5 @@ static void deltas_follow(void)
 
 UNIT_MAIN("watch", UNIT(messages_are_told_apart), UNIT(garbage_is_refused),
 	UNIT(what_follows_the_json_is_refused), UNIT(ends_in_the_middle_are_told_from_garbage), UNIT(truncation_is_noticed),
-	UNIT(damaged_bytes_do_no_harm), UNIT(rates_follow), UNIT(a_pause_keeps_what_is_shown), UNIT(dump_files),
+	UNIT(damaged_bytes_do_no_harm), UNIT(rates_follow), UNIT(a_pause_keeps_what_is_shown), UNIT(dump_files), UNIT(profiles),
 	UNIT(deltas_follow))
