@@ -168,7 +168,7 @@ static void read_names(struct dwarf *dwarf)
 		if (text != NULL && *text != '\0' && symbol.st_shndx != SHN_UNDEF && (type == STT_FUNC || type == STT_GNU_IFUNC))
 			dwarf->names[dwarf->name_count++] = (struct name){address, symbol.st_size, text};
 	}
-	if (dwarf->name_count > 1)
+	if (dwarf->names != NULL)
 		qsort(dwarf->names, dwarf->name_count, sizeof(*dwarf->names), compare_names);
 }
 
@@ -177,7 +177,7 @@ static const char *name_at(struct dwarf *dwarf, uint64_t address)
 {
 	if (!dwarf->names_read)
 		read_names(dwarf);
-	size_t low = 0, high = dwarf->name_count;
+	size_t low = 0, high = dwarf->names != NULL ? dwarf->name_count : 0;
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 		if (dwarf->names[middle].low <= address)

@@ -75,6 +75,7 @@ static bool holds_functions(int tag)
 }
 
 /* Collects the functions below a DIE. It recurs DEEPEST times at most. */
+/* NOLINTNEXTLINE(misc-no-recursion): bounded */
 static void collect(struct unit *unit, Dwarf_Die *parent, int depth)
 {
 	Dwarf_Die die;

@@ -16,7 +16,7 @@
 
 static void put_escaped(FILE *out, const char *text, size_t limit)
 {
-	for (size_t i = 0; text[i] != '\0' && i < limit; i++) {
+	for (size_t i = 0; i < limit && text[i] != '\0'; i++) {
 		switch (text[i]) {
 		case '&': fputs("&amp;", out); break;
 		case '<': fputs("&lt;", out); break;
@@ -112,10 +112,12 @@ static size_t children_of(const struct picture *picture, uint32_t node, uint32_t
 	sorted = picture;
 	if (count > 1)
 		qsort(*children, count, sizeof(**children), by_value);
+	sorted = NULL;
 	return count;
 }
 
 /* Draws a node and what lies above it. It recurs as deep as the picture is high: DEEPEST. */
+/* NOLINTNEXTLINE(misc-no-recursion): bounded */
 static void draw(const struct picture *picture, uint32_t node, double x)
 {
 	double width = site_value_of_node(&picture->tree->nodes[node], picture->kind);

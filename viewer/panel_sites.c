@@ -72,7 +72,7 @@ static void draw_lives(const struct site *site, char *out)
 	for (size_t i = 0; i < count; i++)
 		most = fmax(most, site->lifetimes[i]);
 	for (size_t i = 0; i < count; i++)
-		out[i] = most > 0 ? heights[(size_t)ceil(7 * fmin(site->lifetimes[i] / most, 1))] : ' ';
+		out[i] = heights[most > 0 ? (size_t)ceil(7 * fmin(site->lifetimes[i] / most, 1)) : 0];
 	out[count] = '\0';
 }
 

@@ -199,7 +199,7 @@ static void put_mapping(struct pprof *pprof, size_t i)
 {
 	const struct profile_module *module = &pprof->profile->modules[i];
 	char id[2 * PROFILE_BUILD_ID_MAX + 1] = "";
-	for (unsigned byte = 0; byte < module->build_id_bytes; byte++) {
+	for (size_t byte = 0; byte < module->build_id_bytes; byte++) {
 		id[2 * byte] = "0123456789abcdef"[module->build_id[byte] >> 4];
 		id[2 * byte + 1] = "0123456789abcdef"[module->build_id[byte] & 15];
 	}

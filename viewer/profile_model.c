@@ -304,7 +304,7 @@ static void read_build_id(const cJSON *item, struct profile_module *module)
 {
 	const char *text = cJSON_IsString(item) ? item->valuestring : "";
 	size_t length = strlen(text);
-	if (length % 2 != 0 || length > 2 * PROFILE_BUILD_ID_MAX)
+	if (length % 2 != 0 || length / 2 > PROFILE_BUILD_ID_MAX)
 		return;
 	for (size_t i = 0; i < length; i += 2) {
 		int high = hex_digit(text[i]), low = hex_digit(text[i + 1]);

@@ -109,7 +109,7 @@ bool site_diff_make(struct site_diff *diff, const struct profile_source sources[
 	tdestroy(tree, no_free);
 	/* Those that are as they were go. */
 	size_t kept = 0;
-	for (size_t i = 0; i < diff->count; i++) {
+	for (size_t i = 0; diff->rows != NULL && i < diff->count; i++) {
 		struct site_change *row = &diff->rows[i];
 		if (row->before.live_bytes != row->after.live_bytes || row->before.pinned_bytes != row->after.pinned_bytes)
 			diff->rows[kept++] = *row;

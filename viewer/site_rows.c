@@ -45,9 +45,9 @@ static bool take_word(const char *word, size_t length, struct sites_filter *out,
 		out->age_min_ms = good ? value * 1000 : 0;
 		return good;
 	}
-	if (*words != '\0')
-		strcat(words, " ");
-	strncat(words, word, length);
+	size_t end = strlen(words);
+	/* It has as much room as the filter, of which this is a part. */
+	sprintf(words + end, "%s%.*s", end > 0 ? " " : "", (int)length, word);
 	return true;
 }
 
@@ -192,6 +192,7 @@ static size_t children_of(const struct calltree *tree, uint32_t node, uint32_t *
 
 /* Adds what is below a node that is open. It recurs as deep as the longest stack at most: PROFILE_DEPTH_MAX lines, some more
  * with what is inlined. */
+/* NOLINTNEXTLINE(misc-no-recursion): bounded */
 static void add_below(struct site_rows *rows, const struct calltree *tree, uint32_t node, uint64_t path)
 {
 	uint32_t *children;

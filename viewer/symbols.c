@@ -277,13 +277,15 @@ static bool add_line(struct lines *lines, size_t *capacity, const struct symbol 
 {
 	if (lines->count == *capacity) {
 		size_t wanted = *capacity > 0 ? 2 * *capacity : 16;
+		/* NOLINTNEXTLINE(bugprone-sizeof-expression): the rows are pointers */
 		const struct symbol **rows = realloc(lines->rows, wanted * sizeof(*rows));
 		if (rows == NULL)
 			return false;
 		lines->rows = rows;
 		*capacity = wanted;
 	}
-	lines->rows[lines->count++] = symbol;
+	if (lines->rows != NULL)
+		lines->rows[lines->count++] = symbol;
 	return true;
 }
 

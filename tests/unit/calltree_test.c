@@ -44,10 +44,11 @@ static void end(void)
 }
 
 /* The tree as one line: name, live bytes, and in brackets what is below. */
+/* NOLINTNEXTLINE(misc-no-recursion): the trees are small */
 static const char *draw(const struct calltree *tree, uint32_t node, char *out)
 {
 	const struct calltree_node *it = &tree->nodes[node];
-	const char letter = it->symbol == NULL ? '*' : (char)('a' + (it->symbol->offset >> 4) - 1);
+	const char letter = "*abcdefgh"[it->symbol == NULL ? 0 : it->symbol->offset >> 4];
 	out += sprintf(out, "%c%.0f", letter, it->live_bytes);
 	if (it->end > node + 1) {
 		*out++ = '(';

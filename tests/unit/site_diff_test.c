@@ -15,7 +15,7 @@ static void make(struct site_diff *diff, const char *other)
 
 static void nothing_changed(void)
 {
-	struct site_diff diff;
+	struct site_diff diff = {.rows = NULL};
 	make(&diff, sample_profile);
 	UNIT_EQUAL(diff.count, 0);
 	site_diff_free(&diff);
@@ -24,7 +24,7 @@ static void nothing_changed(void)
 /* In another process the files lie elsewhere and stacks have other numbers. */
 static void elsewhere(void)
 {
-	struct site_diff diff;
+	struct site_diff diff = {.rows = NULL};
 	char *one = sample_profile_with("[7,[\"0x500123\",\"0x401010\",\"0x401020\"]]", "[8,[\"0x900123\",\"0x401010\",\"0x401020\"]]");
 	char *two = sample_replace(one, "\"base\":\"0x500000\",\"end\":\"0x510000\"", "\"base\":\"0x900000\",\"end\":\"0x910000\"");
 	char *three = sample_replace(two, "1000,26,7,", "3000,26,8,"), *four = sample_replace(three, "100000,null,7,", "100000,null,8,");
@@ -42,7 +42,7 @@ static void elsewhere(void)
 
 static void growth_first(void)
 {
-	struct site_diff diff;
+	struct site_diff diff = {.rows = NULL};
 	char *text = NULL, *json = NULL;
 	size_t length;
 	/* What stack 9 held is gone, stack 7 has more, and there is a new one. */
