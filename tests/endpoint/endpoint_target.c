@@ -1,6 +1,7 @@
 /* A program to be looked into, for robustness.py. One thread allocates and frees all the time; the main one obeys lines
  * on stdin and answers each with one line on stdout:
  *   count     prints how many rounds the allocating thread has done
+ *   gently    lets that thread rest between its rounds from now on, where a test only waits; prints "gentle"
  * fork      makes a child that allocates as well; prints its pid. It ends when the parent closes its pipe: by `reap` or
  * at the end
  *   reap      ends the children and prints how many exited with 0
@@ -36,6 +37,7 @@
 #define FILES 4096
 
 static atomic_ullong rounds;
+static atomic_bool gentle;
 static pid_t children[CHILDREN];
 static int child_pipes[CHILDREN];
 static int child_count;
@@ -63,8 +65,11 @@ static void *allocate(void *argument)
 	uint32_t random = 1;
 
 	(void)argument;
-	for (;;)
+	for (;;) {
 		one_round(places, &random);
+		if (atomic_load_explicit(&gentle, memory_order_relaxed))
+			usleep(1000);
+	}
 	return NULL;
 }
 
@@ -75,6 +80,12 @@ static void answer(const char *text)
 
 	if (write(STDOUT_FILENO, line, (size_t)length) < 0)
 		_exit(3);
+}
+
+static void be_gentle(void)
+{
+	atomic_store(&gentle, 1);
+	answer("gentle");
 }
 
 static void answer_number(unsigned long long number)
@@ -251,6 +262,8 @@ int main(int argc, char **argv)
 		line[strcspn(line, "\n")] = 0;
 		if (strcmp(line, "count") == 0)
 			answer_number(atomic_load(&rounds));
+		else if (strcmp(line, "gently") == 0)
+			be_gentle();
 		else if (strcmp(line, "fork") == 0)
 			make_child();
 		else if (strcmp(line, "reap") == 0)

@@ -35,6 +35,7 @@ def closing_client(folder):
         client.send("subscribe what=snapshot,events interval_ms=10 full=1")
         eventually(lambda: watcher.ask("stats")["endpoint"]["dropped_snapshots"] > 3, "it takes nothing")
         client.socket.sendall(b"x" * 5000)
+        target.rest()
         eventually(lambda: watcher.ask("stats")["endpoint"]["errors"] == 1, "its line is too long")
         check_rest(target, "for a client that it closes")
         equal(watcher.ask("ping")["type"], "pong", "another client's answer")
@@ -48,6 +49,7 @@ def accept_refused(folder):
         path = socket_path(folder, target.pid)
         if target.order("refuse accept") != "refused":
             skip("no filter of system calls is to be had here")
+        target.rest()
         waiting = [Client(path, greeting=False) for _ in range(3)]
         check_rest(target, "while it may not accept")
         equal(client.ask("ping")["type"], "pong", "the answer to a connection from before")

@@ -39,6 +39,10 @@ class Target:
         self.process.stdin.flush()
         return self.process.stdout.readline().strip()
 
+    def rest(self):
+        """From now on the program allocates at times only: the test waits for something else, and others need the processor."""
+        equal(self.order("gently"), "gentle", "the program's answer")
+
     def connect(self):
         return connect(self.folder, self.pid)
 
@@ -181,6 +185,7 @@ def client_that_never_reads(folder):
         check(time.monotonic() - began < 5, "another client waits for one that does not read")
         mapped = watcher.ask("stats")["endpoint"]["mapped_bytes"] - before
         check(mapped < 16 << 20, f"{mapped} bytes are mapped for clients")
+        target.rest()
         eventually(lambda: watcher.ask("stats")["endpoint"]["disconnected"] == 1, "it is thrown out")
         greedy.close()
 
@@ -353,6 +358,7 @@ def full_descriptor_table(folder):
         equal(clients[-1].ask("ping")["type"], "pong", "the answer beside a full table")
         more = [Client(path, greeting=False) for _ in range(30)]
         waiting = more[-1]
+        target.rest()
         used = target.cpu_ticks()
         waiting.socket.settimeout(2)
         try:

@@ -149,8 +149,10 @@ static void second_reservation(const char *megabytes)
 	size_t most = strtoul(megabytes, NULL, 10) << 20, total = 0;
 	struct block *list = NULL;
 	void *lowest = (void *)UINTPTR_MAX, *highest = NULL;
-	for (uint32_t state = 99; total < most; total += list->bytes) {
-		CHECK(push(&list, mixed_size(&state)));
+	for (uint32_t state = 99; total < most;) {
+		size_t bytes = mixed_size(&state);
+		CHECK(push(&list, bytes));
+		total += bytes;
 		if ((void *)list < lowest)
 			lowest = list;
 		if ((void *)list > highest)

@@ -1,4 +1,4 @@
-/* A program for validate.py: eight threads that allocate and free without pause, keep count of it themselves, and stop
+/* A program for validate.py: eight threads that allocate and free, together as much as one processor allows, keep count of it themselves, and stop
  * when they are told to. It speaks with the test by lines: prints "busy" when all threads run; on a line on stdin it
  * stops them, joins nothing, prints "rest A F" (its own allocations and frees since the first "busy") and waits for
  * another line to go on ("busy" again) or for the end of stdin to free everything and end.
@@ -82,6 +82,8 @@ static void *work(void *argument)
 		}
 		if (atomic_load(&paused))
 			rest();
+		else
+			usleep(100); /* who looks at it has to come to its turn */
 	}
 	for (unsigned place = 0; place < PLACES; place++) {
 		if (worker->places[place])

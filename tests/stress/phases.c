@@ -14,7 +14,7 @@
 #include "lib/settings.h"
 
 #define THREADS 4
-#define ROUNDS 6
+#define ROUNDS (HAK_TSAN ? 2 : 6) /* ThreadSanitizer sees a race the first time, and takes its time */
 #define PHASES 10
 #define STEADY 4096            /* blocks allocated and freed in turn after a phase's frees: some drain intervals */
 #define PHASE_BYTES (6u << 20) /* what a thread allocates in a phase */
