@@ -6,6 +6,7 @@
 #include "log.h"
 #include "settings.h"
 #include "shared_pool.h"
+#include "straddle.h"
 #include "thread.h"
 #include "trace.h"
 
@@ -31,6 +32,8 @@ static bool init_locked(void)
 	}
 	if (!hak_arena_init(hak_settings.reserve))
 		return false;
+	if (hak_straddle_wanted())
+		hak_size_class_pack();
 	if (hak_settings.ss_lru > hak_arena_idle_max())
 		hak_settings.ss_lru = hak_arena_idle_max();
 	hak_pool_init();

@@ -12,7 +12,7 @@ const struct hak_size_class hak_size_classes[HAK_CLASS_COUNT] = {
 /* The steps that a class serves: one up to 128 bytes, then a quarter of the doubling that it lies in. */
 #define STEPS(bytes) ((bytes) <= 128 ? 1 : (1u << (31 - __builtin_clz((bytes)-1))) / 4 / HAK_ALIGNMENT)
 
-const uint8_t hak_bin_of_step[HAK_SIZE_STEPS] = {
+uint8_t hak_bin_of_step[HAK_SIZE_STEPS] = {
 	[0] = HAK_BIN_OF_CLASS(0),
 #define HAK_CLASS(bytes, slots) \
 	[(bytes) / HAK_ALIGNMENT - STEPS(bytes) + 1 ...(bytes) / HAK_ALIGNMENT] = HAK_BIN_OF_CLASS( \
@@ -21,6 +21,17 @@ const uint8_t hak_bin_of_step[HAK_SIZE_STEPS] = {
 #include "size_class.def"
 #undef HAK_CLASS
 };
+
+void hak_size_class_pack(void)
+{
+	unsigned bin = HAK_BIN_OF_CLASS(0);
+
+	for (size_t step = 0; step < HAK_SIZE_STEPS; step++) {
+		if (step << HAK_SIZE_STEP_SHIFT > hak_size_classes[HAK_CLASS_OF_BIN(bin)].block_bytes)
+			bin++;
+		hak_store_relaxed(&hak_bin_of_step[step], (uint8_t)bin);
+	}
+}
 
 unsigned hak_bin_of_packed(size_t bytes)
 {

@@ -2,6 +2,7 @@
 #ifndef HAK_SIZE_CLASS_H
 #define HAK_SIZE_CLASS_H
 
+#include "atomic.h"
 #include "base.h"
 
 enum {
@@ -46,14 +47,18 @@ extern HAK_HIDDEN const struct hak_size_class hak_size_classes[HAK_CLASS_COUNT];
 #define HAK_BIN_LARGE (HAK_CLASS_COUNT + 1u)
 #define HAK_BIN_COUNT (HAK_CLASS_COUNT + 2u)
 
-/* Request, rounded up to 16-byte steps, to bin. */
-extern HAK_HIDDEN const uint8_t hak_bin_of_step[HAK_SIZE_STEPS];
+/* Request, rounded up to 16-byte steps, to bin. It changes once at most, in hak_size_class_pack: a thread that still reads
+ * an old value gets a longer block. */
+extern HAK_HIDDEN uint8_t hak_bin_of_step[HAK_SIZE_STEPS];
 
 /* The bin for a request of `bytes` <= HAK_MAX_SMALL. */
 HAK_INLINE unsigned hak_bin_of_size(size_t bytes)
 {
-	return hak_bin_of_step[(bytes + HAK_ALIGNMENT - 1) >> HAK_SIZE_STEP_SHIFT];
+	return hak_load_word(&hak_bin_of_step[(bytes + HAK_ALIGNMENT - 1) >> HAK_SIZE_STEP_SHIFT]);
 }
+
+/* From now on packed classes serve requests up to HAK_MAX_SMALL too. Called once, when the heap is made, or never. */
+void hak_size_class_pack(void);
 
 /* The bin of the packed class that serves `bytes` > HAK_MAX_SMALL with less than the whole slots it would take, or
  * HAK_BIN_LARGE. */

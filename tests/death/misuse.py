@@ -22,7 +22,7 @@ FAULTS = {
     "double_free": ("block freed twice", SMALL + "0"),
     "double_free_in_a_row": ("block freed twice", SMALL + "0"),
     "double_free_by_another": ("block freed twice", SMALL + "0"),
-    "double_free_late": (f"free {NOT_A_BLOCK}", r" ss=0x[0-9a-f]+ slab=\d+ state=(UNUSED|EMPTY class=25 block=\d+ offset=0)"),
+    "double_free_late": (f"free {NOT_A_BLOCK}", r" ss=0x[0-9a-f]+ slab=\d+ state=(UNUSED|EMPTY class=27 block=\d+ offset=0)"),
     "double_free_large": ("block freed twice", LARGE + "0"),
     "foreign_stack": (f"free {FOREIGN}", ""),
     "foreign_static": (f"free {FOREIGN}", ""),

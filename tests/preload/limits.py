@@ -98,26 +98,25 @@ def race():
 
 # Sizes that fill what serves them badly or well: of each class and run of slots from just above the one before it. 0: sizes as
 # programs have them.
-SHARE_SIZES = (0, 24, 64, 100, 180, 1100, 1600, 3000, 4096, 5200, 6200, 7200, 10400, 12300, 14400, 21000, 24600, 28700, 32800, 37500,
-               43700, 52500, 58300, 65600, 75000, 87400, 100 << 10, 105000, 117000, 132000, 150000, 175000, 215000, 270000, 330000,
-               395000, 460000, 525000, 590000, 660000, 720000, 790000, 920000, 1050000, 1400000, 1600000, 2100000, 2700000, 3000000,
-               4200000, 6300000, 10 << 20, 20000000, 40 << 20, 64 << 20)
-# Four classes a doubling leave four fifths of a block to what is just above a power of two, and metadata takes 1.5 %.
-SHARE_WORST = (1025, 2049, 4097, 8193, 16385)
+SHARE_SIZES = (0, 24, 64, 100, 180, 513, 1025, 1100, 1153, 1600, 2049, 3000, 4096, 4097, 5200, 6200, 7200, 8193, 10400,
+               12300, 14400, 16385, 21000, 24600, 28700, 32800, 37500, 43700, 52500, 58300, 65600, 75000, 87400, 100 << 10,
+               105000, 117000, 132000, 150000, 175000, 215000, 270000, 330000, 395000, 460000, 525000, 590000, 660000,
+               720000, 790000, 920000, 1050000, 1400000, 1600000, 2100000, 2700000, 3000000, 4200000, 6300000, 10 << 20,
+               20000000, 40 << 20, 64 << 20)
 
 
 def share():
-    """What a program gets before memory is out is at least 80 % of what glibc gives it; just above some powers of two, 76 %."""
+    """What a program gets before memory is out is at least 80 % of what glibc gives it."""
     small = []
-    cases = [(500, size, 0.8) for size in SHARE_SIZES] + [(500, size, 0.76) for size in SHARE_WORST]
-    cases += [(megabytes, size, 0.8) for megabytes in (200, 2048) for size in (0, 100 << 10, 330000, 3000000)]
-    for megabytes, size, enough in cases:
+    cases = [(500, size) for size in SHARE_SIZES]
+    cases += [(megabytes, size) for megabytes in (200, 2048) for size in (0, 100 << 10, 330000, 3000000)]
+    for megabytes, size in cases:
         command = [program("limits"), "exhaust", size]
         ours, libcs = (int(run(command, library=library, preexec_fn=limited(resource.RLIMIT_AS, megabytes)).stdout)
                        for library in (LIBRARY, None))
         print(f"ulimit -v of {megabytes} MiB, blocks of {size or 'mixed'} bytes: {ours >> 20} of {libcs >> 20} MiB, "
               f"{1000 * ours // libcs / 10} %")
-        if ours < libcs * enough:
+        if ours < libcs * 0.8:
             small.append((megabytes, size))
     check(not small, f"too little: {small}")
 

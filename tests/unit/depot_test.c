@@ -119,10 +119,10 @@ static void the_last_block_releases_the_slab(void)
 {
 	start();
 	uint64_t releases = hak_stat_get(releases);
-	struct hak_batch batch = fetch(37, 2); /* 24 KiB blocks: 21 in 8 slots */
+	struct hak_batch batch = fetch(HAK_CLASS_OF_24576, 2); /* 24 KiB blocks: 21 in 8 slots */
 	uint32_t slab = slab_of(batch.head);
 	UNIT_EQUAL(hak_slot(slab)->span, 8);
-	put(37, batch);
+	put(HAK_CLASS_OF_24576, batch);
 	hak_depot_trim();
 	UNIT_EQUAL(hak_stat_get(releases) - releases, 1);
 	UNIT_EQUAL(hak_bin_of_address((void *)hak_slot_address(slab)), HAK_BIN_NONE);
@@ -338,7 +338,7 @@ static void out_of_memory(void)
 {
 	start();
 	uint32_t slabs = 0;
-	while (hak_pool_acquire_slab(39) != HAK_NO_SLOT)
+	while (hak_pool_acquire_slab(HAK_CLASS_OF_32768) != HAK_NO_SLOT)
 		slabs++;
 	CU_ASSERT_TRUE(slabs > 1000);
 	struct hak_batch batch = hak_depot_fetch(CLASS, 32);

@@ -13,7 +13,7 @@ static void unused_classes_stay_untouched(void)
 	start();
 	release(allocate(BYTES));
 	flush();
-	for (unsigned bin = HAK_BIN_OF_CLASS(36); bin < HAK_BIN_LARGE; bin++)
+	for (unsigned bin = HAK_BIN_OF_CLASS(HAK_CLASS_OF_20480); bin < HAK_BIN_LARGE; bin++)
 		written += memcmp(&cache.classes[bin], &untouched, sizeof(untouched)) != 0;
 	UNIT_EQUAL(written, 0);
 	CU_ASSERT_TRUE(memcmp(&cache.classes[BIN], &untouched, sizeof(untouched)) != 0);

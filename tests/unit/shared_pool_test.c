@@ -163,8 +163,8 @@ static void conversion_joins_neighbours(void)
 	for (int i = 10; i < 14; i++)
 		RELEASE(slabs[i]);
 	hak_settings.purge_delay_ms = 0;
-	uint32_t wide = hak_pool_acquire_slab(28);
-	UNIT_EQUAL(hak_size_classes[28].slots_per_slab, 4);
+	uint32_t wide = hak_pool_acquire_slab(HAK_CLASS_OF_5120);
+	UNIT_EQUAL(hak_size_classes[HAK_CLASS_OF_5120].slots_per_slab, 4);
 	UNIT_EQUAL(wide, slabs[10]);
 	UNIT_EQUAL(hak_slot(wide)->span, 4);
 	RELEASE(wide);
