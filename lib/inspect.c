@@ -18,12 +18,9 @@
 static void fill_slot(struct hak_slot_info *info, const struct hak_superslab *ss, unsigned i, uint32_t now)
 {
 	const struct hak_slot *slot = &ss->slots[i];
-	bool active = ss->active >> i & 1;
 
 	*info = (struct hak_slot_info){
-		.state = active              ? HAK_SLOT_ACTIVE
-			: ss->empty >> i & 1 ? HAK_SLOT_EMPTY
-					     : HAK_SLOT_UNUSED,
+		.state = (uint8_t)hak_ss_state(ss, i),
 		.class = HAK_NO_CLASS,
 		.age_ms = now - slot->since_ms,
 	};
@@ -35,7 +32,7 @@ static void fill_slot(struct hak_slot_info *info, const struct hak_superslab *ss
 		info->span = slot->span;
 		info->capacity = slot->capacity;
 		/* The slab's blocks come and go under its depot's lock, not the pool's. */
-		info->used = active ? hak_load_relaxed(&slot->used) : 0;
+		info->used = info->state == HAK_SLOT_ACTIVE ? hak_load_relaxed(&slot->used) : 0;
 	}
 }
 

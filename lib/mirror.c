@@ -50,10 +50,10 @@ void hak_mirror_note(uint32_t index, unsigned bin)
 static void store_slot(struct hak_mirror_slot *to, const struct hak_superslab *ss, unsigned place)
 {
 	const struct hak_slot *slot = &ss->slots[place];
-	bool active = ss->active >> place & 1;
-	bool first = slot->distance == 0;
-	uint8_t state = active ? HAK_SLOT_ACTIVE : ss->empty >> place & 1 ? HAK_SLOT_EMPTY : HAK_SLOT_UNUSED;
+	uint8_t state = (uint8_t)hak_ss_state(ss, place);
+	bool active = state == HAK_SLOT_ACTIVE;
 	bool unused = state == HAK_SLOT_UNUSED;
+	bool first = slot->distance == 0;
 
 	/* Of a slab that stays ACTIVE the depot stores `used`, and has perhaps a newer one. */
 	if (hak_load_relaxed(&to->state) != state)

@@ -18,8 +18,6 @@
 #include "size_class.h"
 #include "stats.h"
 
-enum hak_slot_state { HAK_SLOT_UNUSED, HAK_SLOT_ACTIVE, HAK_SLOT_EMPTY };
-
 #define HAK_NO_CLASS 255 /* of UNUSED slots and of large allocations */
 
 /* A slot, as struct hak_slot_info (inspect.h) has it. */

@@ -15,23 +15,6 @@ const char *const hak_whereabouts_names[] = {
 #undef X
 };
 
-/* The first slot of the slab or run that `slot` belongs to. */
-static uint32_t first_slot(uint32_t slot)
-{
-	/* Each further SuperSlab of a large run knows only that there is one before it. */
-	while (hak_slot(slot)->distance == HAK_DISTANCE_FAR && slot >= HAK_SLOTS_PER_SS)
-		slot = hak_slot_ss(slot) * HAK_SLOTS_PER_SS - 1;
-	return hak_slot(slot)->distance <= slot ? slot - hak_slot(slot)->distance : slot;
-}
-
-static enum hak_slot_state state_of(uint32_t slot)
-{
-	const struct hak_superslab *ss = hak_ss(hak_slot_ss(slot));
-	uint32_t bit = 1u << hak_slot_place(slot);
-
-	return ss->active & bit ? HAK_SLOT_ACTIVE : ss->empty & bit ? HAK_SLOT_EMPTY : HAK_SLOT_UNUSED;
-}
-
 static void find_large(uint32_t run, uint64_t offset, struct hak_whereabouts *out)
 {
 	out->class = HAK_NO_CLASS;
@@ -81,9 +64,9 @@ void hak_postmortem_find(uintptr_t address, struct hak_whereabouts *out)
 	if (hak_ss(hak_slot_ss((uint32_t)slot))->away)
 		return;
 	out->kind = HAK_AT_unused;
-	out->state = state_of((uint32_t)slot);
+	out->state = (uint8_t)hak_slot_state((uint32_t)slot);
 	bin = hak_slot((uint32_t)slot)->bin;
-	first = out->state == HAK_SLOT_UNUSED ? (uint32_t)slot : first_slot((uint32_t)slot);
+	first = out->state == HAK_SLOT_UNUSED ? (uint32_t)slot : hak_slot_first((uint32_t)slot);
 	out->superslab = hak_ss_address(hak_slot_ss(first));
 	out->slot = hak_slot_place(first);
 	if (out->state == HAK_SLOT_UNUSED || bin == HAK_BIN_NONE || bin > HAK_BIN_LARGE)

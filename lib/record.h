@@ -34,6 +34,8 @@ HAK_INLINE bool hak_run_has_kind(unsigned place, uint32_t slots)
 	return slots <= HAK_LARGE_RUN_MAX && place + slots <= HAK_SLOTS_PER_SS;
 }
 
+enum hak_slot_state { HAK_SLOT_UNUSED, HAK_SLOT_ACTIVE, HAK_SLOT_EMPTY };
+
 enum hak_place {
 	HAK_PLACE_NONE,    /* never taken from the arena */
 	HAK_PLACE_IN_USE,  /* at least one slot is ACTIVE */
@@ -79,6 +81,12 @@ struct hak_superslab {
 	struct hak_slot slots[HAK_SLOTS_PER_SS];
 };
 _Static_assert(HAK_BIN_COUNT <= 64, "a bin has a bit in a word");
+
+/* What the slot at `place` is. Of a SuperSlab in motion, without the pool's lock, what it was or will be. */
+HAK_INLINE enum hak_slot_state hak_ss_state(const struct hak_superslab *ss, unsigned place)
+{
+	return ss->active >> place & 1 ? HAK_SLOT_ACTIVE : ss->empty >> place & 1 ? HAK_SLOT_EMPTY : HAK_SLOT_UNUSED;
+}
 
 /* Sets of SuperSlabs, so that no search walks the heap. Each is a bitmap over all SuperSlabs with two levels of
  * summaries above it; the words of all sets for the same 64 SuperSlabs lie side by side, so that a small heap touches

@@ -29,14 +29,6 @@ struct whereabouts {
 	uint64_t offset; /* from the slab's start */
 };
 
-static uint32_t first_slot(uint32_t slot)
-{
-	/* Each further SuperSlab of a large run knows only that there is one before it. */
-	while (hak_slot(slot)->distance == HAK_DISTANCE_FAR && slot >= HAK_SLOTS_PER_SS)
-		slot = hak_slot_ss(slot) * HAK_SLOTS_PER_SS - 1;
-	return slot - hak_slot(slot)->distance;
-}
-
 static struct whereabouts find(const void *address)
 {
 	size_t slot = hak_slot_of_address(address);
@@ -47,17 +39,9 @@ static struct whereabouts find(const void *address)
 	at.slab = (uint32_t)slot;
 	at.bin = hak_slot(at.slab)->bin;
 	if (at.bin != HAK_BIN_NONE)
-		at.slab = first_slot(at.slab);
+		at.slab = hak_slot_first(at.slab);
 	at.offset = (uintptr_t)address - hak_slot_address(at.slab);
 	return at;
-}
-
-static const char *state_of(uint32_t slot)
-{
-	const struct hak_superslab *ss = hak_ss(hak_slot_ss(slot));
-	uint32_t bit = 1u << hak_slot_place(slot);
-
-	return ss->active & bit ? "ACTIVE" : ss->empty & bit ? "EMPTY" : "UNUSED";
 }
 
 static void put_hex(struct hak_fmt *fmt, const char *name, uint64_t value)
@@ -74,10 +58,13 @@ static void put_number(struct hak_fmt *fmt, const char *name, uint64_t value)
 
 static void put_whereabouts(struct hak_fmt *fmt, const struct whereabouts *at)
 {
+	static const char *const states[] = {
+		[HAK_SLOT_UNUSED] = "UNUSED", [HAK_SLOT_ACTIVE] = "ACTIVE", [HAK_SLOT_EMPTY] = "EMPTY"};
+
 	put_hex(fmt, " ss=", hak_ss_address(hak_slot_ss(at->slab)));
 	put_number(fmt, " slab=", hak_slot_place(at->slab));
 	hak_fmt_text(fmt, " state=");
-	hak_fmt_text(fmt, state_of(at->slab));
+	hak_fmt_text(fmt, states[hak_slot_state(at->slab)]);
 	if (at->bin == HAK_BIN_LARGE) {
 		put_number(fmt, " large slots=", hak_slot(at->slab)->span);
 		put_number(fmt, " offset=", at->offset);

@@ -5,6 +5,14 @@
 
 bool hak_ss_followed;
 
+uint32_t hak_slot_first(uint32_t slot)
+{
+	/* Each further SuperSlab of a large run knows only that there is one before it. */
+	while (hak_slot(slot)->distance == HAK_DISTANCE_FAR && slot >= HAK_SLOTS_PER_SS)
+		slot = hak_slot_ss(slot) * HAK_SLOTS_PER_SS - 1;
+	return hak_slot(slot)->distance <= slot ? slot - hak_slot(slot)->distance : slot;
+}
+
 /* Sets. A bit in level 1 says that the word below it in level 0 is not zero, likewise level 2. */
 
 /* The set's word number `word` of a level. */

@@ -34,6 +34,15 @@ HAK_INLINE unsigned hak_slot_place(uint32_t slot)
 	return slot % HAK_SLOTS_PER_SS;
 }
 
+HAK_INLINE enum hak_slot_state hak_slot_state(uint32_t slot)
+{
+	return hak_ss_state(hak_ss(hak_slot_ss(slot)), hak_slot_place(slot));
+}
+
+/* The first slot of the slab or large run that `slot`, which is not UNUSED, belongs to. Needs no lock: of a record in
+ * motion any slot of the heap may come of it. */
+uint32_t hak_slot_first(uint32_t slot);
+
 /* Whether somebody follows what changes (inspect.h): else nothing is noted. */
 extern HAK_HIDDEN bool hak_ss_followed;
 

@@ -124,11 +124,11 @@ static bool states_add_up(const struct hak_superslab *ss)
 
 static void a_slab_goes_through_its_states(void)
 {
-	const unsigned bin = HAK_BIN_OF_CLASS(28), slots = 4;
+	const unsigned bin = HAK_BIN_OF_CLASS(HAK_CLASS_OF_5120), slots = 4;
 	start();
 	const uint32_t index = 7;
 	struct hak_superslab *ss = hak_ss(index);
-	UNIT_EQUAL(hak_size_classes[28].slots_per_slab, slots);
+	UNIT_EQUAL(hak_size_classes[HAK_CLASS_OF_5120].slots_per_slab, slots);
 	hak_ss_set_place(index, HAK_PLACE_IN_USE);
 	hak_slots_activate(index, 3, slots, bin);
 	UNIT_EQUAL(ss->active, 0xfu << 3);
@@ -200,10 +200,10 @@ static void run_sets_follow_the_longest_run(void)
 
 static void affinity_needs_slots_of_the_class_and_room(void)
 {
-	const unsigned bin = HAK_BIN_OF_CLASS(2), wide = HAK_BIN_OF_CLASS(36);
+	const unsigned bin = HAK_BIN_OF_CLASS(2), wide = HAK_BIN_OF_CLASS(HAK_CLASS_OF_20480);
 	start();
 	const uint32_t index = 13;
-	UNIT_EQUAL(hak_size_classes[36].slots_per_slab, 8);
+	UNIT_EQUAL(hak_size_classes[HAK_CLASS_OF_20480].slots_per_slab, 8);
 	hak_ss_set_place(index, HAK_PLACE_IN_USE);
 	CU_ASSERT_FALSE(hak_set_has(HAK_SET_AFFINITY + bin, index));
 	hak_slots_activate(index, 0, 1, bin);
@@ -221,6 +221,38 @@ static void affinity_needs_slots_of_the_class_and_room(void)
 	CU_ASSERT_FALSE(hak_set_has(HAK_SET_AFFINITY + bin, index));
 	hak_slots_reset(index, 0, 32);
 	hak_ss_set_place(index, HAK_PLACE_RETIRED);
+}
+
+static void any_slot_leads_to_the_first(void)
+{
+	start();
+	const uint32_t index = 21, slot = 21 * HAK_SLOTS_PER_SS;
+	hak_ss_set_place(index, HAK_PLACE_IN_USE);
+	hak_ss_set_place(index + 1, HAK_PLACE_IN_USE);
+	hak_slots_activate(index, 3, 8, HAK_BIN_OF_CLASS(HAK_CLASS_OF_20480));
+	UNIT_EQUAL(hak_slot_first(slot + 3), slot + 3);
+	UNIT_EQUAL(hak_slot_first(slot + 10), slot + 3);
+	UNIT_EQUAL(hak_slot_state(slot + 2), HAK_SLOT_UNUSED);
+	UNIT_EQUAL(hak_slot_state(slot + 10), HAK_SLOT_ACTIVE);
+	hak_slots_empty(index, 3, 8);
+	UNIT_EQUAL(hak_slot_state(slot + 10), HAK_SLOT_EMPTY);
+	UNIT_EQUAL(hak_slot_first(slot + 10), slot + 3);
+	/* A large run that goes on in the next SuperSlab. */
+	hak_slots_activate(index, 20, 12, HAK_BIN_LARGE);
+	hak_slots_activate(index + 1, 0, 4, HAK_BIN_LARGE);
+	for (uint32_t i = 0; i < 4; i++)
+		hak_slot(slot + HAK_SLOTS_PER_SS + i)->distance = HAK_DISTANCE_FAR;
+	UNIT_EQUAL(hak_slot_first(slot + HAK_SLOTS_PER_SS + 3), slot + 20);
+	/* A damaged record leads to no slot before the heap. */
+	hak_slot(0)->distance = 200;
+	UNIT_EQUAL(hak_slot_first(0), 0);
+	hak_slot(0)->distance = HAK_DISTANCE_FAR;
+	UNIT_EQUAL(hak_slot_first(0), 0);
+	hak_slot(0)->distance = 0;
+	hak_slots_reset(index, 0, 32);
+	hak_slots_reset(index + 1, 0, 32);
+	hak_ss_set_place(index, HAK_PLACE_RETIRED);
+	hak_ss_set_place(index + 1, HAK_PLACE_RETIRED);
 }
 
 static void places_and_their_sets(void)
@@ -241,4 +273,5 @@ static void places_and_their_sets(void)
 /* search_ends_with_the_metadata stands first: its child must start without a reservation. */
 UNIT_MAIN("superslab", UNIT(search_ends_with_the_metadata), UNIT(runs), UNIT(sets_against_a_model),
 	UNIT(a_slab_goes_through_its_states), UNIT(run_sets_follow_the_longest_run),
-	UNIT(affinity_needs_slots_of_the_class_and_room), UNIT(places_and_their_sets))
+	UNIT(affinity_needs_slots_of_the_class_and_room), UNIT(any_slot_leads_to_the_first),
+	UNIT(places_and_their_sets))
