@@ -458,7 +458,7 @@ static bool extend_straddling(uint32_t run, uint32_t slots)
 
 	if (hak_slot_place(run) + slots <= HAK_SLOTS_PER_SS && extend_within(run, slots))
 		return true;
-	if (!hak_straddle_reach(run + span, slots - span))
+	if (!hak_straddle_clear(run + span, slots - span) || !hak_straddle_reach(run + span, slots - span))
 		return false;
 	claim_all(run, run + span, slots - span);
 	hak_pool.large_slots += slots - span;

@@ -1,5 +1,7 @@
 #include "straddle.h"
 
+#include "empty_list.h"
+#include "lru.h"
 #include "settings.h"
 
 bool hak_straddle_wanted(void)
@@ -32,6 +34,28 @@ static uint32_t lowest_place(uint32_t slots, bool away)
 		length = (unsigned)__builtin_clz(~open);
 	}
 	return taken * HAK_SLOTS_PER_SS - length;
+}
+
+bool hak_straddle_clear(uint32_t slot, uint32_t count)
+{
+	uint32_t all = hak_arena_taken() * HAK_SLOTS_PER_SS;
+	uint32_t end = slot + count < all ? slot + count : all;
+
+	for (uint32_t at = slot; at < end; at++) {
+		if (hak_slot_state(at) == HAK_SLOT_ACTIVE)
+			return false;
+	}
+	/* The last of them may be longer than what is wanted of it: the rest has no age any more, and gives its pages
+	 * back now. */
+	for (uint32_t at = slot; at < end; at++) {
+		unsigned span = hak_slot(at)->span;
+
+		if (hak_slot_state(at) != HAK_SLOT_EMPTY)
+			continue;
+		hak_empty_reset(at);
+		hak_ss_purge(hak_slot_ss(at), hak_slot_place(at), span);
+	}
+	return true;
 }
 
 bool hak_straddle_reach(uint32_t slot, uint32_t count)

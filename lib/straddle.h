@@ -17,6 +17,10 @@ bool hak_straddle_wanted(void);
  * to change. The search goes over all SuperSlabs, which are few (arena.h). */
 uint32_t hak_straddle_find(uint32_t slots);
 
+/* Makes EMPTY slabs among the `count` slots from number `slot` on UNUSED, for a run that ends before them to grow there.
+ * Returns false, changing nothing, if some of the slots are ACTIVE. */
+bool hak_straddle_clear(uint32_t slot, uint32_t count);
+
 /* Makes the `count` slots from number `slot` on accessible. Returns false if they are not all UNUSED, or address space
  * is out. */
 bool hak_straddle_reach(uint32_t slot, uint32_t count);

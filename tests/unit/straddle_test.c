@@ -134,6 +134,41 @@ static void grows_and_shrinks_over_borders(void)
 	audit();
 }
 
+/* EMPTY slabs behind a run make way for it, over a border too; not for a run that can't grow all the same. */
+static void grows_over_empty_slabs(void)
+{
+	uint32_t slabs[5];
+	bool zero;
+	tight_start();
+	char *run = hak_large_alloc(SLOTS(20), 16, &zero), *other = hak_large_alloc(SLOTS(10), 16, &zero);
+	CU_ASSERT_PTR_EQUAL_FATAL(other, run + SLOTS(20));
+	for (size_t i = 0; i < HAK_COUNT_OF(slabs); i++) {
+		slabs[i] = hak_pool_acquire_slab(0);
+		CU_ASSERT_EQUAL_FATAL(hak_slot_address(slabs[i]), (uintptr_t)run + SLOTS(30 + i));
+		memset((void *)hak_slot_address(slabs[i]), 'e', HAK_SLOT_BYTES);
+	}
+	mark(run, 'r');
+	hak_large_free(other);
+	for (size_t i = 0; i < 4; i++)
+		hak_pool_release_slab(slabs[i], HAK_RELEASE_DRAIN);
+	UNIT_EQUAL(hak_pool.kinds[0].empty_slots, 4);
+	UNIT_EQUAL(hak_pool.large_empty_slots, 10);
+	CU_ASSERT_FALSE(hak_large_resize(run, SLOTS(35)));
+	UNIT_EQUAL(hak_pool.kinds[0].empty_slots, 4);
+	CU_ASSERT_TRUE(hak_large_resize(run, SLOTS(33)));
+	UNIT_EQUAL(hak_pool.kinds[0].empty_slots, 1);
+	UNIT_EQUAL(hak_pool.large_empty_slots, 0);
+	UNIT_EQUAL(run[0], 'r');
+	UNIT_EQUAL(run[SLOTS(33) - 1], 0);
+	audit();
+	/* The last EMPTY slab is longer than what is taken of it. */
+	hak_pool_release_slab(slabs[4], HAK_RELEASE_DRAIN);
+	CU_ASSERT_TRUE(hak_large_resize(run, SLOTS(20)));
+	hak_large_free(run);
+	UNIT_EQUAL(hak_pool.superslabs_in_use, 0);
+	audit();
+}
+
 /* A run that is zero but for a few slots that were used before is made so; one that was mostly used is taken as it is. */
 static void few_used_slots_are_purged(void)
 {
@@ -237,4 +272,5 @@ static void random_runs(void)
 /* The first case's child must start without a reservation. */
 UNIT_MAIN("straddle", UNIT(whole_superslabs_where_there_is_plenty), UNIT(runs_fill_the_heap),
 	UNIT(the_rest_of_a_superslab_serves_others), UNIT(grows_and_shrinks_over_borders),
+	UNIT(grows_over_empty_slabs),
 	UNIT(few_used_slots_are_purged), UNIT(empty_slots_are_the_last_resort), UNIT(addresses_inside_lead_to_the_run), UNIT(random_runs))
