@@ -225,7 +225,7 @@ static void put_slots(FILE *out, const struct snapshot *snapshot, const struct s
 		fputs("large", out);
 	else
 		fprintf(out, "class %u (%s)", slot->class, size);
-	fprintf(out, ", %u of %u blocks, for %s</title>", slot->used, slot->capacity, format_age(age, slot->age_ms));
+	fprintf(out, ", %u of %u blocks, for %s</title>", slot->used, slot->capacity, format_age(age, slot_age_ms(snapshot, slot)));
 	fprintf(out, "<rect class=\"bg %s\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>", empty ? "em" : colour_of(snapshot, slot), x, y,
 		width, CELL - 1);
 	if (filled > 0)

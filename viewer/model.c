@@ -123,7 +123,7 @@ char class_symbol(unsigned class)
 	return (char)(class < sizeof(symbols) - 1 ? symbols[class] : '+');
 }
 
-void superslab_find_leads(struct superslab *superslab)
+void superslab_finish(struct superslab *superslab)
 {
 	int lead = -1;
 	unsigned left = 0;
@@ -137,6 +137,18 @@ void superslab_find_leads(struct superslab *superslab)
 		}
 		slot->lead = (int8_t)lead;
 		left -= left > 0;
+	}
+	memset(superslab->states, 0, sizeof(superslab->states));
+	superslab->used = 0;
+	superslab->since_ms = INT64_MIN;
+	for (unsigned i = 0; i < MODEL_SLOTS; i++) {
+		const struct slot *slot = &superslab->slots[i];
+		superslab->states[slot->state]++;
+		superslab->classes[i] = slot->state == SLOT_ACTIVE ? slot->class : SLOT_NO_CLASS;
+		superslab->used += slot->state == SLOT_ACTIVE ? slot_fill(superslab, i) : 0;
+		/* Signed: it may have begun before the clock did. */
+		if (slot->state != SLOT_UNUSED && slot->lead == (int)i && (int64_t)slot->since_ms > superslab->since_ms)
+			superslab->since_ms = (int64_t)slot->since_ms;
 	}
 }
 

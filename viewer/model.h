@@ -46,7 +46,7 @@
 
 #define MODEL_FIELD(name) uint64_t name;
 
-enum slot_state { SLOT_UNUSED, SLOT_ACTIVE, SLOT_EMPTY };
+enum slot_state { SLOT_UNUSED, SLOT_ACTIVE, SLOT_EMPTY, SLOT_STATES };
 #define SLOT_NO_CLASS 255
 
 struct slot {
@@ -54,7 +54,7 @@ struct slot {
 	uint8_t class;  /* SLOT_NO_CLASS for UNUSED slots and large allocations */
 	int8_t lead;    /* the slot that holds this run's numbers; -1: it lies in a SuperSlab before this one */
 	uint32_t used, capacity, span;
-	uint64_t age_ms;
+	uint64_t since_ms; /* when that state began, by the target's clock; see slot_age_ms */
 };
 
 struct superslab {
@@ -63,6 +63,11 @@ struct superslab {
 	bool in_lru;
 	uint8_t active_slots;
 	struct slot slots[MODEL_SLOTS];
+	/* What follows from the slots (superslab_finish), side by side: a folded map adds up all of them. */
+	uint8_t states[SLOT_STATES];  /* how many there are of each */
+	uint8_t classes[MODEL_SLOTS]; /* the class of each that is ACTIVE; of others SLOT_NO_CLASS */
+	double used;                 /* slots' worth of blocks that are out */
+	int64_t since_ms;            /* when a state last changed */
 };
 
 struct class_row {
@@ -143,8 +148,20 @@ uint64_t class_slack(const struct snapshot *snapshot, const struct class_row *cl
 
 /* A class's letter in the slot map: 0-9, a-z, A-Z, then '+'; '@' for large allocations. */
 char class_symbol(unsigned class);
-/* Gives each slot of a run the number of the run's first slot (`lead`). */
-void superslab_find_leads(struct superslab *superslab);
+/* How long a slot has been in its state. What is kept is when that began, so that rows stay as they are while time goes on.
+ * Both sums are modulo 2^64: an age beyond the clock's beginning, as a dump may claim, comes out as it went in. */
+static inline uint64_t slot_since_ms(const struct snapshot *snapshot, uint64_t age_ms)
+{
+	return snapshot->time_us / 1000 - age_ms;
+}
+
+static inline uint64_t slot_age_ms(const struct snapshot *snapshot, const struct slot *slot)
+{
+	return snapshot->time_us / 1000 - slot->since_ms;
+}
+
+/* Works out what follows from the slots: the number of each run's first one (`lead`), and their sums. */
+void superslab_finish(struct superslab *superslab);
 /* How full the run that a slot belongs to is: 0 to 1. */
 double slot_fill(const struct superslab *superslab, unsigned slot);
 

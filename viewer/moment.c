@@ -79,17 +79,9 @@ static void put_threads(struct bytes *out, const struct moment_layout *layout, c
 	}
 }
 
-/* What a slot of `was` has become when nothing but time changed it. */
-static struct slot grown(struct slot slot, uint64_t later_ms)
-{
-	slot.age_ms += later_ms;
-	return slot;
-}
-
 static bool slots_differ(const struct slot *a, const struct slot *b, uint64_t tolerance)
 {
-	uint64_t apart = a->age_ms > b->age_ms ? a->age_ms - b->age_ms : b->age_ms - a->age_ms;
-	/* Without branches: of 10 GiB 160,000 slots are compared ten times a second. */
+	uint64_t apart = a->since_ms > b->since_ms ? a->since_ms - b->since_ms : b->since_ms - a->since_ms;
 	uint32_t other = (uint32_t)(a->state ^ b->state) | (uint32_t)(a->class ^ b->class) | (a->used ^ b->used) |
 		(a->capacity ^ b->capacity) | (a->span ^ b->span);
 	return (other != 0) | (apart > tolerance);
@@ -102,12 +94,12 @@ static void put_slot(struct bytes *out, const struct slot *was, const struct slo
 	bytes_step(out, was->used, is->used);
 	bytes_step(out, was->capacity, is->capacity);
 	bytes_step(out, was->span, is->span);
-	bytes_step(out, was->age_ms, is->age_ms);
+	bytes_step(out, is->since_ms, was->since_ms); /* the step of the age, which grows as the other falls */
 }
 
-static void put_new_row(struct bytes *out, const struct superslab *row)
+static void put_new_row(struct bytes *out, const struct superslab *row, uint64_t now_ms)
 {
-	static const struct slot none;
+	const struct slot none = {.since_ms = now_ms};
 	bytes_number(out, row->address);
 	bytes_number(out, row->index);
 	bytes_byte(out, row->in_lru);
@@ -121,26 +113,26 @@ static void put_new_row(struct bytes *out, const struct superslab *row)
 }
 
 /* Which slots are other than time alone would have made them, a bit for each. */
-static uint32_t changed_slots(const struct superslab *was, const struct superslab *is, uint64_t later_ms)
+static uint32_t changed_slots(const struct superslab *was, const struct superslab *is)
 {
 	uint32_t mask = 0;
+	/* Most rows of a large heap are untouched copies: of 10 GiB 160,000 slots are compared several times a second. */
+	if (memcmp(was->slots, is->slots, sizeof(was->slots)) == 0)
+		return 0;
 	for (unsigned i = 0; i < MODEL_SLOTS; i++) {
-		struct slot then = grown(was->slots[i], later_ms);
-		if (slots_differ(&then, &is->slots[i], AGE_TOLERANCE_MS))
+		if (slots_differ(&was->slots[i], &is->slots[i], AGE_TOLERANCE_MS))
 			mask |= 1u << i;
 	}
 	return mask;
 }
 
-static void put_changed_row(struct bytes *out, const struct superslab *was, const struct superslab *is, uint64_t later_ms,
-	uint32_t mask)
+static void put_changed_row(struct bytes *out, const struct superslab *was, const struct superslab *is, uint32_t mask)
 {
 	bytes_byte(out, is->active_slots);
 	bytes_number(out, mask);
 	for (unsigned i = 0; i < MODEL_SLOTS; i++) {
-		struct slot then = grown(was->slots[i], later_ms);
 		if ((mask >> i & 1) != 0)
-			put_slot(out, &then, &is->slots[i]);
+			put_slot(out, &was->slots[i], &is->slots[i]);
 	}
 }
 
@@ -159,7 +151,7 @@ static bool comes_before(const struct superslab *a, const struct superslab *b)
 }
 
 /* Both lists are in order, those in use before those in the LRU cache. Rows out of order cost bytes, no more. */
-static void put_superslabs(struct bytes *out, const struct snapshot *base, const struct snapshot *next, uint64_t later_ms)
+static void put_superslabs(struct bytes *out, const struct snapshot *base, const struct snapshot *next)
 {
 	size_t at = 0, keep = 0;
 	bool moves = next->superslab_count != base->superslab_count;
@@ -182,11 +174,11 @@ static void put_superslabs(struct bytes *out, const struct snapshot *base, const
 		if (was == NULL || was->index != is->index || was->in_lru != is->in_lru || was->address != is->address) {
 			put_op(out, OP_KEEP, &keep);
 			bytes_byte(out, OP_NEW);
-			put_new_row(out, is);
+			put_new_row(out, is, next->time_us / 1000);
 			moves = true;
 			continue;
 		}
-		uint32_t mask = changed_slots(was, is, later_ms);
+		uint32_t mask = changed_slots(was, is);
 		at++;
 		if (mask == 0 && was->active_slots == is->active_slots) {
 			keep++;
@@ -194,7 +186,7 @@ static void put_superslabs(struct bytes *out, const struct snapshot *base, const
 		}
 		put_op(out, OP_KEEP, &keep);
 		bytes_byte(out, OP_CHANGE);
-		put_changed_row(out, was, is, later_ms, mask);
+		put_changed_row(out, was, is, mask);
 	}
 	put_op(out, OP_KEEP, &keep);
 	bytes_byte(out, OP_END);
@@ -215,13 +207,12 @@ bool moment_encode(struct bytes *out, const struct snapshot *base, const struct 
 	size_t before = out->length;
 	if (next->superslab_count > MOMENT_SUPERSLABS_MAX || next->thread_count > MOMENT_THREADS_MAX)
 		return false;
-	uint64_t later_ms = base != NULL ? next->time_us / 1000 - base->time_us / 1000 : 0;
 	base = base != NULL ? base : &nothing;
 	put_counters(out, &layout->counters, base, next);
 	put_texts(out, layout, base, next);
 	put_classes(out, layout, base, next);
 	put_threads(out, layout, base, next);
-	put_superslabs(out, base, next, later_ms);
+	put_superslabs(out, base, next);
 	return !out->failed && out->length - before <= MOMENT_BYTES_MAX;
 }
 
@@ -330,19 +321,31 @@ static uint32_t take_small(struct reader *reader, uint32_t from)
 	return (uint32_t)value;
 }
 
-static void take_slot(struct reader *reader, uint8_t state, size_t classes, struct slot *slot)
+/* What the rows of a moment are read into. */
+struct rows {
+	const struct snapshot *snapshot; /* whose classes there are, and whose time ages count back from */
+	struct superslab *from, *to;     /* one and the same where rows only change: then nothing is moved */
+	size_t from_count, to_count;     /* that there are */
+	size_t taken, made;
+};
+
+static void take_slot(struct reader *reader, uint8_t state, const struct snapshot *snapshot, struct slot *slot)
 {
-	slot->state = state;
+	if (state > SLOT_EMPTY)
+		reader->bad = true;
+	slot->state = reader->bad ? SLOT_UNUSED : state;
 	slot->class = reader_byte(reader);
 	slot->used = take_small(reader, slot->used);
 	slot->capacity = take_small(reader, slot->capacity);
 	slot->span = take_small(reader, slot->span);
-	slot->age_ms = reader_step(reader, slot->age_ms);
-	if (state > SLOT_EMPTY || (slot->class != SLOT_NO_CLASS && slot->class >= classes) || slot->age_ms > (uint64_t)MODEL_NUMBER_MAX)
+	uint64_t age_ms = reader_step(reader, slot_age_ms(snapshot, slot));
+	slot->since_ms = slot_since_ms(snapshot, age_ms);
+	if ((slot->class != SLOT_NO_CLASS && slot->class >= snapshot->class_count) ||
+		age_ms > (uint64_t)MODEL_NUMBER_MAX)
 		reader->bad = true;
 }
 
-static void take_new_row(struct reader *reader, size_t classes, struct superslab *row)
+static void take_new_row(struct reader *reader, const struct snapshot *snapshot, struct superslab *row)
 {
 	memset(row, 0, sizeof(*row));
 	row->address = reader_number(reader);
@@ -351,17 +354,18 @@ static void take_new_row(struct reader *reader, size_t classes, struct superslab
 	row->active_slots = reader_byte(reader);
 	for (unsigned i = 0; i < MODEL_SLOTS; i++) {
 		uint8_t state = reader_byte(reader);
+		row->slots[i].since_ms = slot_since_ms(snapshot, 0);
 		if (state == SLOT_AGAIN && i > 0)
 			row->slots[i] = row->slots[i - 1];
 		else
-			take_slot(reader, state, classes, &row->slots[i]);
+			take_slot(reader, state, snapshot, &row->slots[i]);
 	}
 	if (row->index > (uint64_t)MODEL_NUMBER_MAX || row->active_slots > MODEL_SLOTS)
 		reader->bad = true;
-	superslab_find_leads(row);
+	superslab_finish(row);
 }
 
-static void take_changed_row(struct reader *reader, size_t classes, struct superslab *row)
+static void take_changed_row(struct reader *reader, const struct snapshot *snapshot, struct superslab *row)
 {
 	row->active_slots = reader_byte(reader);
 	uint64_t mask = reader_number(reader);
@@ -369,74 +373,60 @@ static void take_changed_row(struct reader *reader, size_t classes, struct super
 		reader->bad = true;
 	for (unsigned i = 0; i < MODEL_SLOTS && !reader->bad; i++) {
 		if ((mask >> i & 1) != 0)
-			take_slot(reader, reader_byte(reader), classes, &row->slots[i]);
+			take_slot(reader, reader_byte(reader), snapshot, &row->slots[i]);
 	}
-	superslab_find_leads(row);
+	superslab_finish(row);
 }
 
-static void grow_older(struct superslab *rows, size_t count, uint64_t later_ms)
-{
-	for (size_t i = 0; i < count; i++) {
-		for (unsigned slot = 0; slot < MODEL_SLOTS; slot++)
-			rows[i].slots[slot].age_ms += later_ms;
-	}
-}
-
-/* The lists of rows, which are one and the same where rows only change: then nothing is moved. */
-struct merge {
-	struct superslab *from, *to;
-	size_t from_count, to_count; /* that there are */
-	size_t taken, made;
-};
-
-static bool merge_one(struct reader *reader, struct merge *merge, size_t classes)
+/* One operation of the list. Returns false at its end. */
+static bool take_rows(struct reader *reader, struct rows *rows)
 {
 	uint8_t op = reader_byte(reader);
 	uint64_t count = op == OP_KEEP || op == OP_SKIP ? reader_number(reader) : 1;
 	bool takes = op != OP_NEW, makes = op != OP_SKIP;
-	if (op == OP_END || op > OP_NEW || reader->bad || (takes != makes && merge->from == merge->to) ||
-		(takes && count > merge->from_count - merge->taken) || (makes && count > merge->to_count - merge->made)) {
+	if (op == OP_END || op > OP_NEW || reader->bad || (takes != makes && rows->from == rows->to) ||
+		(takes && count > rows->from_count - rows->taken) || (makes && count > rows->to_count - rows->made)) {
 		reader->bad |= op != OP_END;
 		return false;
 	}
-	if (takes && makes && merge->from != NULL && merge->from != merge->to)
-		memcpy(&merge->to[merge->made], &merge->from[merge->taken], count * sizeof(*merge->to));
+	if (takes && makes && rows->from != NULL && rows->from != rows->to)
+		memcpy(&rows->to[rows->made], &rows->from[rows->taken], count * sizeof(*rows->to));
 	if (op == OP_CHANGE)
-		take_changed_row(reader, classes, &merge->to[merge->made]);
+		take_changed_row(reader, rows->snapshot, &rows->to[rows->made]);
 	else if (op == OP_NEW)
-		take_new_row(reader, classes, &merge->to[merge->made]);
-	merge->taken += takes ? count : 0;
-	merge->made += makes ? count : 0;
+		take_new_row(reader, rows->snapshot, &rows->to[rows->made]);
+	rows->taken += takes ? count : 0;
+	rows->made += makes ? count : 0;
 	return true;
 }
 
-static void take_superslabs(struct reader *reader, struct snapshot *snapshot, uint64_t later_ms)
+static void take_superslabs(struct reader *reader, struct snapshot *snapshot)
 {
 	uint64_t count = reader_number(reader);
 	bool moves = reader_byte(reader) != 0;
 	size_t old = snapshot->superslabs != NULL ? snapshot->superslab_count : 0;
-	struct merge merge = {.from = snapshot->superslabs, .to = snapshot->superslabs, .from_count = old, .to_count = (size_t)count};
+	struct rows rows = {
+		.snapshot = snapshot, .from = snapshot->superslabs, .to = snapshot->superslabs, .from_count = old, .to_count = (size_t)count,
+	};
 	/* What is new takes bytes; what is old is there. */
 	if (reader->bad || count > MOMENT_SUPERSLABS_MAX || count > old + reader_left(reader) / ROW_BYTES_MIN) {
 		reader->bad = true;
 		return;
 	}
-	if (snapshot->superslabs != NULL)
-		grow_older(snapshot->superslabs, old, later_ms);
 	if (snapshot->superslabs == NULL || count != old || moves) {
-		merge.to = calloc(count + 1, sizeof(*merge.to));
-		if (merge.to == NULL) {
+		rows.to = calloc(count + 1, sizeof(*rows.to));
+		if (rows.to == NULL) {
 			reader->bad = true;
 			return;
 		}
 	}
-	while (merge_one(reader, &merge, snapshot->class_count)) {
+	while (take_rows(reader, &rows)) {
 	}
-	if (merge.made != count)
+	if (rows.made != count)
 		reader->bad = true;
-	if (merge.to != merge.from) {
+	if (rows.to != rows.from) {
 		free(snapshot->superslabs);
-		snapshot->superslabs = merge.to;
+		snapshot->superslabs = rows.to;
 		snapshot->superslab_count = (size_t)count;
 	}
 }
@@ -448,16 +438,15 @@ bool moment_decode(struct snapshot **snapshot, const struct moment_layout *layou
 	if (*snapshot == NULL && (*snapshot = calloc(1, sizeof(**snapshot))) == NULL)
 		return problem_set(problem, "out of memory for a snapshot");
 	struct snapshot *s = *snapshot;
-	uint64_t before_ms = s->time_us / 1000;
+	uint64_t before_us = s->time_us;
 	take_counters(&reader, &layout->counters, s);
-	uint64_t now_ms = s->time_us / 1000;
 	take_texts(&reader, &layout->texts, s);
 	take_classes(&reader, layout, s);
 	take_threads(&reader, layout, s);
-	if (now_ms < before_ms)
+	if (s->time_us < before_us)
 		reader.bad = true;
 	if (!reader.bad)
-		take_superslabs(&reader, s, s->superslabs != NULL ? now_ms - before_ms : 0);
+		take_superslabs(&reader, s);
 	if (!reader.bad && reader_left(&reader) == 0 && s->geometry.slots_per_superslab == MODEL_SLOTS)
 		return true;
 	snapshot_free(s);

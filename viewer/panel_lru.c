@@ -89,7 +89,7 @@ static void draw_kept(struct area area, int y, const struct snapshot *s)
 		const struct superslab *superslab = &s->superslabs[i];
 		int x = area_printf(area, n % across * each + 1, row, STYLE_FAINT, "%4llu ", (unsigned long long)superslab->index);
 		x = area_printf(area, x, row, STYLE_NORMAL, "0x%llx  ", (unsigned long long)superslab->address);
-		area_text(area, x, row, STYLE_NORMAL, format_age(age, superslab->slots[0].age_ms));
+		area_text(area, x, row, STYLE_NORMAL, format_age(age, slot_age_ms(s, &superslab->slots[0])));
 	}
 }
 

@@ -107,7 +107,7 @@ static void draw_detail(struct area area, int y, const struct snapshot *snapshot
 	if (first->span > 1 && wide)
 		x = area_printf(area, x, y, STYLE_TAB, ", run of %u", first->span);
 	if (one->state != SLOT_UNUSED)
-		area_printf(area, x, y, STYLE_TAB, wide ? ", for %s" : " %s", format_age(age, first->age_ms));
+		area_printf(area, x, y, STYLE_TAB, wide ? ", for %s" : " %s", format_age(age, slot_age_ms(snapshot, first)));
 	area_fill(area, 0, y, area.width, STYLE_TAB);
 }
 
@@ -120,7 +120,7 @@ static void draw_sum(struct area area, int x, int y, const struct snapshot *snap
 	area_printf(area, x + 1, y, STYLE_FAINT, "%2u/32", superslab->active_slots);
 	if (area.width - x < 40)
 		return;
-	slots_sum(superslab, 1, &sum);
+	slots_sum(snapshot, superslab, 1, &sum);
 	area_printf(area, x + 8, y, STYLE_NORMAL, "%3.0f%%", 100 * sum.used / MODEL_SLOTS);
 	int width = area.width - x - 36 < 32 ? area.width - x - 36 : 32;
 	const struct bar_part parts[] = {
@@ -178,7 +178,7 @@ static void draw_fold_detail(struct area area, int y, const struct snapshot *sna
 	struct slot_sum sum;
 	char percent[FORMAT_MAX];
 	bool wide = area.width >= WIDE;
-	slots_sum(&snapshot->superslabs[first], count, &sum);
+	slots_sum(snapshot, &snapshot->superslabs[first], count, &sum);
 	uint64_t slots = (uint64_t)count * MODEL_SLOTS;
 	int x = area_printf(area, wide, y, STYLE_TAB, wide ? "SuperSlab %llu" : "%llu",
 		(unsigned long long)snapshot->superslabs[first].index);

@@ -12,8 +12,9 @@
  * result with snapshot_free. Unknown keys are ignored. */
 struct snapshot *snapshot_parse(const cJSON *document, struct problem *problem);
 
-/* The snapshot that follows from `base`, which stays, and a delta message that builds on it (that it does is the
- * caller's to check). Returns NULL and says why if it isn't one. */
-struct snapshot *snapshot_apply(const struct snapshot *base, const cJSON *delta, struct problem *problem);
+/* The snapshot that follows from `base` and a delta message that builds on it (that it does is the caller's to check). Returns
+ * NULL and says why if it isn't one. The base stays as it is; but if the caller will `spend` it, looks no more at its slot map,
+ * the new one may take over its rows and leave it none. */
+struct snapshot *snapshot_apply(struct snapshot *base, bool spend, const cJSON *delta, struct problem *problem);
 
 #endif

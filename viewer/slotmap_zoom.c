@@ -135,7 +135,7 @@ static void draw_run(struct area area, int y, const struct watch *watch, const s
 		area_printf(area, 15, y, style, "@ large %s",
 			format_bytes(size, (uint64_t)(end - slot) * snapshot->geometry.slot_bytes));
 	if (one->state != SLOT_UNUSED)
-		area_right(area, area.width, y, STYLE_FAINT, format_age(age, one->age_ms));
+		area_right(area, area.width, y, STYLE_FAINT, format_age(age, slot_age_ms(snapshot, one)));
 	if (!slab || one->lead < 0)
 		return;
 	area_right(area, area.width < 46 ? 33 : 36, y, STYLE_NORMAL, format_percent(percent, one->used, one->capacity));
@@ -211,7 +211,7 @@ void draw_one_slot(struct area area, const struct watch *watch, struct panel_pla
 	int y = draw_strip(area, draw_title(area, superslab, (int)slot), watch, place, superslab);
 	y += area.height >= 16;
 	snprintf(line, sizeof(line), "%s%s%s", slot_state_names[one->state], one->state != SLOT_UNUSED ? " for " : "",
-		one->state != SLOT_UNUSED ? format_age(age, first->age_ms) : "");
+		one->state != SLOT_UNUSED ? format_age(age, slot_age_ms(snapshot, first)) : "");
 	y = draw_line(area, y, "State", line);
 	bool classed = one->state != SLOT_UNUSED && one->class < snapshot->class_count;
 	if (classed)

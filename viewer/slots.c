@@ -41,7 +41,7 @@ void draw_slot(struct area area, int x, int y, int columns, enum slot_mode mode,
 {
 	const struct slot *one = &superslab->slots[slot];
 	const struct slot *first = one->lead >= 0 ? &superslab->slots[one->lead] : one;
-	int level = mode == SLOT_AGE ? level_of_age(first->age_ms) : level_of_fill(slot_fill(superslab, slot));
+	int level = mode == SLOT_AGE ? level_of_age(slot_age_ms(snapshot, first)) : level_of_fill(slot_fill(superslab, slot));
 	enum style style = style_of_class(snapshot, one->class);
 	if (columns > 1)
 		area_put(area, x + 1, y, STYLE_NORMAL, ' ');
@@ -98,45 +98,30 @@ void draw_slot_legend(struct area area, int y, enum slot_mode mode)
 		x = area_text(area, x, y, (enum style)(STYLE_SIZE0 + i), sizes[i]) + 1;
 }
 
-/* Adds the run that begins at a slot, and returns the slot behind it. This is done for every slot of the heap each time a
- * folded map is drawn: 160,000 of them in 10 GiB. */
-static unsigned add_run(struct slot_sum *sum, unsigned *classes, const struct superslab *superslab, unsigned slot)
-{
-	const struct slot *one = &superslab->slots[slot];
-	unsigned end = slot + 1;
-	while (end < MODEL_SLOTS && superslab->slots[end].lead == one->lead)
-		end++;
-	unsigned count = end - slot;
-	if (one->state == SLOT_UNUSED) {
-		sum->unused += count;
-		return end;
-	}
-	if (one->lead >= 0 && one->age_ms < sum->youngest_ms)
-		sum->youngest_ms = one->age_ms;
-	if (one->state == SLOT_EMPTY) {
-		sum->empty += count;
-		return end;
-	}
-	sum->active += count;
-	sum->used += count * slot_fill(superslab, slot);
-	classes[one->class] += count;
-	if (classes[one->class] > sum->class_slots) {
-		sum->class_slots = classes[one->class];
-		sum->class = one->class;
-	}
-	return end;
-}
-
-void slots_sum(const struct superslab *first, size_t count, struct slot_sum *sum)
+void slots_sum(const struct snapshot *snapshot, const struct superslab *first, size_t count, struct slot_sum *sum)
 {
 	unsigned classes[SLOT_NO_CLASS + 1] = {0};
+	int64_t since_ms = INT64_MIN;
 	memset(sum, 0, sizeof(*sum));
-	sum->youngest_ms = UINT64_MAX;
 	for (size_t i = 0; i < count; i++) {
 		sum->superslabs++;
 		sum->in_lru += first[i].in_lru;
-		for (unsigned slot = 0; slot < MODEL_SLOTS;)
-			slot = add_run(sum, classes, &first[i], slot);
+		sum->active += first[i].states[SLOT_ACTIVE];
+		sum->empty += first[i].states[SLOT_EMPTY];
+		sum->unused += first[i].states[SLOT_UNUSED];
+		sum->used += first[i].used;
+		since_ms = first[i].since_ms > since_ms ? first[i].since_ms : since_ms;
+		for (unsigned slot = 0; slot < MODEL_SLOTS; slot++)
+			classes[first[i].classes[slot]]++;
+	}
+	sum->youngest_ms = snapshot->time_us / 1000 - (uint64_t)since_ms;
+	sum->class = SLOT_NO_CLASS;
+	sum->class_slots = classes[SLOT_NO_CLASS] - sum->empty - sum->unused;
+	for (unsigned class = 0; class < snapshot->class_count; class++) {
+		if (classes[class] > sum->class_slots) {
+			sum->class_slots = classes[class];
+			sum->class = class;
+		}
 	}
 }
 
@@ -185,7 +170,7 @@ void draw_folded_row(struct area area, int y, int row, const struct fold *fold, 
 		if (i == 0)
 			area_right(area, fold->left - 1, y, STYLE_FAINT,
 				format_count(number, snapshot->superslabs[at].index));
-		slots_sum(&snapshot->superslabs[at], count, &sum);
+		slots_sum(snapshot, &snapshot->superslabs[at], count, &sum);
 		draw_slot_sum(area, fold->left + i, y, mode, snapshot, &sum);
 		at += count;
 	}

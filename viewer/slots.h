@@ -34,7 +34,8 @@ struct slot_sum {
 	unsigned class_slots;
 	uint64_t youngest_ms;           /* since a slot's state last changed */
 };
-void slots_sum(const struct superslab *first, size_t count, struct slot_sum *sum);
+/* Of `count` rows of a snapshot. */
+void slots_sum(const struct snapshot *snapshot, const struct superslab *first, size_t count, struct slot_sum *sum);
 /* The sum in one cell. */
 void draw_slot_sum(struct area area, int x, int y, enum slot_mode mode, const struct snapshot *snapshot,
 	const struct slot_sum *sum);

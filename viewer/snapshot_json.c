@@ -107,7 +107,7 @@ static void put_texts(FILE *out, const struct snapshot *snapshot)
 	fputs("},", out);
 }
 
-static void put_superslab(FILE *out, const struct superslab *superslab)
+static void put_superslab(FILE *out, const struct snapshot *snapshot, const struct superslab *superslab)
 {
 	static const char *const states[] = {"UNUSED", "ACTIVE", "EMPTY"};
 	fprintf(out, "{\"ss\":\"0x%" PRIx64 "\",\"index\":%" PRIu64 ",\"in_lru\":%s,\"active_slots\":%u,\"slots\":[", superslab->address,
@@ -119,7 +119,8 @@ static void put_superslab(FILE *out, const struct superslab *superslab)
 			fputs("null", out);
 		else
 			fprintf(out, "%u", slot->class);
-		fprintf(out, ",%u,%u,%u,%" PRIu64 "]", slot->used, slot->capacity, slot->span, slot->age_ms);
+		fprintf(out, ",%u,%u,%u,%" PRIu64 "]", slot->used, slot->capacity, slot->span,
+			slot_age_ms(snapshot, slot));
 	}
 	fputs("]}", out);
 }
@@ -138,7 +139,7 @@ void snapshot_json(FILE *out, const struct snapshot *snapshot)
 	for (size_t i = 0; i < snapshot->superslab_count; i++) {
 		if (i > 0)
 			fputc(',', out);
-		put_superslab(out, &snapshot->superslabs[i]);
+		put_superslab(out, snapshot, &snapshot->superslabs[i]);
 	}
 	fputs("]}\n", out);
 }

@@ -125,12 +125,13 @@ static enum watch_message take(struct watch *watch, struct snapshot *snapshot)
  * to be asked for, once. */
 static enum watch_message take_delta(struct watch *watch, const cJSON *document, struct problem *problem)
 {
-	const struct snapshot *newest = watch->pending != NULL ? watch->pending : watch->snapshot;
-	struct snapshot *snapshot = NULL;
+	struct snapshot *newest = watch->pending != NULL ? watch->pending : watch->snapshot, *snapshot = NULL;
+	/* What is shown while paused goes on being shown; any other one makes way for the next. */
+	bool spend = newest != watch->snapshot || !watch->paused;
 	uint64_t base;
 	if (model_number(cJSON_GetObjectItemCaseSensitive(document, "base"), &base) && newest != NULL &&
 		!newest->is_dump && newest->seq == base && !watch->resyncing)
-		snapshot = snapshot_apply(newest, document, problem);
+		snapshot = snapshot_apply(newest, spend, document, problem);
 	if (snapshot != NULL)
 		return take(watch, snapshot);
 	if (watch->resyncing)
@@ -245,7 +246,7 @@ static bool is_cut_off(const char *json, size_t length)
 enum watch_message watch_take(struct watch *watch, const char *json, size_t length, struct problem *problem)
 {
 	const char *end = NULL;
-	cJSON *document = cJSON_ParseWithLengthOpts(json, length, &end, false);
+	const cJSON *document = document_parse(&watch->document, json, length, &end);
 	if (document == NULL) {
 		if (is_cut_off(json, length))
 			problem_set(problem, "the JSON ends in the middle, after %zu bytes", length);
@@ -263,7 +264,7 @@ enum watch_message watch_take(struct watch *watch, const char *json, size_t leng
 		what = take_document(watch, document, problem);
 	if (what == WATCH_PROFILE && watch->record != NULL && watch->profile->samples > 0)
 		record_profile(watch->record, json, length);
-	cJSON_Delete(document);
+	document_done(&watch->document);
 	return what;
 }
 
@@ -360,5 +361,6 @@ void watch_free(struct watch *watch)
 	if (watch->replay != NULL)
 		recording_close(&watch->replay->recording);
 	free(watch->replay);
+	document_free(&watch->document);
 	memset(watch, 0, sizeof(*watch));
 }

@@ -8,6 +8,7 @@
 
 #include "viewer/binaries.h"
 #include "viewer/courses.h"
+#include "viewer/document.h"
 #include "viewer/events.h"
 #include "viewer/model.h"
 #include "viewer/output.h"
@@ -67,6 +68,7 @@ struct watch {
 	struct courses courses;
 	struct event_log events;
 	uint64_t dropped;          /* snapshots that the target could not send in time */
+	struct document document;  /* the message that is being taken */
 	bool replied;              /* a reply other than a stream's message came */
 	struct output *output;     /* what a launched command printed; NULL: it isn't captured */
 	const struct family *family; /* the user's HAKMEM processes; NULL: nobody has looked yet */

@@ -281,11 +281,11 @@ static void class_letters(void)
 	"\"live_blocks\":20,\"cached_blocks\":2,\"stage1\":0,\"stage2\":2,\"stage3\":0,\"free_list_peak\":0}]," \
 	"\"superslabs\":[" rows "],\"superslabs_gone\":[" gone "]}"
 
-static struct snapshot *apply(const struct snapshot *base, const char *json, struct problem *problem)
+static struct snapshot *apply(struct snapshot *base, bool spend, const char *json, struct problem *problem)
 {
 	cJSON *document = cJSON_Parse(json);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(document);
-	struct snapshot *snapshot = snapshot_apply(base, document, problem);
+	struct snapshot *snapshot = snapshot_apply(base, spend, document, problem);
 	cJSON_Delete(document);
 	return snapshot;
 }
@@ -296,7 +296,7 @@ static void a_delta(void)
 	struct snapshot *base = parse(sample_snapshot, &problem);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(base);
 	/* New rows before and behind the one that is there; 1000 is gone, which nobody knew. */
-	struct snapshot *s = apply(base, DELTA("9", DELTA_ROW("9", "10") "," DELTA_ROW("1", "20"), "1000"), &problem);
+	struct snapshot *s = apply(base, false, DELTA("9", DELTA_ROW("9", "10") "," DELTA_ROW("1", "20"), "1000"), &problem);
 	UNIT_STRING(problem.text, "");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(s);
 	UNIT_EQUAL(s->seq, 9);
@@ -312,13 +312,13 @@ static void a_delta(void)
 	UNIT_EQUAL(s->superslab_count, 3);
 	UNIT_EQUAL(s->superslabs[0].index, 1);
 	UNIT_EQUAL(s->superslabs[0].slots[0].used, 20);
-	UNIT_EQUAL(s->superslabs[0].slots[0].age_ms, 5);
+	UNIT_EQUAL(slot_age_ms(s, &s->superslabs[0].slots[0]), 5);
 	UNIT_EQUAL(s->superslabs[1].index, 3);
-	UNIT_EQUAL(s->superslabs[1].slots[0].age_ms, 1500 + 500); /* it has grown older */
+	UNIT_EQUAL(slot_age_ms(s, &s->superslabs[1].slots[0]), 1500 + 500); /* it has grown older */
 	UNIT_EQUAL(s->superslabs[2].index, 9);
 	UNIT_EQUAL(base->class_count + base->thread_count + base->superslab_count, 5); /* the base stays */
 	/* A row replaced, one gone. */
-	struct snapshot *t = apply(s, DELTA("10", DELTA_ROW("3", "30"), "9"), &problem);
+	struct snapshot *t = apply(s, false, DELTA("10", DELTA_ROW("3", "30"), "9"), &problem);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(t);
 	UNIT_EQUAL(t->superslab_count, 2);
 	UNIT_EQUAL(t->superslabs[0].index, 1);
@@ -345,9 +345,40 @@ static void wrong_deltas(void)
 	struct snapshot *base = parse(sample_snapshot, &problem);
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		problem.text[0] = 0;
-		CU_ASSERT_PTR_NULL(apply(base, wrong[i], &problem));
+		CU_ASSERT_PTR_NULL(apply(base, true, wrong[i], &problem));
 		CU_ASSERT_TRUE(problem.text[0] != 0);
+		UNIT_EQUAL(base->superslab_count, 1); /* what came of it would have had them */
 	}
+	snapshot_free(base);
+}
+
+/* A base that nobody looks at any more gives its rows away where each stays in its place, and only there. */
+static void a_delta_spends_its_base(void)
+{
+	struct problem problem = {""};
+	struct snapshot *base = parse(sample_snapshot, &problem);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(base);
+	struct snapshot *s = apply(base, true, DELTA("9", DELTA_ROW("9", "10") "," DELTA_ROW("1", "20"), ""), &problem);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+	UNIT_EQUAL(s->superslab_count, 3);
+	UNIT_EQUAL(base->superslab_count, 1);
+	const struct superslab *rows = s->superslabs;
+	struct snapshot *t = apply(s, true, DELTA("10", DELTA_ROW("9", "30"), ""), &problem);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(t);
+	CU_ASSERT_PTR_EQUAL(t->superslabs, rows);
+	UNIT_EQUAL(t->superslab_count, 3);
+	UNIT_EQUAL(t->superslabs[2].slots[0].used, 30);
+	UNIT_EQUAL(s->superslab_count, 0);
+	CU_ASSERT_PTR_NULL(s->superslabs);
+	struct snapshot *u = apply(t, true, DELTA("11", DELTA_ROW("1", "40"), "9"), &problem);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(u);
+	UNIT_EQUAL(u->superslab_count, 2);
+	UNIT_EQUAL(u->superslabs[0].slots[0].used, 40);
+	UNIT_EQUAL(u->superslabs[1].index, 3);
+	UNIT_EQUAL(t->superslab_count, 3);
+	snapshot_free(u);
+	snapshot_free(t);
+	snapshot_free(s);
 	snapshot_free(base);
 }
 
@@ -356,4 +387,4 @@ UNIT_MAIN("model", UNIT(a_good_snapshot), UNIT(options_may_be_missing), UNIT(run
 	UNIT(unknown_keys_are_ignored), UNIT(columns_may_be_in_another_order), UNIT(sums_and_rates),
 	UNIT(threads_have_rates), UNIT(slack_of_a_class),
 	UNIT(class_letters),
-	UNIT(a_delta), UNIT(wrong_deltas))
+	UNIT(a_delta), UNIT(a_delta_spends_its_base), UNIT(wrong_deltas))

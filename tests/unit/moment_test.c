@@ -30,10 +30,10 @@ static void steps_add_up(void)
 			memmove(&rows[at], &rows[at + 1], (heap->superslab_count - at - 1) * sizeof(*rows));
 			heap->superslab_count--;
 		} else if (round % 4 == 2 && heap->superslab_count < 50) { /* one comes, at the end of those in use or of all */
-			heap_row(&rows[heap->superslab_count], 1000 + round, &state);
+			heap_row(&rows[heap->superslab_count], heap->time_us / 1000, 1000 + round, &state);
 			rows[heap->superslab_count++].in_lru = round % 8 == 2;
 		} else if (round % 4 == 3) { /* another one stands in its place */
-			heap_row(&rows[at], rows[at].index, &state);
+			heap_row(&rows[at], heap->time_us / 1000, rows[at].index, &state);
 			rows[at].address += 4096;
 		}
 		if (round % 7 == 0)
@@ -61,7 +61,7 @@ static void time_alone_is_short(void)
 	heap->time_us += 100000;
 	for (size_t i = 0; i < heap->superslab_count; i++) {
 		for (unsigned j = 0; j < MODEL_SLOTS; j++)
-			heap->superslabs[i].slots[j].age_ms += 99 + j % 3; /* rounded somewhere else */
+			heap->superslabs[i].slots[j].since_ms -= j % 3; /* rounded somewhere else */
 	}
 	CU_ASSERT_TRUE(moment_encode(&bytes, before, heap));
 	CU_ASSERT_TRUE(bytes.length < 250);

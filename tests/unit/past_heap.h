@@ -16,10 +16,11 @@ static inline uint32_t heap_random(uint32_t *state)
 	return *state ^= *state << 5;
 }
 
-static inline void heap_slot(struct slot *slot, uint32_t *state, size_t classes)
+static inline void heap_slot(struct slot *slot, uint64_t now_ms, uint32_t *state, size_t classes)
 {
 	uint32_t draw = heap_random(state);
 	memset(slot, 0, sizeof(*slot));
+	slot->since_ms = now_ms;
 	slot->class = SLOT_NO_CLASS;
 	if (draw % 16 == 0 || classes == 0)
 		return;
@@ -28,19 +29,19 @@ static inline void heap_slot(struct slot *slot, uint32_t *state, size_t classes)
 	slot->capacity = 4096 / (slot->class + 1u);
 	slot->used = slot->state == SLOT_ACTIVE ? draw / 1024 % (slot->capacity + 1) : 0;
 	slot->span = 1;
-	slot->age_ms = draw % 5000;
+	slot->since_ms = now_ms - draw % 5000;
 }
 
-static inline void heap_row(struct superslab *row, uint64_t index, uint32_t *state)
+static inline void heap_row(struct superslab *row, uint64_t now_ms, uint64_t index, uint32_t *state)
 {
 	memset(row, 0, sizeof(*row));
 	row->index = index;
 	row->address = 0x7f0000000000 + index * 2097152;
 	for (unsigned i = 0; i < MODEL_SLOTS; i++) {
-		heap_slot(&row->slots[i], state, HEAP_CLASSES);
+		heap_slot(&row->slots[i], now_ms, state, HEAP_CLASSES);
 		row->active_slots += row->slots[i].state == SLOT_ACTIVE;
 	}
-	superslab_find_leads(row);
+	superslab_finish(row);
 }
 
 /* The first snapshot, of `superslabs` SuperSlabs with every second index. */
@@ -69,21 +70,16 @@ static inline struct snapshot *heap_make(size_t superslabs, uint32_t *state)
 		strcpy(s->threads[s->thread_count].name, "worker");
 	}
 	for (s->superslab_count = 0; s->superslab_count < superslabs; s->superslab_count++)
-		heap_row(&s->superslabs[s->superslab_count], 2 * s->superslab_count, state);
+		heap_row(&s->superslabs[s->superslab_count], s->time_us / 1000, 2 * s->superslab_count, state);
 	return s;
 }
 
 /* Time goes on by `us`, and `changes` slots change. */
 static inline void heap_move(struct snapshot *s, uint64_t us, unsigned changes, uint32_t *state)
 {
-	uint64_t before_ms = s->time_us / 1000;
 	s->seq++;
 	s->time_us += us;
 	s->uptime_us += us;
-	for (size_t i = 0; i < s->superslab_count; i++) {
-		for (unsigned j = 0; j < MODEL_SLOTS; j++)
-			s->superslabs[i].slots[j].age_ms += s->time_us / 1000 - before_ms;
-	}
 	for (size_t i = 0; i < s->class_count; i++) {
 		s->classes[i].allocs += heap_random(state) % 1000;
 		s->classes[i].live_blocks = heap_random(state) % 100000;
@@ -91,8 +87,19 @@ static inline void heap_move(struct snapshot *s, uint64_t us, unsigned changes, 
 	s->memory.live_bytes = heap_random(state);
 	for (unsigned i = 0; i < changes && s->superslab_count > 0; i++) {
 		struct superslab *row = &s->superslabs[heap_random(state) % s->superslab_count];
-		heap_slot(&row->slots[heap_random(state) % MODEL_SLOTS], state, s->class_count);
-		superslab_find_leads(row);
+		heap_slot(&row->slots[heap_random(state) % MODEL_SLOTS], s->time_us / 1000, state, s->class_count);
+		superslab_finish(row);
+	}
+}
+
+/* The same heap at another time, as old as it is. */
+static inline void heap_at(struct snapshot *s, uint64_t time_us)
+{
+	uint64_t by_ms = time_us / 1000 - s->time_us / 1000;
+	s->time_us = time_us;
+	for (size_t i = 0; i < s->superslab_count; i++) {
+		for (unsigned j = 0; j < MODEL_SLOTS; j++)
+			s->superslabs[i].slots[j].since_ms += by_ms;
 	}
 }
 
@@ -112,7 +119,7 @@ static inline bool heap_same(const struct snapshot *a, const struct snapshot *b)
 		for (unsigned j = 0; same && j < MODEL_SLOTS; j++) {
 			const struct slot *p = &x->slots[j], *q = &y->slots[j];
 			same = p->state == q->state && p->class == q->class && p->used == q->used && p->capacity == q->capacity &&
-				p->span == q->span && p->lead == q->lead && p->age_ms + 2 >= q->age_ms && q->age_ms + 2 >= p->age_ms;
+				p->span == q->span && p->lead == q->lead && p->since_ms + 2 >= q->since_ms && q->since_ms + 2 >= p->since_ms;
 		}
 	}
 	return same;

@@ -46,7 +46,7 @@ static void processes_follow_each_other(void)
 	UNIT_EQUAL(timeline_load(&past.timeline, 0, NULL)->superslab_count, 5);
 	CU_ASSERT_TRUE(heap_same(timeline_load(&past.timeline, 1, NULL), heap));
 	/* The clock of another boot: what was before can't be put in order with it. */
-	heap->time_us = 5;
+	heap_at(heap, 5);
 	heap->process.start_time = 1;
 	past_add(&past, heap);
 	UNIT_EQUAL(past.timeline.count, 1);
