@@ -50,6 +50,7 @@ static int watch_recording(const struct options *options)
 {
 	struct watch watch = watch_for(options, 0);
 	struct problem problem;
+	sigset_t before;
 	int status = STATUS_FAILED;
 	if (options->dump != NULL || options->report) {
 		problem_set(&problem, "%s is a recording; 'hakmem-top --json %s@end' prints a state of it", options->target, options->target);
@@ -58,7 +59,7 @@ static int watch_recording(const struct options *options)
 	if (options->batch || !screen_possible(false))
 		return replay_batch(options);
 	if (replay_open(&watch, options, &problem))
-		status = screen_run(NULL, &watch, NULL, options, -1);
+		status = screen_run(NULL, &watch, NULL, options, signals_open(&before));
 	else
 		run_complain(problem.text);
 	watch_free(&watch);
@@ -69,6 +70,7 @@ static int watch_file(const struct options *options)
 {
 	struct watch watch = watch_for(options, 0);
 	struct problem problem;
+	sigset_t before;
 	int status;
 	if (options->record != NULL) {
 		problem_set(&problem, "--record is for a process or a command; %s is neither", options->target);
@@ -92,7 +94,7 @@ static int watch_file(const struct options *options)
 		return run_file(options);
 	if (!watch_load(&watch, options->target, &problem))
 		return complain(&problem, STATUS_FAILED);
-	status = screen_run(NULL, &watch, NULL, options, -1);
+	status = screen_run(NULL, &watch, NULL, options, signals_open(&before));
 	watch_free(&watch);
 	return status;
 }

@@ -260,7 +260,12 @@ static int look_at_profile(struct screen *screen)
 static void take_keys(struct screen *screen)
 {
 	int interval = screen->ui.interval_ms, colours = screen->ui.colours;
-	for (struct input input; (input = terminal_read()).kind != INPUT_NONE;) {
+	struct input input;
+	for (bool first = true; (input = terminal_read()).kind != INPUT_NONE; first = false) {
+		/* What a key is about may hang on what only drawing finds out of the one before, when both come at once: how many rows
+		 * a panel has, where the match of a search is. */
+		if (!first && screen->canvas.cells != NULL)
+			ui_paint(&screen->ui, &screen->canvas, screen->watch);
 		if (input.kind == INPUT_RESIZED)
 			terminal_redraw();
 		else
