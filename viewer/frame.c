@@ -167,8 +167,8 @@ static int put_words(struct area area, int x, int y, const char *text)
 static int help_line(struct area area, int y, const char *keys, const char *text)
 {
 	bool narrow = area.width < HELP_NARROW;
-	area_text(area, 1, y, STYLE_STRONG, keys);
-	return put_words(area, narrow ? 3 : HELP_KEYS_WIDTH, y + narrow, text);
+	int x = area_text(area, 1, y, STYLE_STRONG, keys);
+	return put_words(area, narrow ? 3 : x < HELP_KEYS_WIDTH ? HELP_KEYS_WIDTH : x + 1, y + narrow, text);
 }
 
 int frame_help(struct area area, int first)

@@ -121,7 +121,7 @@ static void draw_head(struct area area, const struct watch *watch, const struct 
 		format_age(age, (uint64_t)(seconds * 1000));
 	const char *relation = !diff->same_process ? "another process" : diff->seconds < 0 ? " later" : " earlier";
 	area_fill(area, 0, 0, area.width, STYLE_COLUMN_HEAD);
-	snprintf(head, sizeof(head), "since %s", watch->marked ? "the mark" : "the beginning");
+	snprintf(head, sizeof(head), "since %s", watch->marked ? "the mark" : "the start");
 	int x = area_printf(area, 1, 0, STYLE_COLUMN_HEAD, "%s,", head);
 	area_printf(area, x + 1, 0, STYLE_COLUMN_HEAD, "%s%s", age, relation);
 	area_right(area, WHAT_WIDTH + NUMBER_WIDTH, 0, STYLE_COLUMN_HEAD, "  before");

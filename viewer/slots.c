@@ -65,6 +65,9 @@ void draw_slot(struct area area, int x, int y, int columns, enum slot_mode mode,
 
 static int legend_entry(struct area area, int x, int y, enum style style, enum glyph glyph, const char *text)
 {
+	/* Half an entry would be another one. */
+	if (x + 2 + area_columns(text) > area.width)
+		return area.width;
 	area_glyph(area, x, y, style, glyph);
 	return area_text(area, x + 2, y, STYLE_FAINT, text) + 2;
 }

@@ -18,7 +18,10 @@ from support import SOURCE, Folder, check, fail
 OVERVIEW = ("overview", ["1"])
 MAP = ("slots", ["2"])
 CLASSES, STAGES, LRU = ("classes", ["3"]), ("stages", ["4"]), ("lru", ["5"])
-THREADS, EVENTS, SITES = ("threads", ["6"]), ("events", ["7"]), ("sites", ["0"])
+THREADS, EVENTS, CHANGES = ("threads", ["6"]), ("events", ["7"]), ("changes", ["9"])
+SITES = ("sites", ["0"])
+# All that show nothing of the machine that the test runs on; processes are looked at by screen.py.
+PANELS = [OVERVIEW, MAP, CLASSES, STAGES, LRU, THREADS, EVENTS, CHANGES, SITES]
 ZOOMS = [("superslab", ["2", "Right", "Right", "Down", "Enter"]), ("slot", ["Enter"]), ("folded", ["Escape", "Escape", "Escape"])]
 # Orders and searches, help and its end, and the panel on its own.
 OTHERS = [("by_slack", ["3", "F6"]), ("search", ["6", "/", "w", "o"]), ("not_found", ["x"]), ("filter", ["Escape", "7", "F4", "l", "r", "u"]),
@@ -26,9 +29,9 @@ OTHERS = [("by_slack", ["3", "F6"]), ("search", ["6", "/", "w", "o"]), ("not_fou
 MODES = [("by_class", ["2", "c"]), ("by_fill", ["c"]), ("by_age", ["c"])]
 
 TERMINALS = {
-    "80x24": (80, 24, "xterm-256color", "C.UTF-8", [OVERVIEW, MAP, CLASSES, STAGES, LRU, THREADS, EVENTS, SITES, ("tree", ["t"]), *MODES, ("mixed", ["c"]), *ZOOMS, *OTHERS]),
-    "40x10": (40, 10, "xterm-256color", "C.UTF-8", [OVERVIEW, MAP, CLASSES, STAGES, LRU, THREADS, EVENTS, *ZOOMS, ("help", ["h"])]),
-    "200x60": (200, 60, "xterm-256color", "C.UTF-8", [OVERVIEW, MAP, CLASSES, STAGES, LRU, SITES]),
+    "80x24": (80, 24, "xterm-256color", "C.UTF-8", [*PANELS, ("tree", ["t"]), *MODES, ("mixed", ["c"]), *ZOOMS, *OTHERS]),
+    "40x10": (40, 10, "xterm-256color", "C.UTF-8", [*PANELS, *ZOOMS, ("help", ["h"])]),
+    "200x60": (200, 60, "xterm-256color", "C.UTF-8", [*PANELS, *ZOOMS, ("help", ["h"])]),
     "80x24_ascii": (80, 24, "xterm-256color", "C", [OVERVIEW, MAP, STAGES, MODES[0]]),
     "80x24_linux": (80, 24, "linux", "C.UTF-8", [OVERVIEW, MAP, EVENTS, *MODES]),
     "80x24_screen": (80, 24, "screen", "C", [OVERVIEW, MAP, CLASSES]),
