@@ -130,7 +130,7 @@ def profile():
 
 
 def hostile(kind, document):
-    """The message that is sent instead of a good snapshot."""
+    """The message that is sent instead of a good snapshot; of another age's HAKMEM, a good one of its own."""
     if kind == "type":
         document["memory"]["live_bytes"] = "lots"
     elif kind == "hiccup" and document["seq"] == 3:
@@ -146,6 +146,19 @@ def hostile(kind, document):
         document["threads"][0]["name"] = "\u001b]0;title\u0007"
     elif kind == "garbage":
         return b"\xff\xfe{]not json\n"
+    elif kind == "nesting" and document["seq"] == 3:
+        return b'{"type":' + b"[" * 100000 + b"\n"
+    elif kind == "huge" and document["seq"] == 3:
+        document["classes"][2]["allocs"] = 10 ** 400
+    elif kind == "newer":
+        document.update(quantum={"bits": [1, {"more": None}]}, slot_fields=["mood", *SLOT_FIELDS])
+        document["memory"]["quantum_bytes"] = 1
+        for row in document["superslabs"]:
+            row["slots"] = [["happy", *slot] for slot in row["slots"]]
+        return b'{"type":"novelty","seq":1}\n' + json.dumps(document).encode() + b"\n"
+    elif kind == "older":
+        for row in document["classes"]:
+            del row["slots_per_slab"]
     return json.dumps(document).encode() + b"\n"
 
 

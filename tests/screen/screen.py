@@ -225,6 +225,87 @@ def hiccup(folder):
         screen.sees("Top classes", " live")
 
 
+def nonsense(folder):
+    """A message that no target should send is told, and the last good screen stays; the next good one is shown."""
+    for kind, said in (("nesting", "ends in the middle|not JSON"), ("huge", r"classes\.allocs is missing or not an integer")):
+        with Mock(folder / "run", "--hostile", kind) as mock, attached(folder, mock, "-d 0.5") as screen:
+            screen.sees(said, "Top classes", r"Live +\d")
+            wait(lambda: re.search(said, screen.text()) is None, "the note to go")
+            screen.sees("Top classes", r"up 0:0[4-9]")
+
+
+def names(folder):
+    """Escape sequences in names are text on every panel: no colour, title or column comes of them."""
+    with Mock(folder / "run", "--hostile", "escape") as mock, attached(folder, mock) as screen:
+        screen.sees(r"\?\[31mred\?\?\?", " live")
+        title = subprocess.run([*screen.tmux, "display-message", "-p", "#{pane_title}"], check=True, stdout=subprocess.PIPE, text=True).stdout
+        for number, mark in enumerate(MARKS, 1):
+            screen.keys(str(number))
+            screen.sees(mark)
+            check(title == subprocess.run([*screen.tmux, "display-message", "-p", "#{pane_title}"], check=True, stdout=subprocess.PIPE,
+                                          text=True).stdout, f"panel {number} sets the terminal's title")
+        screen.keys("6")
+        screen.sees(r"\?\]0;title\?")
+
+
+def peers(folder):
+    """A target of a later HAKMEM says things that aren't known, one of an earlier leaves some out; one of another protocol is refused, and
+    what was watched goes on."""
+    for kind in ("newer", "older"):
+        with Mock(folder / "run", "--hostile", kind) as mock, attached(folder, mock) as screen:
+            screen.sees(r"up 0:0[2-9]", " live", "Top classes")
+            screen.keys("2")
+            screen.sees(r"0x7f5a00000000 slot 0: EMPTY C0 16B")
+    with Mock(folder / "run") as mock, Mock(folder / "run", "--hostile", "protocol") as other, attached(folder, mock, width=120) as screen:
+        screen.keys("8")
+        screen.sees(rf"^ +{other.pid} .*open")
+        screen.keys("/")
+        screen.raw(str(other.pid))
+        screen.keys("Enter", "Enter")
+        screen.sees("speaks protocol 2, this hakmem-top 1", rf"mockingbird \({mock.pid}\)", " live")
+        screen.keys("x")
+        screen.sees("^F1Help", rf"^ +{mock.pid} .*watched")
+
+
+def zoomed(folder):
+    """The size changes while one looks at a SuperSlab, at a slot, at the folded map and at help."""
+    with Mock(folder / "run", "--slabs", "60") as mock, attached(folder, mock) as screen:
+        screen.sees(" live")
+        screen.keys("2", "Down")
+        for keys, mark in ((["Enter"], "SuperSlab 1 0x7f5a00200000"), (["Enter"], r"slot 0\b(.*\n)+ State "),
+                           (["Escape", "Escape", "Escape"], r"^ ?(SuperSlab )?1: "), (["F1"], "this page")):
+            screen.keys(*keys)
+            for width, height in ((40, 10), (200, 60), (20, 5), (80, 24)):
+                screen.resize(width, height)
+                screen.sees(mark if width >= 40 else "mockingbird")
+                equal(len(screen.rows()), height, "rows of the screen")
+
+
+def typed(folder):
+    """Keys that come all at once, as a paste does, do what they do one by one."""
+    with Mock(folder / "run", "--slabs", "60") as mock, attached(folder, mock) as screen:
+        screen.sees(" live")
+        screen.raw("2jjj\r")
+        screen.sees("SuperSlab 3 0x7f5a00600000")
+        screen.keys("Escape")
+        screen.sees("0x7f5a00600000 slot 0")
+        screen.raw("/lru\r\r")
+        screen.sees("SuperSlab 59 0x7f5a07600000 .*in the LRU cache")
+
+
+def settings(folder):
+    """A line of top.conf that isn't understood is told on the screen, by its number; the others count."""
+    conf = folder / "hakmem/top.conf"
+    conf.parent.mkdir()
+    for text, said in (("panel = lru\ncolours = mauve\n", "line 2: colours are all, 16, 8 or none, not \"mauve\""),
+                       ("panel = lru\n\x1b[31m = 7\n", r"line 2: \"\?\[31m\" is not known")):
+        conf.write_text(text)
+        with Mock(folder / "run") as mock, attached(folder, mock, width=140, XDG_CONFIG_HOME=folder) as screen:
+            screen.sees("LRU cache", re.escape(str(conf)) + ", " + said)
+            screen.keys("x")
+            screen.sees("^F1Help", "LRU cache")
+
+
 def interrupt(folder):
     """Ctrl-C and SIGTERM leave the terminal as it was."""
     with Mock(folder / "run") as mock:
@@ -365,7 +446,7 @@ def dump_file(folder):
 
 
 CASES = {case.__name__: case for case in (
-    panels, moves, pause, sort, slots, events, sites, sizes, terminals, dumb, lost, stopped, hiccup, interrupt, launch, launch_quit, launch_interrupt,
+    panels, moves, pause, sort, slots, events, sites, sizes, terminals, dumb, lost, stopped, hiccup, nonsense, names, peers, zoomed, typed, settings, interrupt, launch, launch_quit, launch_interrupt,
     real, chooser, mouse, dump_file)}
 
 
