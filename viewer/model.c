@@ -135,7 +135,7 @@ void superslab_finish(struct superslab *superslab)
 		} else if (left == 0) {
 			lead = -1;
 		}
-		slot->lead = (int8_t)lead;
+		slot->lead = (int16_t)lead;
 		left -= left > 0;
 	}
 	memset(superslab->states, 0, sizeof(superslab->states));

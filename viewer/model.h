@@ -52,7 +52,7 @@ enum slot_state { SLOT_UNUSED, SLOT_ACTIVE, SLOT_EMPTY, SLOT_STATES };
 struct slot {
 	uint8_t state;  /* enum slot_state */
 	uint8_t class;  /* SLOT_NO_CLASS for UNUSED slots and large allocations */
-	int8_t lead;    /* the slot that holds this run's numbers; -1: it lies in a SuperSlab before this one */
+	int16_t lead;   /* the slot that holds this run's numbers; -1: it lies in a SuperSlab before this one */
 	uint32_t used, capacity, span;
 	uint64_t since_ms; /* when that state began, by the target's clock; see slot_age_ms */
 };

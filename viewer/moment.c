@@ -112,11 +112,14 @@ static void put_new_row(struct bytes *out, const struct superslab *row, uint64_t
 	}
 }
 
+_Static_assert(sizeof(struct slot) == 2 * sizeof(uint8_t) + sizeof(int16_t) + 3 * sizeof(uint32_t) + sizeof(uint64_t), "no padding");
+
 /* Which slots are other than time alone would have made them, a bit for each. */
 static uint32_t changed_slots(const struct superslab *was, const struct superslab *is)
 {
 	uint32_t mask = 0;
-	/* Most rows of a large heap are untouched copies: of 10 GiB 160,000 slots are compared several times a second. */
+	/* Most rows of a large heap are untouched copies: of 10 GiB 160,000 slots are compared several times a second. A slot has
+	 * no padding. */
 	if (memcmp(was->slots, is->slots, sizeof(was->slots)) == 0)
 		return 0;
 	for (unsigned i = 0; i < MODEL_SLOTS; i++) {
