@@ -7,12 +7,6 @@
 #include "viewer/format.h"
 #include "viewer/travel.h"
 
-static const char *short_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
-}
-
 /* How the target is, at the header's right. Returns the column where it begins. */
 static int draw_state(struct area area, int y, const struct watch *watch)
 {
@@ -54,7 +48,7 @@ static int __attribute__((format(printf, 3, 4))) add_item(struct area line, int 
 
 void frame_header(struct area area, int y, const struct watch *watch)
 {
-	char text[FORMAT_MAX];
+	char text[FORMAT_MAX], name[MODEL_NAME_MAX];
 	area_fill(area, 0, y, area.width, STYLE_TOP_BAR);
 	int end = draw_state(area, y, watch);
 	struct area line = area_part(area, 0, y, end - 1, 1);
@@ -66,7 +60,7 @@ void frame_header(struct area area, int y, const struct watch *watch)
 		area_text(line, x + 2, 0, STYLE_TOP_BAR_STRONG, watch->note);
 		return;
 	}
-	x = area_text(line, x, 0, STYLE_TOP_BAR_STRONG, short_name(snapshot->process.exe));
+	x = area_text(line, x, 0, STYLE_TOP_BAR_STRONG, snapshot_name(snapshot, name));
 	x = area_printf(line, x, 0, STYLE_TOP_BAR, " (%llu)  ", (unsigned long long)snapshot->process.pid);
 	if (noted)
 		x = area_text(line, x, 0, STYLE_TOP_BAR_STRONG, watch->note) + 2;

@@ -69,8 +69,8 @@ static void put_top(FILE *out, const struct watch *watch)
 {
 	const struct snapshot *snapshot = watch->snapshot;
 	char text[64], clock[FORMAT_MAX];
-	const char *name = strrchr(snapshot->process.exe, '/');
-	name = name != NULL && name[1] != '\0' ? name + 1 : snapshot->process.exe;
+	char buffer[MODEL_NAME_MAX];
+	const char *name = snapshot_name(snapshot, buffer);
 	/* A page opened from a disk is not to fetch or run anything, whatever a name in it may say. */
 	fputs("<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\"><head><meta charset=\"utf-8\"/>\n"
 	      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n"
@@ -80,7 +80,8 @@ static void put_top(FILE *out, const struct watch *watch)
 	html_text(out, name);
 	fprintf(out, " <small>(%" PRIu64 ")</small></h1>\n<p class=\"sub\">", snapshot->process.pid);
 	html_text(out, snapshot->process.cmdline);
-	fprintf(out, "</p>\n<p class=\"sub\">up %s, %zu threads", format_clock(clock, snapshot->uptime_us), snapshot->thread_count);
+	fprintf(out, "</p>\n<p class=\"sub\">up %s, %zu thread%s", format_clock(clock, snapshot->uptime_us), snapshot->thread_count,
+		snapshot->thread_count == 1 ? "" : "s");
 	time_t seconds = (time_t)(snapshot->realtime_us / 1000000);
 	struct tm parts;
 	if (snapshot->realtime_us != 0 && localtime_r(&seconds, &parts) != NULL && strftime(text, sizeof(text), "%F %T", &parts) > 0)

@@ -1,6 +1,7 @@
 #include "viewer/model.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,6 +86,29 @@ void rates_since_start(struct rates *rates, const struct snapshot *snapshot)
 		return;
 	rates->seconds = (double)snapshot->uptime_us / 1e6;
 	fill_rates(rates, NULL, snapshot);
+}
+
+static const char *basename_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
+}
+
+const char *snapshot_name(const struct snapshot *snapshot, char out[MODEL_NAME_MAX])
+{
+	const char *file = basename_of(snapshot->process.exe), *command = snapshot->process.cmdline;
+	size_t length = strcspn(command, " ");
+	for (const char *at = command; at < command + length; at++) {
+		if (*at == '/') {
+			length -= (size_t)(at + 1 - command);
+			command = at + 1;
+		}
+	}
+	/* Titles such as "nginx: master" and "-bash" are no names, and python3 says less than python3.11. */
+	bool plain = length > 0 && length < MODEL_NAME_MAX && *command != '-' && strncmp(file, command, length) != 0 &&
+		strspn(command, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-") == length;
+	snprintf(out, MODEL_NAME_MAX, "%.*s", plain ? (int)length : MODEL_NAME_MAX - 1, plain ? command : file);
+	return out;
 }
 
 void rates_of_threads(const struct snapshot *before, struct snapshot *after)

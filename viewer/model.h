@@ -141,6 +141,10 @@ struct totals snapshot_totals(const struct snapshot *snapshot);
 void rates_between(struct rates *rates, const struct snapshot *before, const struct snapshot *after);
 /* The mean since the program's start: what a first frame can show. */
 void rates_since_start(struct rates *rates, const struct snapshot *snapshot);
+/* What the program goes by: the first word of its command line where that is another plain name than its file's, as
+ * redis-server is a link to redis-check-rdb, and sh one to dash; else its file's. */
+#define MODEL_NAME_MAX 64
+const char *snapshot_name(const struct snapshot *snapshot, char out[MODEL_NAME_MAX]);
 /* Fills in the rates of `after`'s threads. */
 void rates_of_threads(const struct snapshot *before, struct snapshot *after);
 /* Bytes of a class's slabs that are neither live nor cached. */

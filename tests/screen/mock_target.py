@@ -143,6 +143,7 @@ def hostile(kind, document):
         document["superslabs"][0]["slots"][0] = ["ACTIVE", 200, 1, 1, 1, 1]
     elif kind == "escape":
         document["process"]["exe"] = "/bin/\u001b[31mred\u0007\u202e\u4e2d"
+        document["process"]["cmdline"] = "\u001b[31mred \u009b2J"
         document["threads"][0]["name"] = "\u001b]0;title\u0007"
     elif kind == "garbage":
         return b"\xff\xfe{]not json\n"

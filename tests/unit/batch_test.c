@@ -41,7 +41,7 @@ static void control_characters_are_escaped(void)
 static void a_frame_is_text_of_eighty_columns(void)
 {
 	struct watch watch = {.state = WATCH_WAITING};
-	char *json = sample_with("/usr/bin/sample", "/bin/\x1b[31mred");
+	char *json = sample_with("/usr/bin/sample\",\"cmdline\":\"sample -x", "/bin/\x1b[31mred\",\"cmdline\":\"\x1b[31mred");
 	UNIT_EQUAL(watch_take(&watch, json, strlen(json), NULL), WATCH_SNAPSHOT);
 	FILE *out = open_memstream(&text, &size);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(out);

@@ -254,6 +254,27 @@ static void slack_of_a_class(void)
 	snapshot_free(s);
 }
 
+static void names(void)
+{
+	static const char *const cases[][3] = {
+		{"/usr/bin/redis-check-rdb", "redis-server 127.0.0.1:7711", "redis-server"}, {"/usr/bin/dash", "/bin/sh -c x/y", "sh"},
+		{"/usr/bin/python3.11", "/usr/bin/python3 x.py", "python3.11"}, {"/usr/sbin/nginx", "nginx: master process", "nginx"},
+		{"/usr/bin/bash", "-bash", "bash"}, {"/usr/bin/sample", "", "sample"}, {"/usr/bin/sample", "/", "sample"},
+		{"/bin/?[31mred", "?[31m x", "?[31mred"}, {"sample", "a/b/", "sample"}, {"", "", ""},
+	};
+	struct snapshot snapshot = {0};
+	char out[MODEL_NAME_MAX];
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		strcpy(snapshot.process.exe, cases[i][0]);
+		strcpy(snapshot.process.cmdline, cases[i][1]);
+		UNIT_STRING(snapshot_name(&snapshot, out), cases[i][2]);
+	}
+	memset(snapshot.process.exe, 'x', sizeof(snapshot.process.exe) - 1);
+	memset(snapshot.process.cmdline, 'y', sizeof(snapshot.process.cmdline) - 1);
+	UNIT_EQUAL(strlen(snapshot_name(&snapshot, out)), MODEL_NAME_MAX - 1);
+	UNIT_EQUAL(out[0], 'x');
+}
+
 static void class_letters(void)
 {
 	char symbols[128] = "";
@@ -386,5 +407,5 @@ UNIT_MAIN("model", UNIT(a_good_snapshot), UNIT(options_may_be_missing), UNIT(run
 	UNIT(keys_may_be_missing),
 	UNIT(unknown_keys_are_ignored), UNIT(columns_may_be_in_another_order), UNIT(sums_and_rates),
 	UNIT(threads_have_rates), UNIT(slack_of_a_class),
-	UNIT(class_letters),
+	UNIT(class_letters), UNIT(names),
 	UNIT(a_delta), UNIT(a_delta_spends_its_base), UNIT(wrong_deltas))
