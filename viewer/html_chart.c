@@ -145,7 +145,7 @@ static void put_chart(FILE *out, const char *title, const struct trend_point *po
 			top = value > top ? value : top; /* never so for NaN */
 		}
 	}
-	top = top > 0 ? top * 1.05 : 1;
+	top = top > 4 ? top * 1.05 : 4; /* rates are written without decimals, and no two of the four lines may say the same */
 	fprintf(out, "<figure><figcaption>%s:", title);
 	for (size_t i = 0; i < line_count; i++)
 		fprintf(out, " <span class=\"key %s\">%s</span>", lines[i].style, lines[i].name);
