@@ -187,7 +187,7 @@ build_configuration() {
 # outcome a compiler can change: the others look at the same scripts and pictures once more.
 test_configuration() {
 	local name=$1 results=$PWD/out/results options=()
-	[ "$name" = clang ] && options=(--label-exclude '^(screen|demo|bench)$')
+	[ "$name" = clang ] && options=(--label-exclude '^(screen|profile|demo|bench)$')
 	say "configuration $name: running its tests"
 	run_tests "out/$name" "$results/$name.xml" "${options[@]}"
 	[ -s "$results/$name.xml" ] || printf 'ctest made no report in configuration %s\n' "$name" >"$results/$name.failed"
