@@ -13,8 +13,8 @@
 #define HAK_PACE_ROUND_US 4000
 #define HAK_PACE_SHARE 16 /* of a processor: one part of so many */
 #define HAK_PACE_REST_MAX_US 100000
-/* How far rounds may be ahead of the clock. */
-#define HAK_PACE_AHEAD_US 250000
+/* How far rounds may be ahead of the clock: the whole snapshot of a heap of many GiB is encoded and sent without a rest. */
+#define HAK_PACE_AHEAD_US 2000000
 
 /* All zero at the beginning. One thread uses it. */
 struct hak_pace {

@@ -49,6 +49,9 @@ static void work_takes_a_share(void)
 static void no_rest_is_long(void)
 {
 	struct hak_pace pace = {0};
+	/* One that is long may be the first of a day. */
+	hak_pace_round(&pace, START_US, 3600000000u);
+	UNIT_EQUAL(hak_pace_rest_us(&pace, START_US), 0);
 	hak_pace_round(&pace, START_US, 3600000000u);
 	UNIT_EQUAL(hak_pace_rest_us(&pace, START_US), HAK_PACE_REST_MAX_US);
 	UNIT_EQUAL(hak_pace_rest_us(&pace, START_US + HAK_PACE_REST_MAX_US), 0);
@@ -57,5 +60,14 @@ static void no_rest_is_long(void)
 	UNIT_EQUAL(hak_pace_rest_us(&pace, START_US), HAK_PACE_REST_MAX_US);
 }
 
+/* The snapshot of 10 GiB: 60 ms to encode, then 30 rounds in which a socket takes some of it. */
+static void a_big_snapshot_comes_without_a_rest(void)
+{
+	struct hak_pace pace = {0};
+	uint64_t now = START_US;
+	UNIT_EQUAL(run(&pace, &now, 1, 60000) + run(&pace, &now, 30, 300), 60000 + 30 * 300);
+	UNIT_EQUAL(hak_pace_rest_us(&pace, now), 0);
+}
+
 UNIT_MAIN("pace", UNIT(a_burst_is_served_at_once), UNIT(rounds_without_end_are_so_many_a_second), UNIT(work_takes_a_share),
-	UNIT(no_rest_is_long))
+	UNIT(no_rest_is_long), UNIT(a_big_snapshot_comes_without_a_rest))
