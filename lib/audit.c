@@ -20,7 +20,7 @@ static const char *audit_slot(const struct hak_superslab *ss, uint32_t index, un
 	bool active = ss->active >> i & 1;
 	bool unused = ss->unused >> i & 1;
 
-	CHECK(map == (active ? slot->bin : HAK_BIN_NONE), "class map disagrees with a slot's record");
+	CHECK(map == hak_slot_map_bin(slot, active), "class map disagrees with a slot's record");
 	CHECK(unused == (slot->bin == HAK_BIN_NONE), "a slot's bin disagrees with its state");
 	if (unused)
 		return NULL;
@@ -240,15 +240,28 @@ static const char *audit_slab(unsigned class, uint32_t slab, uint64_t *handed_ou
 	return NULL;
 }
 
+static const char *audit_buckets(
+	const uint32_t buckets[HAK_DEPOT_BUCKETS], bool sampled, uint32_t listed, uint32_t *length)
+{
+	for (unsigned b = 0; b < HAK_DEPOT_BUCKETS; b++) {
+		for (uint32_t slab = buckets[b]; slab != HAK_NO_SLOT; slab = hak_slot(slab)->next) {
+			CHECK(hak_slot(slab)->listed == b + 1, "a bucket holds a slab that says otherwise");
+			CHECK(hak_slot(slab)->sampled == sampled, "samples lie in slabs of their own");
+			CHECK(++*length <= listed, "the buckets hold more slabs than have room");
+		}
+	}
+	return NULL;
+}
+
 static const char *audit_depot(unsigned class)
 {
 	const struct hak_depot *depot = &hak_depots[class];
 	uint64_t handed_out = 0;
 	uint32_t listed = 0, length = 0;
+	const char *wrong;
 
 	for (uint32_t slab = 0; slab < hak_arena_taken() * HAK_SLOTS_PER_SS; slab++) {
 		const struct hak_superslab *ss = hak_ss(slab / HAK_SLOTS_PER_SS);
-		const char *wrong;
 
 		if (!(ss->active >> (slab % HAK_SLOTS_PER_SS) & 1) || hak_slot(slab)->distance != 0 ||
 			hak_slot(slab)->bin != HAK_BIN_OF_CLASS(class))
@@ -257,12 +270,11 @@ static const char *audit_depot(unsigned class)
 		if (wrong)
 			return wrong;
 	}
-	for (unsigned b = 0; b < HAK_DEPOT_BUCKETS; b++) {
-		for (uint32_t slab = depot->buckets[b]; slab != HAK_NO_SLOT; slab = hak_slot(slab)->next) {
-			CHECK(hak_slot(slab)->listed == b + 1, "a bucket holds a slab that says otherwise");
-			CHECK(++length <= listed, "the buckets hold more slabs than have room");
-		}
-	}
+	wrong = audit_buckets(depot->buckets, false, listed, &length);
+	if (!wrong && hak_sampled_slabs[class].ready)
+		wrong = audit_buckets(hak_sampled_slabs[class].buckets, true, listed, &length);
+	if (wrong)
+		return wrong;
 	CHECK(length == listed, "a slab with room is in no bucket");
 	CHECK(handed_out == depot->handed_out, "a depot's count of blocks handed out is wrong");
 	return NULL;

@@ -18,16 +18,18 @@ struct hak_depot hak_depots[HAK_CLASS_COUNT] = {
 };
 struct hak_parcel hak_parcels[HAK_DEPOT_PLACES];
 
+struct hak_sampled_slabs hak_sampled_slabs[HAK_CLASS_COUNT];
+
 /* ---- Partly used slabs, in buckets by how full they are ---- */
 
-static void bucket_remove(struct hak_depot *depot, uint32_t slab)
+static void bucket_remove(uint32_t *buckets, uint32_t slab)
 {
 	struct hak_slot *slot = hak_slot(slab);
 
 	if (!slot->listed)
 		return;
 	if (slot->previous == HAK_NO_SLOT)
-		depot->buckets[slot->listed - 1] = slot->next;
+		buckets[slot->listed - 1] = slot->next;
 	else
 		hak_slot(slot->previous)->next = slot->next;
 	if (slot->next != HAK_NO_SLOT)
@@ -36,7 +38,7 @@ static void bucket_remove(struct hak_depot *depot, uint32_t slab)
 }
 
 /* Moves a slab to the bucket that fits its fill; a full one is on no list: it has nothing to offer. */
-static void bucket_update(struct hak_depot *depot, uint32_t slab)
+static void bucket_update(uint32_t *buckets, uint32_t slab)
 {
 	struct hak_slot *slot = hak_slot(slab);
 	unsigned bucket = slot->used * HAK_DEPOT_BUCKETS / slot->capacity;
@@ -45,23 +47,23 @@ static void bucket_update(struct hak_depot *depot, uint32_t slab)
 	slot->idle = 0;
 	if (!full && slot->listed == bucket + 1)
 		return;
-	bucket_remove(depot, slab);
+	bucket_remove(buckets, slab);
 	if (full)
 		return;
 	slot->listed = (uint8_t)(bucket + 1);
 	slot->previous = HAK_NO_SLOT;
-	slot->next = depot->buckets[bucket];
+	slot->next = buckets[bucket];
 	if (slot->next != HAK_NO_SLOT)
 		hak_slot(slot->next)->previous = slab;
-	depot->buckets[bucket] = slab;
+	buckets[bucket] = slab;
 }
 
 /* Fullest first and lowest first: new blocks fill the gaps of slabs that are in use anyway, and the others get a chance
  * to empty. */
-static uint32_t pick_slab(const struct hak_depot *depot)
+static uint32_t pick_slab(const uint32_t buckets[HAK_DEPOT_BUCKETS])
 {
 	for (unsigned b = HAK_DEPOT_BUCKETS; b-- > 0;) {
-		uint32_t best = depot->buckets[b];
+		uint32_t best = buckets[b];
 		uint32_t slab = best;
 
 		for (unsigned looks = 0; slab != HAK_NO_SLOT && looks < PICK_LOOKS;
@@ -220,7 +222,9 @@ static void carve(uint32_t slab, uint32_t block_bytes, uint32_t want, struct hak
 	hak_single_writer_add(&slot->used, count);
 }
 
-static void take_blocks(struct hak_depot *depot, unsigned class, uint32_t slab, uint32_t want, struct hak_batch *batch)
+/* `buckets` are the depot's own, or those of its class's samples. */
+static void take_blocks(struct hak_depot *depot, uint32_t *buckets, unsigned class, uint32_t slab, uint32_t want,
+	struct hak_batch *batch)
 {
 	uint32_t block_bytes = hak_size_classes[class].block_bytes;
 	uint32_t before = batch->length;
@@ -230,7 +234,7 @@ static void take_blocks(struct hak_depot *depot, unsigned class, uint32_t slab, 
 		carve(slab, block_bytes, want, batch);
 	depot->handed_out += batch->length - before;
 	hak_mirror_used(slab, hak_slot(slab)->used);
-	bucket_update(depot, slab);
+	bucket_update(buckets, slab);
 	hak_ss_touch(hak_slot_ss(slab));
 }
 
@@ -245,7 +249,8 @@ struct returning {
 };
 
 /* Makes the counts of the slab show the blocks that came back, and moves it to where it then belongs. */
-static void finish_returning(struct hak_depot *depot, struct returning *run, enum hak_release_cause cause)
+static void finish_returning(
+	struct hak_depot *depot, uint32_t *buckets, struct returning *run, enum hak_release_cause cause)
 {
 	struct hak_slot *slot;
 
@@ -259,11 +264,11 @@ static void finish_returning(struct hak_depot *depot, struct returning *run, enu
 	hak_mirror_used(run->slab, slot->used);
 	run->count = 0;
 	if (slot->used == 0) {
-		bucket_remove(depot, run->slab);
+		bucket_remove(buckets, run->slab);
 		hak_pool_release_slab(run->slab, cause);
 		run->bytes = 0; /* it is the pool's again */
 	} else {
-		bucket_update(depot, run->slab);
+		bucket_update(buckets, run->slab);
 	}
 }
 
@@ -315,7 +320,7 @@ static void take_apart(struct hak_depot *depot, unsigned class, struct hak_batch
 	 * ours, or to one that is free already, is out of reach, and leaked. */
 	for (uint32_t i = 0; i < batch.length; i++) {
 		if ((uintptr_t)block - run.start >= run.bytes) {
-			finish_returning(depot, &run, cause);
+			finish_returning(depot, depot->buckets, &run, cause);
 			if (hak_bin_of_address(block) != HAK_BIN_OF_CLASS(class)) {
 				hak_report_link(previous, block);
 				return;
@@ -328,7 +333,7 @@ static void take_apart(struct hak_depot *depot, unsigned class, struct hak_batch
 		previous = block;
 		block = block->next;
 	}
-	finish_returning(depot, &run, cause);
+	finish_returning(depot, depot->buckets, &run, cause);
 }
 
 /* ---- Batches in transit ---- */
@@ -426,11 +431,11 @@ struct hak_batch hak_depot_fetch(unsigned class, uint32_t want)
 			depot->idle_batches = depot->batches;
 	}
 	while (batch.length == 0 || batch.length < want / 2) {
-		uint32_t slab = pick_slab(depot);
+		uint32_t slab = pick_slab(depot->buckets);
 
 		if (slab == HAK_NO_SLOT)
 			break;
-		take_blocks(depot, class, slab, want, &batch);
+		take_blocks(depot, depot->buckets, class, slab, want, &batch);
 	}
 	if (batch.length) {
 		hak_single_writer_add(&depot->hits, 1); /* snapshots read it without the lock */
@@ -440,7 +445,7 @@ struct hak_batch hak_depot_fetch(unsigned class, uint32_t want)
 		uint32_t slab = hak_pool_acquire_slab(class);
 
 		if (slab != HAK_NO_SLOT)
-			take_blocks(depot, class, slab, want, &batch);
+			take_blocks(depot, depot->buckets, class, slab, want, &batch);
 	}
 	hak_lock_release(&depot->lock);
 	if (parcel.lane[0])
@@ -515,4 +520,51 @@ uint64_t hak_depot_cached_blocks(unsigned class)
 		blocks += hak_depot_parcel(depot, i)->batch.length;
 	hak_lock_release(&depot->lock);
 	return blocks;
+}
+
+/* ---- Samples ---- */
+
+/* A new slab for samples of the class. Its depot's lock is held. */
+static uint32_t acquire_sampled(unsigned class)
+{
+	uint32_t slab = hak_pool_acquire_slab(class);
+
+	if (slab == HAK_NO_SLOT)
+		return slab;
+	hak_lock_acquire(&hak_pool.lock);
+	hak_slots_sample(hak_slot_ss(slab), hak_slot_place(slab), hak_slot(slab)->span, true);
+	hak_lock_release(&hak_pool.lock);
+	return slab;
+}
+
+void *hak_depot_take_sampled(unsigned class)
+{
+	struct hak_sampled_slabs *slabs = &hak_sampled_slabs[class];
+	struct hak_depot *depot = &hak_depots[class];
+	struct hak_batch batch = {.length = 0};
+	uint32_t slab;
+
+	hak_lock_acquire(&depot->lock);
+	for (unsigned b = 0; b < HAK_DEPOT_BUCKETS && !slabs->ready; b++)
+		slabs->buckets[b] = HAK_NO_SLOT;
+	slabs->ready = true;
+	slab = pick_slab(slabs->buckets);
+	if (slab == HAK_NO_SLOT)
+		slab = acquire_sampled(class);
+	if (slab != HAK_NO_SLOT)
+		take_blocks(depot, slabs->buckets, class, slab, 1, &batch);
+	hak_lock_release(&depot->lock);
+	return batch.head;
+}
+
+void hak_depot_return_sampled(unsigned class, void *block)
+{
+	struct hak_depot *depot = &hak_depots[class];
+	struct returning run = {.bytes = 0};
+
+	hak_lock_acquire(&depot->lock);
+	begin_returning(&run, block);
+	return_block(&hak_size_classes[class], &run, block);
+	finish_returning(depot, hak_sampled_slabs[class].buckets, &run, HAK_RELEASE_DRAIN);
+	hak_lock_release(&depot->lock);
 }

@@ -83,6 +83,14 @@ HAK_INLINE struct hak_parcel *hak_depot_parcel(const struct hak_depot *depot, un
 	return &hak_parcels[depot->place + i];
 }
 
+/* The partly used slabs that hold samples, of each class under its depot's lock. They stand apart, because few programs
+ * have any. */
+struct hak_sampled_slabs {
+	bool ready; /* the buckets have been set once */
+	uint32_t buckets[HAK_DEPOT_BUCKETS];
+};
+extern HAK_HIDDEN struct hak_sampled_slabs hak_sampled_slabs[HAK_CLASS_COUNT];
+
 /* The part of a list that is whole: its last block, NULL if nothing is left, and how long it is. */
 struct hak_list {
 	struct hak_block *last;
@@ -160,6 +168,12 @@ void hak_depot_put(unsigned class, const struct hak_batch *batches, unsigned cou
 /* The same of one batch, by a thread that has not allocated from the class lately: those who do will find it far away.
  * It walks over the batch, for a few nanoseconds a block, to spare them more. */
 void hak_depot_put_for_others(unsigned class, struct hak_batch batch, enum hak_release_cause cause);
+
+/* A block out of a slab that holds nothing but samples, so that free recognises it by the class map. NULL if memory is out.
+ */
+void *hak_depot_take_sampled(unsigned class);
+/* Gives it back. It is live, and nobody else's. */
+void hak_depot_return_sampled(unsigned class, void *block);
 
 /* Called at each drain of the class: batches that nobody fetched for two of these are taken apart. */
 void hak_depot_tick(unsigned class);

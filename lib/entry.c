@@ -4,12 +4,14 @@
 #include <string.h>
 
 #include "cache_counts.h"
+#include "cache_large.h"
 #include "init.h"
 #include "large.h"
 #include "mirror.h"
 #include "os.h"
 #include "purge.h"
 #include "report.h"
+#include "sample.h"
 #include "stats.h"
 #include "straddle.h"
 #include "sweep.h"
@@ -61,6 +63,12 @@ HAK_INLINE struct hak_cache *short_path(unsigned weight)
 
 	slow_paths = (uint8_t)(slow_paths + weight);
 	return HAK_LIKELY(thread && slow_paths < LOOK_INTERVAL) ? &thread->cache : NULL;
+}
+
+/* What a slow path returned, for a request of `bytes`: if it is to be a sample, another block may take its place. */
+HAK_INLINE void *or_sample(void *block, size_t bytes)
+{
+	return HAK_LIKELY(!hak_sample_due) ? block : hak_sample_take(block, bytes);
 }
 
 /* Idle memory goes back to the system from slow paths. A busy thread finds that the clock hasn't moved on since it
@@ -138,7 +146,8 @@ static void *alloc_large(size_t bytes, size_t alignment, bool *zero)
 	return block;
 }
 
-static HAK_NOINLINE void *malloc_long(size_t bytes)
+/* A block of `bytes` for a program that asked for `requested`. */
+static HAK_NOINLINE void *malloc_long(size_t bytes, size_t requested)
 {
 	void *block;
 	bool zero;
@@ -153,10 +162,10 @@ static HAK_NOINLINE void *malloc_long(size_t bytes)
 		if (HAK_UNLIKELY(!block) && give_caches_back(bytes))
 			block = alloc_small(hak_bin_of_size(bytes));
 	}
-	return HAK_LIKELY(block != NULL) ? block : out_of_memory(bytes);
+	return HAK_LIKELY(block != NULL) ? or_sample(block, requested) : out_of_memory(bytes);
 }
 
-void *hak_malloc_slow(size_t bytes)
+HAK_INLINE void *malloc_slow(size_t bytes, size_t requested)
 {
 	struct hak_cache *cache;
 	void *block = NULL;
@@ -170,7 +179,20 @@ void *hak_malloc_slow(size_t bytes)
 		if (HAK_LIKELY(cache != NULL))
 			block = hak_cache_alloc_large_short(cache, bytes);
 	}
-	return HAK_LIKELY(block != NULL) ? block : malloc_long(bytes);
+	return HAK_LIKELY(block != NULL) ? block : malloc_long(bytes, requested);
+}
+
+void *hak_malloc_slow(size_t bytes)
+{
+	return malloc_slow(bytes, bytes);
+}
+
+/* What hak_entry_malloc does, for a program that asked for less: a sample says what was asked for. */
+static HAK_NOINLINE void *malloc_as(size_t bytes, size_t requested)
+{
+	void *block = hak_cache_pop(bytes);
+
+	return HAK_LIKELY(block != NULL) ? block : malloc_slow(bytes, requested);
 }
 
 static HAK_NOINLINE void free_long(void *block)
@@ -205,13 +227,35 @@ static HAK_NOINLINE void free_long(void *block)
 	errno = saved;
 }
 
+/* A sample goes, and then the block that stood for it, or the large block that it was. */
+static HAK_COLD void free_sampled(void *block)
+{
+	void *ordinary;
+	int saved = errno;
+
+	/* The fast path has moved the word below its end. */
+	hak_store_relaxed(&hak_bins.left[HAK_BIN_SAMPLED].free_left, 0);
+	if (hak_sample_free(block, &ordinary)) {
+		if (!hak_cache_push(ordinary))
+			free_long(ordinary);
+	} else {
+		hak_report(hak_sample_was_freed(block) ? HAK_REPORT_DOUBLE_FREE : HAK_REPORT_INVALID_FREE, block);
+		hak_trace_flush();
+	}
+	errno = saved;
+}
+
 void hak_free_slow(void *block)
 {
 	unsigned bin = hak_bin_of_address(block);
 	struct hak_cache *cache;
 	bool done = false;
 
-	if (bin == HAK_BIN_LARGE) {
+	if (bin >= HAK_BIN_LARGE) {
+		if (HAK_UNLIKELY(bin == HAK_BIN_SAMPLED)) {
+			free_sampled(block);
+			return;
+		}
 		cache = short_path(WEIGHT_LARGE);
 		done = HAK_LIKELY(cache != NULL) && hak_cache_free_large_short(cache, block);
 	} else if (bin != HAK_BIN_NONE) {
@@ -235,6 +279,7 @@ void *hak_entry_calloc(size_t count, size_t bytes)
 		block = alloc_large(total, HAK_ALIGNMENT, &zero);
 		if (!block)
 			return out_of_memory(total);
+		block = or_sample(block, total);
 	} else {
 		block = hak_entry_malloc(total);
 	}
@@ -271,28 +316,34 @@ void *hak_entry_memalign(size_t alignment, size_t bytes)
 	if (bytes <= HAK_MAX_SMALL && alignment <= HAK_MAX_SMALL)
 		bin = bin_for_alignment(alignment, bytes);
 	if (bin < HAK_BIN_LARGE) /* a class's block size is what makes the fast path choose that class */
-		return hak_entry_malloc(hak_size_classes[HAK_CLASS_OF_BIN(bin)].block_bytes);
+		return malloc_as(hak_size_classes[HAK_CLASS_OF_BIN(bin)].block_bytes, bytes);
 	block = alloc_large(bytes, alignment, &zero);
-	return block ? block : out_of_memory(bytes);
+	return block ? or_sample(block, bytes) : out_of_memory(bytes);
 }
 
-/* Bytes of the live block at `block`, 0 if none starts there. That a small block is live, only its slab could say; that
- * it begins where one can, its slot's record does. */
+/* Bytes of the live block at `block`, 0 if none starts there, or a sample does. That a small block is live, only its slab
+ * could say; that it begins where one can, its slot's record does. */
 HAK_INLINE size_t usable(const void *block)
 {
 	unsigned bin = hak_bin_of_address(block);
 	const struct hak_size_class *class;
 	uint32_t slot, slab, offset;
 
-	if (bin == HAK_BIN_NONE)
-		return 0;
 	if (bin == HAK_BIN_LARGE)
 		return hak_large_usable(block);
+	if (!hak_bin_is_class(bin))
+		return 0;
 	class = &hak_size_classes[HAK_CLASS_OF_BIN(bin)];
 	slot = (uint32_t)hak_slot_of_address(block);
 	slab = class->slots_per_slab == 1 ? slot : slot - hak_slot(slot)->distance;
 	offset = (uint32_t)((uintptr_t)block - hak_slot_address(slab));
 	return hak_block_of_offset(class, offset) * class->block_bytes == offset ? class->block_bytes : 0;
+}
+
+/* The same of a sample too. */
+static size_t usable_of_any(const void *block)
+{
+	return hak_bin_of_address(block) == HAK_BIN_SAMPLED ? hak_sample_usable(block) : usable(block);
 }
 
 size_t hak_entry_usable_size(const void *block)
@@ -301,7 +352,7 @@ size_t hak_entry_usable_size(const void *block)
 
 	if (!block)
 		return 0;
-	bytes = usable(block);
+	bytes = usable_of_any(block);
 	if (!bytes) {
 		hak_report(HAK_REPORT_INVALID_USABLE, block);
 		hak_trace_flush();
@@ -311,13 +362,35 @@ size_t hak_entry_usable_size(const void *block)
 
 void hak_check_sized_free(const void *block, size_t bytes, size_t alignment)
 {
-	size_t room = block ? usable(block) : 0;
+	size_t room = block ? usable_of_any(block) : 0;
 
 	/* An address that is no block's is for free to report. */
 	if (!room || (bytes <= room && (uintptr_t)block % alignment == 0))
 		return;
 	hak_report(HAK_REPORT_WRONG_SIZE, block);
 	hak_trace_flush();
+}
+
+/* Whether a large block that has a slot or more to spare keeps that. What realloc gave as room, rounded up to a slot,
+ * is not taken back at the next step; what is longer loses every slot that it can, or every SuperSlab where what stays is
+ * a number of whole ones. */
+static bool keeps(size_t old, size_t spare)
+{
+	if (old > 2 * HAK_SLOT_BYTES && old <= ROOM_MAX + ROOM_MAX / 2)
+		return spare <= old / 3 + HAK_SLOT_BYTES;
+	return old - spare > HAK_SS_BYTES && spare < HAK_SS_BYTES && !hak_straddle_wanted();
+}
+
+/* Whether a live block of `old` bytes has room for `bytes` where it is, and not too much. */
+HAK_INLINE bool fits_in(size_t old, size_t bytes)
+{
+	size_t spare = old - bytes;
+
+	if (bytes > old || bytes == 0)
+		return false;
+	if (old <= HAK_MAX_SMALL)
+		return spare <= SPARE_MAX(old);
+	return HAK_LIKELY(spare < HAK_SLOT_BYTES) || keeps(old, spare);
 }
 
 /* What to ask for when a block of `old` bytes must move to grow to `bytes`. One that grows by small steps is appended
@@ -336,7 +409,7 @@ static size_t with_room(size_t old, size_t bytes)
 static void *move(void *block, size_t old, size_t bytes)
 {
 	int saved = errno;
-	void *moved = hak_entry_malloc(with_room(old, bytes));
+	void *moved = malloc_as(with_room(old, bytes), bytes);
 
 	if (!moved && with_room(old, bytes) != bytes)
 		moved = hak_entry_malloc(bytes);
@@ -353,6 +426,54 @@ static void *move(void *block, size_t old, size_t bytes)
 	return moved;
 }
 
+/* A large block that is no sample has grown in place: what it grew by may make it one. */
+static void grew(void *block, size_t old, size_t bytes)
+{
+	struct hak_thread *thread = hak_thread_mine;
+	size_t now = hak_large_slots(bytes) * HAK_SLOT_BYTES;
+
+	if (now <= old || !thread || HAK_LIKELY(!hak_cache_samples(&thread->cache)))
+		return;
+	hak_cache_large_grew(&thread->cache, now - old);
+	or_sample(block, bytes);
+}
+
+static bool resize_sampled(void *block, size_t bytes)
+{
+	bool done;
+
+	hak_sample_uncover(block, true);
+	done = hak_large_resize(block, bytes);
+	hak_sample_uncover(block, false);
+	return done;
+}
+
+/* realloc of a sample, by the same rules as of any block. */
+static HAK_COLD void *realloc_sampled(void *block, size_t bytes)
+{
+	size_t old = hak_sample_usable(block);
+	bool small = hak_bin_is_class(hak_slot((uint32_t)hak_slot_of_address(block))->bin);
+	bool stays = old && fits_in(old, bytes);
+
+	if (!old) {
+		hak_report(HAK_REPORT_INVALID_REALLOC, block);
+		hak_trace_flush();
+		errno = EINVAL;
+		return NULL;
+	}
+	if (bytes > HAK_MAX_REQUEST)
+		return out_of_memory(bytes);
+	if (!stays && small)
+		stays = bytes <= HAK_MAX_SMALL &&
+			hak_size_classes[HAK_CLASS_OF_BIN(hak_bin_of_size(bytes))].block_bytes == old;
+	else if (!stays)
+		stays = bytes > HAK_MAX_SMALL && resize_sampled(block, bytes);
+	if (!stays)
+		return move(block, old, bytes);
+	hak_sample_resize(block, bytes);
+	return block;
+}
+
 static HAK_NOINLINE void *realloc_slow(void *block, size_t bytes)
 {
 	size_t old;
@@ -363,6 +484,8 @@ static HAK_NOINLINE void *realloc_slow(void *block, size_t bytes)
 		hak_entry_free(block);
 		return NULL;
 	}
+	if (HAK_UNLIKELY(hak_bin_of_address(block) == HAK_BIN_SAMPLED))
+		return realloc_sampled(block, bytes);
 	old = usable(block);
 	if (!old) {
 		hak_report(HAK_REPORT_INVALID_REALLOC, block);
@@ -378,36 +501,15 @@ static HAK_NOINLINE void *realloc_slow(void *block, size_t bytes)
 			hak_size_classes[HAK_CLASS_OF_BIN(hak_bin_of_size(bytes))].block_bytes == old)
 			return block;
 	} else if (bytes > HAK_MAX_SMALL && hak_bin_of_address(block) == HAK_BIN_LARGE && hak_large_resize(block, bytes)) {
+		grew(block, old, bytes);
 		return block;
 	}
 	return move(block, old, bytes);
 }
 
-/* Whether a large block that has a slot or more to spare keeps that. What realloc gave as room, rounded up to a slot,
- * is not taken back at the next step; what is longer loses every slot that it can, or every SuperSlab where what stays is
- * a number of whole ones. */
-static bool keeps(size_t old, size_t spare)
-{
-	if (old > 2 * HAK_SLOT_BYTES && old <= ROOM_MAX + ROOM_MAX / 2)
-		return spare <= old / 3 + HAK_SLOT_BYTES;
-	return old - spare > HAK_SS_BYTES && spare < HAK_SS_BYTES && !hak_straddle_wanted();
-}
-
-/* Whether a live block has room for `bytes` where it is, and not too much. */
-HAK_INLINE bool fits(const void *block, size_t bytes)
-{
-	size_t old = usable(block); /* 0 for NULL, and then nothing fits */
-	size_t spare = old - bytes;
-
-	if (bytes > old || bytes == 0)
-		return false;
-	if (old <= HAK_MAX_SMALL)
-		return spare <= SPARE_MAX(old);
-	return HAK_LIKELY(spare < HAK_SLOT_BYTES) || keeps(old, spare);
-}
-
 /* Most calls of programs that append leave the block where it is: those take the short way, without a frame. */
 void *hak_entry_realloc(void *block, size_t bytes)
 {
-	return HAK_LIKELY(fits(block, bytes)) ? block : realloc_slow(block, bytes);
+	/* usable is 0 for NULL, and then nothing fits. */
+	return HAK_LIKELY(fits_in(usable(block), bytes)) ? block : realloc_slow(block, bytes);
 }

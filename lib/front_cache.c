@@ -1,7 +1,7 @@
 #include "front_cache.h"
 
-#include "large.h"
 #include "os.h"
+#include "poisson.h"
 #include "report.h"
 #include "settings.h"
 #include "stats.h"
@@ -18,14 +18,18 @@
 #define FIRST_FETCH_BYTES 4096u
 
 HAK_TLS struct hak_bins hak_bins;
-static uint32_t drain_epoch;
+HAK_TLS uint64_t hak_sample_due;
+
+uint32_t hak_cache_epoch;
+static uint64_t sample_rate, sample_seed; /* what the last ones to change them asked for */
+static uint32_t caches;                   /* so far: the next one's number */
 
 static const struct hak_size_class *class_of(unsigned bin)
 {
 	return &hak_size_classes[HAK_CLASS_OF_BIN(bin)];
 }
 
-static HAK_COLD void begin_class(struct hak_cache_class *class, unsigned bin);
+static HAK_COLD void begin_class(struct hak_cache *cache, unsigned bin);
 
 /* Brings the counts and the length up to date with what the fast paths did. */
 HAK_INLINE void settle(struct hak_cache *cache, unsigned bin)
@@ -43,22 +47,30 @@ HAK_INLINE void settle(struct hak_cache *cache, unsigned bin)
 	hak_store_relaxed(&left->alloc_left, 0);
 	hak_store_relaxed(&left->free_left, 0);
 	if (HAK_UNLIKELY(!hak_cache_class_in_use(class)))
-		begin_class(class, bin);
+		begin_class(cache, bin);
 }
 
-/* Sets the countdowns for a list of `length`. As many mallocs as it is long can't run it dry. The frees are bounded so
- * that it grows to two batches, and always with some to spare, or a program that frees and allocates in turn would be
- * here at every call. */
+/* The mallocs that the fast path may serve from a list of `length`: the one that is to be a sample comes here. */
+HAK_INLINE uint32_t mallocs_before_sample(const struct hak_cache_class *class, uint32_t length)
+{
+	uint64_t until = class->sample_at - class->allocs;
+
+	return HAK_LIKELY(until > length) ? length : (uint32_t)until - 1;
+}
+
+/* Sets the countdowns for a list of `length`, and at most so many `mallocs`: as many as it is long can't run it dry. The
+ * frees are bounded so that it grows to two batches, and always with some to spare, or a program that frees and allocates
+ * in turn would be here at every call. */
 HAK_INLINE void set_countdowns(
-	struct hak_cache_class *class, struct hak_countdowns *left, uint32_t batch, uint32_t length)
+	struct hak_cache_class *class, struct hak_countdowns *left, uint32_t batch, uint32_t length, uint32_t mallocs)
 {
 	uint32_t slack = batch / 2;
 	uint32_t room = length + slack < HOT_BATCHES * batch ? HOT_BATCHES * batch - length : slack;
 
 	hak_store_relaxed(&class->length, length);
-	hak_store_relaxed(&class->alloc_armed, (int32_t)length);
+	hak_store_relaxed(&class->alloc_armed, (int32_t)mallocs);
 	hak_store_relaxed(&class->free_armed, (int32_t)room);
-	hak_store_relaxed(&left->alloc_left, (int32_t)length);
+	hak_store_relaxed(&left->alloc_left, (int32_t)mallocs);
 	hak_store_relaxed(&left->free_left, (int32_t)room);
 }
 
@@ -66,7 +78,28 @@ HAK_INLINE void arm(struct hak_cache *cache, unsigned bin)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
 
-	set_countdowns(class, &cache->bins->left[bin], class_of(bin)->batch, class->length);
+	set_countdowns(class, &cache->bins->left[bin], class_of(bin)->batch, class->length,
+		mallocs_before_sample(class, class->length));
+}
+
+/* Draws which of the mallocs of the class to come is the next sample. */
+static HAK_NOINLINE void draw_sample(struct hak_cache *cache, unsigned bin)
+{
+	struct hak_cache_class *class = &cache->classes[bin];
+	struct hak_sampler *sampler = &cache->sampler;
+
+	class->sample_at = sampler->rate
+		? class->allocs + hak_poisson_blocks(&sampler->random, class_of(bin)->block_bytes, sampler->rate)
+		: HAK_SAMPLE_NEVER;
+}
+
+/* After a malloc that was counted. */
+HAK_INLINE void sample_if_due(struct hak_cache *cache, unsigned bin)
+{
+	if (HAK_LIKELY(cache->classes[bin].allocs != cache->classes[bin].sample_at))
+		return;
+	hak_sample_due = cache->sampler.rate;
+	draw_sample(cache, bin);
 }
 
 static void set_head(struct hak_cache *cache, unsigned bin, struct hak_block *head, uint32_t length)
@@ -166,6 +199,7 @@ void *hak_cache_alloc(struct hak_cache *cache, unsigned bin)
 	if (block) {
 		set_head(cache, bin, block->next, class->length - 1);
 		hak_store_relaxed(&class->allocs, class->allocs + 1);
+		sample_if_due(cache, bin);
 	}
 	drain_if_due(cache, bin);
 	arm(cache, bin);
@@ -177,28 +211,20 @@ void *hak_cache_alloc(struct hak_cache *cache, unsigned bin)
  * The programs whose blocks are big, so that lists of them are short, are here at every few calls, so what settle and
  * arm do is done in one go. */
 
-/* Whether all threads were asked for a drain that this one has not met: the long way does. */
-static bool drain_is_requested(const struct hak_cache *cache)
-{
-	return HAK_UNLIKELY(cache->drain_epoch != hak_load_relaxed(&drain_epoch));
-}
-
-static bool drain_is_due(const struct hak_cache_class *class)
-{
-	return class->frees >= class->drain_at;
-}
-
 /* The counts, with the `allocs` and `frees` since they were last set and the call that is served now; then the
  * countdowns for the `length` of the list after it. */
-HAK_INLINE void count_and_arm(struct hak_cache_class *class, struct hak_countdowns *left, uint32_t batch,
-	uint32_t allocs, uint32_t frees, uint32_t length)
+HAK_INLINE void count_and_arm(struct hak_cache *cache, unsigned bin, uint32_t allocs, uint32_t frees, uint32_t length,
+	bool sampling)
 {
+	struct hak_cache_class *class = &cache->classes[bin];
+
 	hak_store_relaxed(&class->allocs, class->allocs + allocs);
 	hak_store_relaxed(&class->frees, class->frees + frees);
-	set_countdowns(class, left, batch, length);
+	set_countdowns(class, &cache->bins->left[bin], class_of(bin)->batch, length,
+		sampling ? mallocs_before_sample(class, length) : length);
 }
 
-void *hak_cache_alloc_short(struct hak_cache *cache, unsigned bin)
+HAK_INLINE void *alloc_short(struct hak_cache *cache, unsigned bin, bool sampling)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
 	struct hak_countdowns *left = &cache->bins->left[bin];
@@ -208,16 +234,16 @@ void *hak_cache_alloc_short(struct hak_cache *cache, unsigned bin)
 	uint32_t length = class->length + frees - allocs;
 	uint32_t batch = class_of(bin)->batch;
 
-	if (length <= batch / 4 || drain_is_due(class) || drain_is_requested(cache))
+	if (length <= batch / 4 || hak_cache_drain_is_due(class) || (sampling && class->sample_at == class->allocs + allocs + 1))
 		return NULL;
 	hak_cache_begin(cache);
 	cache->bins->head[bin] = block->next;
-	count_and_arm(class, left, batch, allocs + 1, frees, length - 1);
+	count_and_arm(cache, bin, allocs + 1, frees, length - 1, sampling);
 	hak_cache_end(cache);
 	return block;
 }
 
-bool hak_cache_free_short(struct hak_cache *cache, unsigned bin, void *p)
+HAK_INLINE bool free_short(struct hak_cache *cache, unsigned bin, void *p, bool sampling)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
 	struct hak_countdowns *left = &cache->bins->left[bin];
@@ -227,15 +253,35 @@ bool hak_cache_free_short(struct hak_cache *cache, unsigned bin, void *p)
 	uint32_t length = class->length + frees - allocs;
 	uint32_t batch = class_of(bin)->batch;
 
-	if (length >= HOT_BATCHES * batch || drain_is_due(class) || drain_is_requested(cache) ||
-		hak_cache_freed_last(bin, block))
+	if (length >= HOT_BATCHES * batch || hak_cache_drain_is_due(class) || hak_cache_freed_last(bin, block))
 		return false;
 	hak_cache_begin(cache);
 	block->next = cache->bins->head[bin];
 	cache->bins->head[bin] = block;
-	count_and_arm(class, left, batch, allocs, frees + 1, length + 1);
+	count_and_arm(cache, bin, allocs, frees + 1, length + 1, sampling);
 	hak_cache_end(cache);
 	return true;
+}
+
+/* Those of a thread that samples, or is asked for something: the block that is to be a sample is left to the long way. */
+static HAK_NOINLINE void *alloc_short_sampling(struct hak_cache *cache, unsigned bin)
+{
+	return hak_cache_is_asked(cache, true) ? NULL : alloc_short(cache, bin, true);
+}
+
+static HAK_NOINLINE bool free_short_sampling(struct hak_cache *cache, unsigned bin, void *block)
+{
+	return !hak_cache_is_asked(cache, true) && free_short(cache, bin, block, true);
+}
+
+void *hak_cache_alloc_short(struct hak_cache *cache, unsigned bin)
+{
+	return hak_cache_is_asked(cache, false) ? alloc_short_sampling(cache, bin) : alloc_short(cache, bin, false);
+}
+
+bool hak_cache_free_short(struct hak_cache *cache, unsigned bin, void *block)
+{
+	return hak_cache_is_asked(cache, false) ? free_short_sampling(cache, bin, block) : free_short(cache, bin, block, false);
 }
 
 /* ---- Overflowing and draining ---- */
@@ -343,8 +389,7 @@ static void note_seam(struct hak_cache_class *class, struct hak_block *block, st
 	class->below_seam = below;
 }
 
-/* Frees between drains: as set, fewer where a block is above 1 KiB, so that the memory that waits is about the same. */
-static uint64_t drain_interval(size_t block_bytes)
+uint64_t hak_cache_drain_interval(size_t block_bytes)
 {
 	uint64_t interval = hak_load_relaxed(&hak_settings.drain_interval);
 
@@ -361,7 +406,7 @@ static void drain(struct hak_cache *cache, unsigned bin)
 	unsigned idle = class->low_water;
 	uint32_t blocks = give_coldest(cache, bin, idle, HAK_RELEASE_DRAIN);
 
-	class->drain_at = class->frees + drain_interval(class_of(bin)->block_bytes);
+	class->drain_at = class->frees + hak_cache_drain_interval(class_of(bin)->block_bytes);
 	class->low_water = class->batches;
 	if (blocks) {
 		if (class->limit)
@@ -375,7 +420,7 @@ static void drain(struct hak_cache *cache, unsigned bin)
 
 static void drain_if_due(struct hak_cache *cache, unsigned bin)
 {
-	if (drain_is_due(&cache->classes[bin]))
+	if (hak_cache_drain_is_due(&cache->classes[bin]))
 		drain(cache, bin);
 }
 
@@ -402,100 +447,6 @@ void hak_cache_free(struct hak_cache *cache, unsigned bin, void *p)
 	arm(cache, bin);
 }
 
-/* ---- Large blocks ---- */
-
-/* Slots of freed runs that a thread may keep: of its share of memory half at most. */
-static uint32_t run_limit(void)
-{
-	size_t slots = hak_settings.cache_bytes / 2 >> HAK_SLOT_SHIFT;
-
-	return slots < HAK_RUN_CACHE_SLOTS ? (uint32_t)slots : HAK_RUN_CACHE_SLOTS;
-}
-
-/* A run that this thread freed lately. */
-static void *alloc_cached_run(struct hak_cache *cache, size_t bytes)
-{
-	uint32_t run = hak_run_cache_take(&cache->runs, hak_large_slots(bytes));
-
-	return run == HAK_NO_SLOT ? NULL : (void *)hak_slot_address(run);
-}
-
-static void count_large_alloc(struct hak_cache *cache)
-{
-	struct hak_cache_class *class = &cache->classes[HAK_BIN_LARGE];
-
-	hak_store_relaxed(&class->allocs, class->allocs + 1);
-}
-
-static void count_large_free(struct hak_cache *cache)
-{
-	struct hak_cache_class *class = &cache->classes[HAK_BIN_LARGE];
-
-	/* This bin's countdowns stay at their end; the fast path that found it so has moved the word to -1. */
-	hak_store_relaxed(&cache->bins->left[HAK_BIN_LARGE].free_left, 0);
-	hak_store_relaxed(&class->frees, class->frees + 1);
-	if (drain_is_due(class)) {
-		class->drain_at = class->frees + drain_interval(HAK_SLOT_BYTES);
-		hak_run_cache_drain(&cache->runs);
-	}
-}
-
-void *hak_cache_alloc_large(struct hak_cache *cache, size_t bytes, size_t alignment, bool *zero)
-{
-	void *block = NULL;
-
-	*zero = false;
-	if (bytes <= HAK_LARGE_RUN_MAX * HAK_SLOT_BYTES && alignment <= HAK_SLOT_BYTES)
-		block = alloc_cached_run(cache, bytes);
-	if (!block)
-		block = hak_large_alloc(bytes, alignment, zero);
-	if (block)
-		count_large_alloc(cache);
-	return block;
-}
-
-bool hak_cache_free_large(struct hak_cache *cache, void *block)
-{
-	uint32_t run = hak_large_find(block);
-
-	if (run == HAK_NO_SLOT || (!hak_run_cache_put(&cache->runs, run, run_limit()) && !hak_large_free(block)))
-		return false;
-	count_large_free(cache);
-	return true;
-}
-
-void *hak_cache_alloc_large_short(struct hak_cache *cache, size_t bytes)
-{
-	void *block;
-
-	if (drain_is_requested(cache))
-		return NULL;
-	hak_cache_begin(cache);
-	block = alloc_cached_run(cache, bytes);
-	if (block)
-		count_large_alloc(cache);
-	hak_cache_end(cache);
-	return block;
-}
-
-bool hak_cache_free_large_short(struct hak_cache *cache, void *block)
-{
-	uint32_t run = hak_large_find(block);
-	bool kept;
-
-	/* Only where nothing has to go to the pool: what that says in debug lines is written on the long way. A drain
-	 * that finds no idle run has nothing to give. */
-	if (run == HAK_NO_SLOT || (drain_is_due(&cache->classes[HAK_BIN_LARGE]) && cache->runs.low_water) ||
-		drain_is_requested(cache))
-		return false;
-	hak_cache_begin(cache);
-	kept = hak_run_cache_keep(&cache->runs, run, run_limit());
-	if (kept)
-		count_large_free(cache);
-	hak_cache_end(cache);
-	return kept;
-}
-
 static void flush_bin(struct hak_cache *cache, unsigned bin, enum hak_release_cause cause)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
@@ -513,7 +464,7 @@ static void flush_bin(struct hak_cache *cache, unsigned bin, enum hak_release_ca
 		set_head(cache, bin, NULL, 0);
 	}
 	blocks += give_coldest(cache, bin, class->batches, cause);
-	class->drain_at = class->frees + drain_interval(class_of(bin)->block_bytes);
+	class->drain_at = class->frees + hak_cache_drain_interval(class_of(bin)->block_bytes);
 	if (blocks && cause != HAK_RELEASE_THREAD_EXIT) {
 		hak_stat_add(drains, 1);
 		hak_stat_add(drained_blocks, blocks);
@@ -526,7 +477,7 @@ void hak_cache_flush(struct hak_cache *cache, enum hak_release_cause cause)
 {
 	for (unsigned bin = HAK_BIN_OF_CLASS(0); bin < HAK_BIN_LARGE; bin++)
 		flush_bin(cache, bin, cause);
-	cache->classes[HAK_BIN_LARGE].drain_at = cache->classes[HAK_BIN_LARGE].frees + drain_interval(HAK_SLOT_BYTES);
+	cache->classes[HAK_BIN_LARGE].drain_at = cache->classes[HAK_BIN_LARGE].frees + hak_cache_drain_interval(HAK_SLOT_BYTES);
 	hak_run_cache_flush(&cache->runs);
 }
 
@@ -542,29 +493,72 @@ void hak_cache_recount(struct hak_cache *cache)
 	}
 }
 
-static HAK_COLD void begin_class(struct hak_cache_class *class, unsigned bin)
+static HAK_COLD void begin_class(struct hak_cache *cache, unsigned bin)
 {
+	struct hak_cache_class *class = &cache->classes[bin];
+
+	draw_sample(cache, bin);
 	class->fetch = first_fetch(bin);
-	class->drain_at = drain_interval(class_of(bin)->block_bytes);
+	class->drain_at = hak_cache_drain_interval(class_of(bin)->block_bytes);
+}
+
+/* ---- What all threads are asked for ---- */
+
+/* Goes by the rate and the seed that are asked for. */
+static void meet_sampling(struct hak_cache *cache)
+{
+	struct hak_sampler *sampler = &cache->sampler;
+	uint64_t rate = hak_load_relaxed(&sample_rate), seed = hak_load_relaxed(&sample_seed);
+
+	if (sampler->rate == rate && sampler->seed == seed)
+		return;
+	sampler->rate = rate;
+	sampler->seed = seed;
+	sampler->random = hak_random_begin(seed, sampler->number);
+	sampler->large_left = hak_poisson_bytes(&sampler->random, rate);
+	for (unsigned bin = HAK_BIN_OF_CLASS(0); bin < HAK_BIN_LARGE; bin++) {
+		if (!hak_cache_class_in_use(&cache->classes[bin]))
+			continue;
+		settle(cache, bin);
+		draw_sample(cache, bin);
+		arm(cache, bin);
+	}
+}
+
+static HAK_NOINLINE bool meet(struct hak_cache *cache, uint32_t asked)
+{
+	if ((cache->epoch & ~HAK_EPOCH_SAMPLING) == asked)
+		return false;
+	hak_fence_acquire(); /* pairs with the release in hak_cache_request_sampling */
+	meet_sampling(cache);
+	cache->epoch = asked + (cache->sampler.rate ? HAK_EPOCH_SAMPLING : 0);
+	return true;
 }
 
 void hak_cache_init(struct hak_cache *cache, struct hak_bins *bins)
 {
 	cache->bins = bins;
-	cache->drain_epoch = hak_load_relaxed(&drain_epoch);
+	cache->sampler.number = hak_add_relaxed(&caches, 1u);
+	cache->epoch = UINT32_MAX; /* of no request */
+	meet(cache, hak_load_relaxed(&hak_cache_epoch));
 }
 
 void hak_cache_request_drain(void)
 {
-	hak_add_relaxed(&drain_epoch, 1u);
+	hak_add_relaxed(&hak_cache_epoch, 1u + HAK_EPOCH_SAMPLING);
+}
+
+void hak_cache_request_sampling(uint64_t rate, uint64_t seed)
+{
+	hak_store_relaxed(&sample_rate, rate);
+	hak_store_relaxed(&sample_seed, seed);
+	hak_fence_release(); /* who meets the request finds both */
+	hak_cache_request_drain();
 }
 
 bool hak_cache_drain_wanted(struct hak_cache *cache)
 {
-	uint32_t epoch = hak_load_relaxed(&drain_epoch);
+	uint32_t asked = hak_load_relaxed(&hak_cache_epoch);
 
-	if (HAK_LIKELY(cache->drain_epoch == epoch))
-		return false;
-	cache->drain_epoch = epoch;
-	return true;
+	return HAK_UNLIKELY(cache->epoch != asked) && meet(cache, asked);
 }

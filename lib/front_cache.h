@@ -19,7 +19,7 @@
 #include "size_class.h"
 
 struct hak_countdowns {
-	int32_t alloc_left; /* mallocs until the slow path; never more than the list is long */
+	int32_t alloc_left; /* mallocs until the slow path; never more than the list is long, or come before a sample */
 	int32_t free_left;  /* frees until the slow path */
 };
 
@@ -27,8 +27,8 @@ struct hak_countdowns {
  * scales an index by that: the fast paths reach both without computing an address. All zero it sends both to the slow
  * one. */
 struct hak_bins {
-	struct hak_block *head[HAK_BIN_COUNT];
-	struct hak_countdowns left[HAK_BIN_COUNT];
+	struct hak_block *head[HAK_MAP_BINS];
+	struct hak_countdowns left[HAK_MAP_BINS];
 };
 
 extern HAK_HIDDEN HAK_TLS struct hak_bins hak_bins;
@@ -36,7 +36,7 @@ extern HAK_HIDDEN HAK_TLS struct hak_bins hak_bins;
 /* A bin's element of the first array, with that of the second as far behind it as the array is long. */
 struct hak_bin {
 	struct hak_block *head;
-	struct hak_block *others[HAK_BIN_COUNT - 1];
+	struct hak_block *others[HAK_MAP_BINS - 1];
 	struct hak_countdowns left;
 } __attribute__((may_alias)); /* the slow paths go by struct hak_bins */
 _Static_assert(offsetof(struct hak_bin, left) == offsetof(struct hak_bins, left) &&
@@ -137,6 +137,7 @@ struct hak_cache_class {
 	uint64_t allocs_at_stash;        /* the count of mallocs when the list last gave a batch away */
 	struct hak_block *seam;          /* what was pushed then, on a list one batch long; NULL: not known */
 	struct hak_block *below_seam;    /* what it was pushed on */
+	uint64_t sample_at;              /* what the count of mallocs is with the next that is sampled */
 	uint8_t batches;
 	uint8_t low_water; /* fewest batches since the last drain */
 	uint8_t limit;     /* batches this thread may keep: grows with demand */
@@ -151,11 +152,26 @@ HAK_INLINE uint32_t hak_steps_taken(int32_t armed, int32_t left)
 	return (uint32_t)(armed - (left < 0 ? 0 : left));
 }
 
+#define HAK_SAMPLE_NEVER UINT64_MAX
+
+/* What a thread needs to choose the blocks that are sampled. */
+struct hak_sampler {
+	uint64_t rate;     /* bytes between two samples on the average; 0: none are taken */
+	uint64_t seed;     /* what its random source was made of, besides the cache's number */
+	uint64_t random;   /* that source: poisson.h */
+	double large_left; /* bytes of large blocks until the next that is sampled */
+	uint32_t number;
+};
+
+/* Set by the thread's slow path when the block that it returns is to be a sample: the rate at which it was chosen. */
+extern HAK_HIDDEN HAK_TLS uint64_t hak_sample_due;
+
 /* A thread's cache. `version` is its seqlock: odd while the owner's slow path changes the cold parts, so a reader that
  * sees the same even number before and after has a consistent copy (cache_counts.h). */
 struct hak_cache {
 	uint32_t version;
-	uint32_t drain_epoch; /* the last request for a drain of all threads that this one has met */
+	uint32_t epoch; /* the last request to all threads that this one has met; one more while it samples */
+	struct hak_sampler sampler;
 	uint64_t stashed_bytes;
 	uint32_t mirror_row, mirror_generation; /* where mirror.h shows the counts, and in which mirror */
 	struct hak_bins *bins;                  /* the owner's hot parts */
@@ -169,6 +185,26 @@ HAK_INLINE bool hak_cache_class_in_use(const struct hak_cache_class *class)
 {
 	return class->fetch != 0;
 }
+
+/* Requests to all threads so far, times two: the lowest bit is for caches to say that they sample. */
+#define HAK_EPOCH_SAMPLING 1u
+extern HAK_HIDDEN uint32_t hak_cache_epoch;
+
+/* Whether all threads were asked for something that this one has not met: the long slow paths do. Of one that samples it
+ * is always true, unless it is asked for as `sampling`. */
+HAK_INLINE bool hak_cache_is_asked(const struct hak_cache *cache, bool sampling)
+{
+	return HAK_UNLIKELY(
+		cache->epoch - (sampling ? HAK_EPOCH_SAMPLING : 0) != hak_load_relaxed(&hak_cache_epoch));
+}
+
+HAK_INLINE bool hak_cache_drain_is_due(const struct hak_cache_class *class)
+{
+	return class->frees >= class->drain_at;
+}
+
+/* Frees between drains: as set, fewer where a block is above 1 KiB, so that the memory that waits is about the same. */
+uint64_t hak_cache_drain_interval(size_t block_bytes);
 
 /* Brackets every change of a cache by its owner. The release fence keeps the changes from being seen before the odd
  * number, the release store from being seen after the even one; hak_cache_peek has their partners. */
@@ -185,23 +221,22 @@ HAK_INLINE void hak_cache_end(struct hak_cache *cache)
 
 /* The short slow paths, for the owner, not between begin and end: a countdown ended although the list is neither short
  * nor long, because it can't see what the other one's fast path did. They count, set the countdowns anew and serve the
- * call. Where there is more to do they change nothing and return NULL or false. */
+ * call. Where there is more to do, or a sample is due, they change nothing and return NULL or false. */
 void *hak_cache_alloc_short(struct hak_cache *cache, unsigned bin);
 bool hak_cache_free_short(struct hak_cache *cache, unsigned bin, void *block);
-void *hak_cache_alloc_large_short(struct hak_cache *cache, size_t bytes);
-bool hak_cache_free_large_short(struct hak_cache *cache, void *block);
 
-/* The slow paths of the owner. All are called between begin and end. */
+/* Whether the cache's owner takes samples. For the owner. */
+HAK_INLINE bool hak_cache_samples(const struct hak_cache *cache)
+{
+	return (cache->epoch & HAK_EPOCH_SAMPLING) != 0;
+}
+
+/* The slow paths of the owner. All are called between begin and end. They may set hak_sample_due. */
 
 /* A block of bin's class: refills the list when it is short. NULL if memory is out. */
 void *hak_cache_alloc(struct hak_cache *cache, unsigned bin);
 /* Takes a block of bin's class back. */
 void hak_cache_free(struct hak_cache *cache, unsigned bin, void *block);
-/* A large block of at least `bytes` at a multiple of `alignment`: the thread's own that it freed lately, or a new one.
- * *zero says whether all of it is known to be zero. NULL if memory is out. */
-void *hak_cache_alloc_large(struct hak_cache *cache, size_t bytes, size_t alignment, bool *zero);
-/* Takes a large block back. Returns false, changing nothing, if it is none that is live. */
-bool hak_cache_free_large(struct hak_cache *cache, void *block);
 /* Gives every block to the depot. */
 void hak_cache_flush(struct hak_cache *cache, enum hak_release_cause cause);
 /* Counts the hot lists of a cache whose owner vanished, perhaps between a countdown and the push or pop that follows
@@ -213,8 +248,12 @@ void hak_cache_init(struct hak_cache *cache, struct hak_bins *bins);
 /* Asks all threads to flush their caches at their next slow path. */
 void hak_cache_request_drain(void);
 
+/* The same, and makes them take samples from then on: one in `rate` bytes on the average, none if it is 0. If rate or seed
+ * is another than before, random numbers begin anew. One caller at a time. */
+void hak_cache_request_sampling(uint64_t rate, uint64_t seed);
+
 /* Whether such a request is new to this cache; answers true once for each. The owner calls it at the start of its slow
- * paths. */
+ * paths, between begin and end. */
 bool hak_cache_drain_wanted(struct hak_cache *cache);
 
 #endif

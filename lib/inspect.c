@@ -5,6 +5,7 @@
 
 #include "os.h"
 #include "purge.h"
+#include "sample.h"
 #include "settings.h"
 #include "shared_pool.h"
 #include "sweep.h"
@@ -255,7 +256,7 @@ static bool inspect(struct hak_inspect *out, const struct follower *to)
 	out->thread_capacity = thread_capacity;
 	fill_threads(out);
 	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++) {
-		out->classes[class].cached_blocks += hak_depot_cached_blocks(class);
+		out->classes[class].cached_blocks += hak_depot_cached_blocks(class) + hak_sample_stand_ins(class);
 		out->classes[class].depot = hak_load_relaxed(&hak_depots[class].hits);
 	}
 	fits = fill_pool(out, to);
@@ -297,6 +298,7 @@ void hak_inspect_figures(struct hak_inspect *out)
 
 		for (unsigned i = 0; i < depot->capacity && i < depot->batches; i++)
 			out->classes[class].cached_blocks += hak_depot_parcel(depot, i)->batch.length;
+		out->classes[class].cached_blocks += hak_sample_stand_ins(class);
 		out->classes[class].depot = hak_load_relaxed(&depot->hits);
 	}
 	fill_figures(out);
@@ -349,7 +351,7 @@ static bool record_agrees(uint32_t index)
 	for (unsigned i = 0; i < HAK_SLOTS_PER_SS; i++) {
 		bool active = ss->active >> i & 1;
 
-		if (map[i] != (active ? ss->slots[i].bin : HAK_BIN_NONE))
+		if (map[i] != hak_slot_map_bin(&ss->slots[i], active))
 			return false;
 		if (ss->unused >> i & 1)
 			continue;

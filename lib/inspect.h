@@ -43,7 +43,8 @@ struct hak_class_info {
 	uint64_t empty_slots;   /* EMPTY slots that remember this class */
 	uint64_t allocs, frees; /* of all threads, dead ones included */
 	uint64_t live_blocks;   /* allocs - frees */
-	uint64_t cached_blocks; /* free, but still in a thread's lists or in the depot's batches */
+	/* free, but still in a thread's lists or in the depot's batches, or a sample's stand-in */
+	uint64_t cached_blocks;
 	uint64_t depot;         /* refills served without acquire_slab */
 	uint64_t stage1, stage2, stage3;
 	uint64_t converted;      /* of stage2 */

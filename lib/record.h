@@ -7,7 +7,7 @@
  *   class_slots[b] = slots of bin b that are ACTIVE or EMPTY here
  *   place = IN_USE  <=>  active != 0;  in the LRU cache and when retired all slots are UNUSED
  *   away  =>  place = RETIRED, and all slots are known to be zero
- *   class_map byte of a slot = its bin if it is ACTIVE, else HAK_BIN_NONE
+ *   class_map byte of a slot = its bin if it is ACTIVE, or HAK_BIN_SAMPLED if it is sampled too, else HAK_BIN_NONE
  *   used + free + (capacity - carved) = capacity, for each ACTIVE slab of a size class
  *
  * Who may touch what: the pool's lock guards states, bits, places, links of EMPTY slabs and all the sets. used, carved,
@@ -59,6 +59,7 @@ struct hak_slot {
 	uint16_t free;           /* blocks that came back: bits set in its block bits */
 	uint16_t hint;           /* no bit is set in the words of block bits below this */
 	uint8_t idle;            /* ACTIVE: times that the sweep came by since a block went or came; sweep.c */
+	uint8_t sampled; /* ACTIVE: 1 if the slab's blocks are samples; of a large run in its first slot (sample.h) */
 	uint32_t since_ms;       /* when its state last changed */
 	uint32_t next, previous; /* on the list that `listed` names */
 	uint32_t age_next, age_previous; /* EMPTY: on the list of EMPTY slabs by age */

@@ -40,12 +40,21 @@ struct hak_size_class {
 extern HAK_HIDDEN const struct hak_size_class hak_size_classes[HAK_CLASS_COUNT];
 
 /* A bin is what the class map's byte and the front cache's arrays are indexed by: 0 is "not ours", so that memory which
- * was never touched says so; class c is c + 1; large allocations come last. */
+ * was never touched says so; class c is c + 1; large allocations come last. Behind them there is one that only the class map
+ * knows: blocks that are sampled, of which the slot's record has the bin. */
 #define HAK_BIN_NONE 0u
 #define HAK_BIN_OF_CLASS(c) ((c) + 1u)
 #define HAK_CLASS_OF_BIN(bin) ((bin)-1u)
 #define HAK_BIN_LARGE (HAK_CLASS_COUNT + 1u)
 #define HAK_BIN_COUNT (HAK_CLASS_COUNT + 2u)
+#define HAK_BIN_SAMPLED HAK_BIN_COUNT
+#define HAK_MAP_BINS (HAK_BIN_COUNT + 1u)
+
+/* Whether the bin is that of a size class. */
+HAK_INLINE bool hak_bin_is_class(unsigned bin)
+{
+	return bin - HAK_BIN_OF_CLASS(0) < HAK_CLASS_COUNT;
+}
 
 /* Request, rounded up to 16-byte steps, to bin. It changes once at most, in hak_size_class_pack: a thread that still reads
  * an old value gets a longer block. */

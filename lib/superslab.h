@@ -78,6 +78,15 @@ void hak_slots_empty(uint32_t index, unsigned first, unsigned count);           
 void hak_slots_reactivate(uint32_t index, unsigned first, unsigned count);             /* EMPTY → ACTIVE, same bin */
 void hak_slots_reset(uint32_t index, unsigned first, unsigned count);                  /* any → UNUSED */
 
+/* Makes the blocks of ACTIVE slots known as samples, or as others again: before they cease to be ACTIVE. */
+void hak_slots_sample(uint32_t index, unsigned first, unsigned count, bool sampled);
+
+/* What the class map has of a slot, by its record. */
+HAK_INLINE unsigned hak_slot_map_bin(const struct hak_slot *slot, bool active)
+{
+	return !active ? HAK_BIN_NONE : slot->sampled ? HAK_BIN_SAMPLED : slot->bin;
+}
+
 /* Makes `count` neighbouring slots of one bin and state a slab of their own: parts of a longer one, or several
  * together. The slab's kind and capacity are the caller's to set. */
 void hak_slots_form(uint32_t index, unsigned first, unsigned count);

@@ -93,20 +93,34 @@ static void visit(uint32_t slab, unsigned class, bool at_once, unsigned *work)
 
 /* ---- The heap ---- */
 
+/* The bin of the slab that a slot belongs to by the class map, HAK_BIN_NONE if it is none of a class. What samples are
+ * of, the record says, which is the pool's. */
+static unsigned bin_in_map(uint32_t slot)
+{
+	unsigned bin = hak_load_relaxed(&hak_heap.class_map[slot]);
+
+	if (HAK_UNLIKELY(bin == HAK_BIN_SAMPLED)) {
+		hak_lock_acquire(&hak_pool.lock);
+		bin = hak_slot(slot)->bin;
+		hak_lock_release(&hak_pool.lock);
+	}
+	return hak_bin_is_class(bin) ? bin : HAK_BIN_NONE;
+}
+
 /* Visits a SuperSlab's slabs. A slot becomes a class's, and ceases to be, under the lock of that class's depot: what
  * the class map says with the lock held stays true as long as it is. Between two slabs others get a chance at it. */
 static void visit_superslab(uint32_t index, bool at_once, unsigned *work)
 {
 	*work += LOOK_WORK;
 	for (uint32_t slot = index * HAK_SLOTS_PER_SS; slot < (index + 1) * HAK_SLOTS_PER_SS; slot++) {
-		unsigned bin = hak_load_relaxed(&hak_heap.class_map[slot]);
+		unsigned bin = bin_in_map(slot);
 		struct hak_depot *depot;
 
-		if (bin == HAK_BIN_NONE || bin == HAK_BIN_LARGE)
+		if (bin == HAK_BIN_NONE)
 			continue;
 		depot = &hak_depots[HAK_CLASS_OF_BIN(bin)];
 		hak_lock_acquire(&depot->lock);
-		if (hak_load_relaxed(&hak_heap.class_map[slot]) == bin)
+		if (bin_in_map(slot) == bin)
 			visit(slot, HAK_CLASS_OF_BIN(bin), at_once, work);
 		hak_lock_release(&depot->lock);
 	}

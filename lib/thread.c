@@ -8,6 +8,7 @@
 
 #include "mirror.h"
 #include "os.h"
+#include "sample.h"
 #include "trace.h"
 
 #define RECORD_CHUNK 4 /* thread records made at a time */
@@ -284,6 +285,7 @@ static void fork_prepare(void)
 	hak_lock_acquire(&hak_threads.lock);
 	/* The child will read the hot parts of all threads in the registry: they must be there. */
 	hak_thread_reap();
+	hak_sample_fork_lock();
 	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++)
 		hak_lock_acquire(&hak_depots[class].lock);
 	hak_lock_acquire(&hak_pool.lock);
@@ -296,6 +298,7 @@ static void fork_unlock(void)
 	hak_lock_release(&hak_pool.lock);
 	for (unsigned class = HAK_CLASS_COUNT; class -- > 0;)
 		hak_lock_release(&hak_depots[class].lock);
+	hak_sample_fork_unlock();
 	hak_lock_release(&hak_threads.lock);
 	hak_lock_release(&orphan_lock);
 }

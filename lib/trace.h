@@ -72,6 +72,22 @@ extern HAK_HIDDEN const struct hak_event_type hak_event_types[HAK_EVENT_ID_COUNT
 /* Names of the groups, NULL at the end; word i is group bit i (the form that env.h wants). */
 extern HAK_HIDDEN const char *const hak_trace_group_names[HAK_TRACE_GROUP_COUNT + 1];
 
+/* A block that was sampled (sample.h), as the sink gets it. */
+struct hak_sample {
+	uintptr_t address;
+	uint64_t bytes;       /* that the program asked for */
+	uint64_t decided;     /* bytes whose chance decided: the class's block, or a large block's slots */
+	uint64_t rate;        /* at which it was chosen */
+	double weight;        /* blocks that it stands for: 1 / its probability */
+	uintptr_t stand_in;   /* an ordinary block of its class that was taken and is freed with it; 0: a large block */
+	uint64_t time_ns;     /* CLOCK_MONOTONIC, of its malloc */
+	uint32_t tid;         /* the thread that allocated it */
+	uint32_t serial;      /* of that thread's samples */
+	uint32_t stack;       /* what the sink said of it, 0 if there is none */
+	uint8_t class;        /* HAK_SAMPLE_LARGE: a large block */
+};
+#define HAK_SAMPLE_LARGE 255
+
 /* What introspect plugs into lib. Every function is called on an allocator slow path. */
 struct hak_sink {
 	/* Records an event. Called with allocator locks held: must not allocate, lock, block or call back into lib. */
@@ -92,6 +108,14 @@ struct hak_sink {
 	/* `bytes` could not be had: the program is about to get NULL and ENOMEM. No lock is held. It may be called
 	 * re-entrantly. May be NULL. */
 	void (*out_of_memory)(uint64_t bytes);
+	/* A block became a sample: returns the number of the stack that allocated it, for sample->stack. No lock is
+	 * held. What is allocated meanwhile is no sample; it is not called re-entrantly. May be NULL. */
+	uint32_t (*sample)(const struct hak_sample *sample);
+	/* A sample was freed: `temporary` says by the thread that allocated it, with no other sample of that thread
+	 * between. The same holds. May be NULL. */
+	void (*sample_freed)(const struct hak_sample *sample, bool temporary);
+	/* realloc changed bytes, decided or weight of a sample in place. May be NULL. */
+	void (*sample_resized)(const struct hak_sample *before, const struct hak_sample *after);
 };
 
 /* Installs the sink (NULL: none); one at a time, for the process's life or until replaced. The struct must stay valid.

@@ -25,7 +25,7 @@ static void setup_drains(void)
 	memset(&cache, 0, sizeof(cache));
 	memset(&bins, 0, sizeof(bins));
 	memset(block, 0, sizeof(block));
-	drain_epoch = UINT32_MAX; /* it wraps */
+	hak_cache_epoch = UINT32_MAX - HAK_EPOCH_SAMPLING; /* it wraps */
 	hak_cache_init(&cache, &bins);
 	next_block = frees_done = allocs_done = asked = met = 0;
 }
@@ -142,12 +142,38 @@ static void check_drains(void)
 	model_require(!hak_cache_drain_wanted(&cache), "nothing is left to meet");
 }
 
+/* ---- Samples ---- */
+
+static void setup_samples(void)
+{
+	sample_rate = sample_seed = 0;
+	setup_drains();
+}
+
+static void request_samples(void)
+{
+	hak_cache_request_sampling(1, 9);
+}
+
+static void look_for_samples(void)
+{
+	if (hak_cache_drain_wanted(&cache))
+		model_require(cache.sampler.rate == 1 && cache.sampler.seed == 9, "who meets the request finds what is asked for");
+}
+
+static void check_samples(void)
+{
+	look_for_samples();
+	model_require(hak_cache_samples(&cache), "the rate is met");
+}
+
 int main(void)
 {
 	static const struct model models[] = {
 		{"frees, and a reader", setup, {free_in_turn, read_counts}, check, {0, READER_STEPS}},
 		{"frees and a malloc, and a reader", setup, {free_and_alloc, read_counts}, check, {0, READER_STEPS}},
 		{"two ask for a drain", setup_drains, {look_twice, request, request_too}, check_drains, {0}},
+		{"one asks for samples", setup_samples, {look_for_samples, request_samples}, check_samples, {0}},
 		{0},
 	};
 	static const struct model_spare spares[] = {

@@ -1,6 +1,7 @@
 /* A thread's cache: lists neither run dry nor overflow, drains give back what lies idle. */
 #include "lib/front_cache.h"
 
+#include "lib/poisson.h"
 #include "lib/trace.h"
 #include "tests/unit/cache.h"
 
@@ -266,21 +267,13 @@ static void flush_leaves_nothing(void)
 
 static void a_drain_request_is_met_once(void)
 {
-	bool zero;
 	start();
 	/* The short ways leave it to the long one, which the very next slow path then takes. */
 	void *block = allocate(BYTES);
-	hak_cache_begin(&cache);
-	void *large = hak_cache_alloc_large(&cache, 100000, 16, &zero);
-	hak_cache_free_large(&cache, large);
-	hak_cache_end(&cache);
 	hak_cache_request_drain();
 	CU_ASSERT_PTR_NULL(hak_cache_alloc_short(&cache, BIN));
 	CU_ASSERT_FALSE(hak_cache_free_short(&cache, BIN, block));
-	CU_ASSERT_PTR_NULL(hak_cache_alloc_large_short(&cache, 100000));
 	CU_ASSERT_TRUE(hak_cache_drain_wanted(&cache));
-	CU_ASSERT_PTR_EQUAL(hak_cache_alloc_large_short(&cache, 100000), large);
-	CU_ASSERT_TRUE(hak_cache_free_large_short(&cache, large));
 	release(block);
 	CU_ASSERT_FALSE(hak_cache_drain_wanted(&cache));
 	hak_cache_request_drain();
@@ -288,34 +281,90 @@ static void a_drain_request_is_met_once(void)
 	CU_ASSERT_FALSE(hak_cache_drain_wanted(&cache));
 }
 
-static void large_ones_are_counted(void)
+/* Asks for samples, and meets it. */
+static void sample_at(uint64_t rate, uint64_t seed)
+{
+	hak_cache_request_sampling(rate, seed);
+	hak_cache_begin(&cache);
+	hak_cache_drain_wanted(&cache);
+	hak_cache_end(&cache);
+}
+
+/* Each malloc whose number was drawn is a sample, and no other, whichever slow path it comes by, and however many frees
+ * come between. The numbers can be told beforehand: the random source is known. */
+static void samples_come_at_their_counts(void)
+{
+	const uint64_t rate = 2000, calls = 200000;
+	start();
+	hak_sample_due = 0;
+	release(allocate(BYTES)); /* the class is in use */
+	for (unsigned burst = 1; burst <= 1000; burst *= 10) {
+		sample_at(rate, burst);
+		uint64_t random = hak_random_begin(burst, cache.sampler.number), samples = 0, wrong = 0;
+		(void)hak_poisson_bytes(&random, rate); /* large blocks' */
+		for (unsigned bin = HAK_BIN_OF_CLASS(0); bin < BIN; bin++) {
+			if (hak_cache_class_in_use(&cache.classes[bin]))
+				(void)hak_poisson_blocks(&random, hak_size_classes[HAK_CLASS_OF_BIN(bin)].block_bytes, rate);
+		}
+		uint64_t next = hak_poisson_blocks(&random, BYTES, rate);
+		for (unsigned bin = BIN + 1; bin < HAK_BIN_LARGE; bin++) {
+			if (hak_cache_class_in_use(&cache.classes[bin]))
+				(void)hak_poisson_blocks(&random, hak_size_classes[HAK_CLASS_OF_BIN(bin)].block_bytes, rate);
+		}
+		for (uint64_t call = 1; call <= calls; call += burst) {
+			for (unsigned i = 0; i < burst; i++) {
+				blocks[i] = allocate(BYTES);
+				bool due = hak_sample_due != 0;
+				hak_sample_due = 0;
+				wrong += due != (call + i == next);
+				samples += due;
+				if (due)
+					next += hak_poisson_blocks(&random, BYTES, rate);
+			}
+			for (unsigned i = 0; i < burst; i++)
+				release(blocks[i]);
+		}
+		UNIT_EQUAL(wrong, 0);
+		/* One in rate / BYTES blocks and a half of one: their number is Poisson's, four deviations wide. */
+		CU_ASSERT_TRUE(samples > 6400 - 150 - 320 && samples < 6400 + 320);
+		sample_at(0, 0);
+	}
+	UNIT_EQUAL(counts_of(BIN).allocs, counts_of(BIN).frees);
+}
+
+static void a_new_rate_is_met_once(void)
 {
 	start();
-	struct hak_cache_counts before = counts_of(HAK_BIN_LARGE);
-	bool zero;
+	void *block = allocate(BYTES);
+	CU_ASSERT_FALSE(hak_cache_samples(&cache));
+	hak_cache_request_sampling(1, 7);
 	hak_cache_begin(&cache);
-	char *first = hak_cache_alloc_large(&cache, 100000, 16, &zero);
-	char *second = hak_cache_alloc_large(&cache, 3 << 20, 16, &zero);
-	CU_ASSERT_TRUE(hak_cache_free_large(&cache, first));
-	CU_ASSERT_FALSE(hak_cache_free_large(&cache, first));
-	CU_ASSERT_FALSE(hak_cache_free_large(&cache, second + HAK_SLOT_BYTES));
+	CU_ASSERT_TRUE(hak_cache_drain_wanted(&cache));
+	CU_ASSERT_FALSE(hak_cache_drain_wanted(&cache));
 	hak_cache_end(&cache);
-	UNIT_EQUAL(counts_of(HAK_BIN_LARGE).allocs - before.allocs, 2);
-	UNIT_EQUAL(counts_of(HAK_BIN_LARGE).frees - before.frees, 1);
-	UNIT_EQUAL(counts_of(HAK_BIN_LARGE).cached_blocks, 2); /* slots */
-	CU_ASSERT_PTR_NULL(hak_cache_alloc_large_short(&cache, 300000));
-	CU_ASSERT_PTR_EQUAL(hak_cache_alloc_large_short(&cache, 120000), first);
-	CU_ASSERT_TRUE(hak_cache_free_large_short(&cache, first));
-	CU_ASSERT_FALSE(hak_cache_free_large_short(&cache, first));
-	CU_ASSERT_FALSE(hak_cache_free_large_short(&cache, second)); /* for the long way */
-	hak_cache_begin(&cache);
-	CU_ASSERT_TRUE(hak_cache_free_large(&cache, second));
-	hak_cache_end(&cache);
-	UNIT_EQUAL(counts_of(HAK_BIN_LARGE).allocs - before.allocs, 3);
-	UNIT_EQUAL(counts_of(HAK_BIN_LARGE).frees - before.frees, 3);
-	flush();
-	UNIT_EQUAL(counts_of(HAK_BIN_LARGE).cached_blocks, 0);
-	UNIT_EQUAL(hak_pool.large_slots, 0);
+	CU_ASSERT_TRUE(hak_cache_samples(&cache));
+	/* A block that is to be a sample is for the long way, as a drain is; a free is not. */
+	CU_ASSERT_PTR_NULL(hak_cache_alloc_short(&cache, BIN));
+	CU_ASSERT_TRUE(hak_cache_free_short(&cache, BIN, block));
+	block = allocate(BYTES);
+	hak_cache_request_drain();
+	CU_ASSERT_PTR_NULL(hak_cache_alloc_short(&cache, BIN));
+	CU_ASSERT_FALSE(hak_cache_free_short(&cache, BIN, block));
+	sample_at(1, 7);
+	for (int i = 0; i < 1000; i++) {
+		hak_sample_due = 0;
+		blocks[i] = allocate(BYTES);
+		UNIT_EQUAL(hak_sample_due, 1); /* every one */
+	}
+	hak_sample_due = 0;
+	sample_at(0, 7);
+	CU_ASSERT_FALSE(hak_cache_samples(&cache));
+	for (int i = 0; i < 1000; i++)
+		release(blocks[i]);
+	release(block);
+	for (int i = 0; i < 1000; i++)
+		release(allocate(BYTES));
+	UNIT_EQUAL(hak_sample_due, 0);
 }
 
 /* Debug builds see a second free in a row at once. */
@@ -396,4 +445,4 @@ UNIT_MAIN("front_cache", UNIT(unused_classes_stay_untouched), UNIT(blocks_are_di
 	UNIT(drain_gives_back_what_lies_idle), UNIT(who_only_frees_keeps_no_batches),
 	UNIT(batches_hold_what_was_freed_first), UNIT(a_circle_is_seen), UNIT(drain_keeps_what_is_used),
 	UNIT(the_drain_interval_is_obeyed), UNIT(flush_leaves_nothing), UNIT(a_drain_request_is_met_once),
-	UNIT(large_ones_are_counted), UNIT(a_second_free_in_a_row_is_seen), UNIT(a_damaged_hot_list_is_cut_short))
+	UNIT(samples_come_at_their_counts), UNIT(a_new_rate_is_met_once), UNIT(a_second_free_in_a_row_is_seen), UNIT(a_damaged_hot_list_is_cut_short))

@@ -1,0 +1,102 @@
+#include "poisson.h"
+
+#include <string.h>
+
+#define LN2 0.693147180559945309417
+#define SQRT2 1.41421356237309504880
+#define GOLDEN 0x9e3779b97f4a7c15u /* 2^64 divided by the golden ratio: odd, its bits without a pattern */
+
+/* ---- Random numbers ---- */
+
+/* splitmix64's last steps: every bit of the result depends on every bit of `x`. */
+static uint64_t mix(uint64_t x)
+{
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+	return x ^ x >> 31;
+}
+
+uint64_t hak_random_begin(uint64_t seed, uint64_t number)
+{
+	uint64_t state = mix(mix(seed + GOLDEN) + GOLDEN * (number + 1));
+
+	return state ? state : GOLDEN;
+}
+
+uint64_t hak_random_next(uint64_t *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return *state * 0x2545f4914f6cdd1du; /* xorshift64*: the high bits are the good ones */
+}
+
+/* Above 0, and 1 at most. */
+static double uniform(uint64_t *state)
+{
+	return (double)((hak_random_next(state) >> 11) + 1) * 0x1p-53;
+}
+
+/* ---- Functions of libm ---- */
+
+double hak_log(double x)
+{
+	uint64_t bits;
+	int exponent;
+	double s, term, sum = 0;
+
+	memcpy(&bits, &x, sizeof(bits));
+	exponent = (int)(bits >> 52) - 1023;
+	bits = (bits & ((1ull << 52) - 1)) | 1023ull << 52;
+	memcpy(&x, &bits, sizeof(x)); /* from 1 to 2 */
+	if (x > SQRT2) {
+		x /= 2;
+		exponent++;
+	}
+	/* ln x = 2 artanh s, whose series gains two bits and a half a term, or more. */
+	s = (x - 1) / (x + 1);
+	term = s;
+	for (int n = 1; n < 25; n += 2) {
+		sum += term / n;
+		term *= s * s;
+	}
+	return exponent * LN2 + 2 * sum;
+}
+
+/* exp(-x) for 0 <= x < 700. */
+static double exp_minus(double x)
+{
+	int halvings = (int)(x / LN2);
+	double rest = x - halvings * LN2, sum = 1;
+	uint64_t bits = (uint64_t)(1023 - halvings) << 52;
+	double scale;
+
+	for (int n = 18; n > 0; n--)
+		sum = 1 - rest / n * sum;
+	memcpy(&scale, &bits, sizeof(scale));
+	return sum * scale;
+}
+
+/* ---- Draws ---- */
+
+double hak_poisson_bytes(uint64_t *state, uint64_t rate)
+{
+	return rate <= 1 ? 0 : -hak_log(uniform(state)) * (double)rate;
+}
+
+uint64_t hak_poisson_blocks(uint64_t *state, uint64_t bytes, uint64_t rate)
+{
+	double blocks = hak_poisson_bytes(state, rate) / (double)bytes;
+
+	return blocks < 0x1p62 ? (uint64_t)blocks + 1 : 1ull << 62;
+}
+
+double hak_poisson_probability(uint64_t bytes, uint64_t rate)
+{
+	double x = (double)bytes / (double)rate;
+
+	if (rate <= 1 || x > 40)
+		return 1;
+	/* Where the exponential is near 1 the difference would lose its digits. */
+	return x < 1e-4 ? x * (1 - x / 2 * (1 - x / 3)) : 1 - exp_minus(x);
+}

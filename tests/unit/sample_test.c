@@ -1,0 +1,422 @@
+/* Samples: who becomes one, how free and its kin recognise it, and what the sums say meanwhile. */
+#include "lib/sample.h"
+
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+
+#include "lib/audit.h"
+#include "lib/depot.h"
+#include "lib/hakmem.h"
+#include "lib/inspect.h"
+#include "lib/settings.h"
+#include "lib/thread.h"
+#include "tests/unit/heap.h"
+
+#define MANY 4000
+
+static void *blocks[MANY];
+
+/* What the sink was told. */
+static struct hak_sample last, last_before, last_after;
+static unsigned taken, freed, temporary, resized;
+static bool sink_allocates;
+
+static uint32_t on_sample(const struct hak_sample *sample)
+{
+	last = *sample;
+	taken++;
+	if (sink_allocates)
+		hak_free(hak_malloc(sample->bytes));
+	return taken;
+}
+
+static void on_freed(const struct hak_sample *sample, bool is_temporary)
+{
+	last = *sample;
+	freed++;
+	temporary += is_temporary;
+	if (sink_allocates)
+		hak_free(hak_malloc(sample->bytes));
+}
+
+static void on_resized(const struct hak_sample *before, const struct hak_sample *after)
+{
+	last_before = *before;
+	last_after = *after;
+	resized++;
+}
+
+static const struct hak_sink sink = {.sample = on_sample, .sample_freed = on_freed, .sample_resized = on_resized};
+
+static void start(uint64_t rate)
+{
+	hak_trace_set_sink(&sink);
+	CU_ASSERT_TRUE_FATAL(hak_sample_start(rate, 1, 20000));
+	hak_free(hak_malloc(10)); /* this thread hears of it at its next slow path */
+	hak_inspect_request_drain();
+	taken = freed = temporary = resized = 0;
+}
+
+static void stop(void)
+{
+	hak_sample_stop();
+	hak_inspect_request_drain();
+	hak_trace_set_sink(NULL);
+}
+
+static struct hak_sample_counts counts(void)
+{
+	struct hak_sample_counts now;
+	hak_sample_count(&now);
+	return now;
+}
+
+/* The samples that are live, found by going through the chains. */
+static unsigned find_live(struct hak_sample *out, unsigned room)
+{
+	unsigned found = 0;
+	for (uint32_t chain = 0; chain < hak_sample_chains(); chain++)
+		found += hak_sample_look(chain, out + found, room - found);
+	return found;
+}
+
+/* Of every size: recognised, usable, freed; the sums hold at each stage. */
+static void every_block(void)
+{
+	struct hak_inspect before, during, after;
+	hak_inspect_request_drain();
+	hak_depot_trim();
+	before = heap_look();
+	start(1);
+	for (unsigned i = 0; i < MANY; i++) {
+		size_t bytes = (size_t)i * i % 70001;
+		blocks[i] = hak_malloc(bytes);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(blocks[i]);
+		UNIT_EQUAL(hak_bin_of_address(blocks[i]), HAK_BIN_SAMPLED);
+		UNIT_EQUAL(last.address, (uintptr_t)blocks[i]);
+		UNIT_EQUAL(last.bytes, bytes);
+		CU_ASSERT_TRUE(last.weight == 1 && last.stack == 0); /* the answer is what makes its stack */
+		CU_ASSERT_TRUE(hak_usable_size(blocks[i]) >= bytes);
+		memset(blocks[i], (int)i, bytes);
+	}
+	UNIT_EQUAL(taken, MANY);
+	UNIT_EQUAL(counts().live, MANY);
+	during = heap_look();
+	UNIT_EQUAL(heap_live(&during) - heap_live(&before), MANY);
+	CU_ASSERT_PTR_NULL(hak_audit_all());
+	for (unsigned i = 0; i < MANY; i++) {
+		size_t bytes = (size_t)i * i % 70001;
+		const unsigned char *block = blocks[i];
+		CU_ASSERT_TRUE(bytes == 0 || (block[0] == (unsigned char)i && block[bytes - 1] == (unsigned char)i));
+		hak_free(blocks[i]);
+		UNIT_EQUAL(last.address, (uintptr_t)blocks[i]);
+		UNIT_EQUAL(last.stack, i + 1);
+	}
+	UNIT_EQUAL(freed, MANY);
+	UNIT_EQUAL(temporary, 1); /* the last one allocated, the last one freed */
+	UNIT_EQUAL(counts().live, 0);
+	stop();
+	hak_depot_trim();
+	after = heap_look();
+	UNIT_EQUAL(heap_live(&after), heap_live(&before));
+	UNIT_EQUAL(HEAP_SUM(&after, cached_blocks), 0); /* no stand-in is left */
+	UNIT_EQUAL(HEAP_SUM(&after, slabs), HEAP_SUM(&before, slabs));
+	CU_ASSERT_PTR_NULL(hak_audit_all());
+}
+
+/* A block that is a sample lies apart; its stand-in is an ordinary block that goes with it. */
+static void stand_ins(void)
+{
+	start(1);
+	char *block = hak_malloc(500);
+	UNIT_EQUAL(last.class, HAK_CLASS_OF_BIN(hak_bin_of_size(500)));
+	UNIT_EQUAL(hak_bin_of_address((void *)last.stand_in), hak_bin_of_size(500));
+	UNIT_EQUAL(hak_sample_stand_ins(last.class), 1);
+	void *stand_in = (void *)last.stand_in;
+	stop();
+	hak_free(block);
+	UNIT_EQUAL(hak_sample_stand_ins(last.class), 0);
+	CU_ASSERT_PTR_EQUAL(hak_malloc(500), stand_in); /* freed last */
+	hak_free(stand_in);
+	start(1);
+	char *large = hak_malloc(300000);
+	UNIT_EQUAL(last.class, HAK_SAMPLE_LARGE);
+	UNIT_EQUAL(last.stand_in, 0);
+	UNIT_EQUAL(last.decided, 5 * HAK_SLOT_BYTES);
+	hak_free(large);
+	stop();
+	CU_ASSERT_PTR_NULL(hak_audit_all());
+}
+
+static void alignments(void)
+{
+	start(1);
+	for (size_t alignment = 16; alignment <= 1 << 20; alignment *= 2) {
+		for (size_t bytes = 1; bytes < 200000; bytes = bytes * 3 + 1) {
+			char *block = hak_memalign(alignment, bytes);
+			UNIT_EQUAL((uintptr_t)block % alignment, 0);
+			UNIT_EQUAL(last.bytes, bytes); /* and not the class's */
+			CU_ASSERT_TRUE(hak_usable_size(block) >= bytes);
+			memset(block, 1, bytes);
+			hak_free(block);
+		}
+	}
+	for (size_t bytes = 1; bytes < 1000000; bytes = bytes * 3 + 1) {
+		unsigned char *block = hak_calloc(1, bytes);
+		unsigned dirt = 0;
+		for (size_t i = 0; i < bytes; i++)
+			dirt |= block[i];
+		UNIT_EQUAL(dirt, 0);
+		memset(block, 1, bytes);
+		hak_free(block);
+	}
+	UNIT_EQUAL(taken, freed);
+	stop();
+	CU_ASSERT_PTR_NULL(hak_audit_all());
+}
+
+/* In place it is told, and counted once; elsewhere it is a new sample, and the old one is freed. */
+static void reallocs(void)
+{
+	start(1);
+	char *block = hak_malloc(1000);
+	CU_ASSERT_PTR_EQUAL(hak_realloc(block, 1020), block);
+	UNIT_EQUAL(last_before.bytes, 1000);
+	UNIT_EQUAL(last_after.bytes, 1020);
+	memset(block, 'a', 1020);
+	char *moved = hak_realloc(block, 3000);
+	CU_ASSERT_TRUE(moved != block && moved[1019] == 'a');
+	UNIT_EQUAL(taken, 2);
+	UNIT_EQUAL(freed, 1);
+	moved = hak_realloc(moved, 3010); /* by a small step: room for more, but the sample says what was asked for */
+	moved = hak_realloc(moved, 200000);
+	UNIT_EQUAL(moved[1019], 'a');
+	UNIT_EQUAL(hak_bin_of_address(moved), HAK_BIN_SAMPLED);
+	unsigned before = taken;
+	char *grown = hak_realloc(moved, 400000);
+	CU_ASSERT_PTR_EQUAL(grown, moved); /* the neighbours were free */
+	UNIT_EQUAL(taken, before);
+	UNIT_EQUAL(last_after.bytes, 400000);
+	UNIT_EQUAL(last_after.decided, 7 * HAK_SLOT_BYTES);
+	UNIT_EQUAL(hak_usable_size(grown), 7 * HAK_SLOT_BYTES);
+	UNIT_EQUAL(hak_bin_of_address(grown), HAK_BIN_SAMPLED);
+	CU_ASSERT_PTR_NULL(hak_audit_all());
+	moved = hak_realloc(grown, 20);
+	UNIT_EQUAL(moved[19], 'a');
+	UNIT_EQUAL(last.class, HAK_SAMPLE_LARGE); /* that one went */
+	CU_ASSERT_PTR_NULL(hak_realloc(moved, 0));
+	UNIT_EQUAL(counts().live, 0);
+	errno = 0;
+	block = hak_malloc(100);
+	CU_ASSERT_PTR_NULL(hak_realloc(block, SIZE_MAX / 2 + 10));
+	UNIT_EQUAL(errno, ENOMEM);
+	hak_free(block);
+	stop();
+	CU_ASSERT_PTR_NULL(hak_audit_all());
+}
+
+/* What is not the start of a live block is reported, as anywhere. */
+static void misuse(void *ignored)
+{
+	(void)ignored;
+	hak_settings.on_error = HAK_ON_ERROR_REPORT;
+	start(1);
+	char *block = hak_malloc(200), *large = hak_malloc(100000), *other = hak_malloc(200);
+	hak_free(block + 16);
+	hak_free(large + 16);
+	hak_free(block);
+	hak_free(block);
+	if (hak_usable_size(other + 16) != 0 || hak_realloc(other + 16, 500) != NULL || errno != EINVAL)
+		_exit(3);
+	hak_free(other);
+	hak_free(large);
+	_exit(hak_audit_all() != NULL ? 4 : 0);
+}
+
+static void misuse_is_reported(void)
+{
+	static const char *const expected[] = {"free of an address that is not the start", "free of an address that is not the start",
+		"block freed twice", "malloc_usable_size of an address that is not the start", "realloc of an address that is not the start"};
+	char said[4096];
+	UNIT_EQUAL(WEXITSTATUS(unit_in_child(misuse, NULL, said, sizeof(said))), 0);
+	char *line = strtok(said, "\n");
+	for (size_t i = 0; i < HAK_COUNT_OF(expected); i++, line = strtok(NULL, "\n")) {
+		CU_ASSERT_PTR_NOT_NULL_FATAL(line);
+		CU_ASSERT_TRUE(strncmp(line, "hakmem: ", 8) == 0 && strncmp(line + 8, expected[i], strlen(expected[i])) == 0);
+	}
+	CU_ASSERT_PTR_NULL(line);
+}
+
+/* The sink may allocate: that is no sample, and it is not called from within itself. */
+static void the_sink_may_allocate(void)
+{
+	start(1);
+	sink_allocates = true;
+	for (int i = 0; i < 100; i++) {
+		void *block = hak_malloc(100);
+		UNIT_EQUAL(last.address, (uintptr_t)block);
+		hak_free(block);
+	}
+	sink_allocates = false;
+	UNIT_EQUAL(taken, 100);
+	UNIT_EQUAL(freed, 100);
+	stop();
+	CU_ASSERT_PTR_NULL(hak_audit_all());
+}
+
+/* A full table: blocks are ordinary ones, and counted. */
+static void a_full_table(void)
+{
+	uint64_t capacity, lost;
+	start(1);
+	capacity = counts().capacity;
+	lost = counts().lost;
+	CU_ASSERT_TRUE_FATAL(capacity >= 1024 && capacity <= 200000);
+	void **some = calloc(capacity + 100, sizeof(*some));
+	for (uint64_t i = 0; i < capacity + 100; i++)
+		some[i] = hak_malloc(16);
+	UNIT_EQUAL(counts().live, capacity);
+	UNIT_EQUAL(counts().lost - lost, 100);
+	UNIT_EQUAL(hak_bin_of_address(some[capacity + 50]), hak_bin_of_size(16));
+	CU_ASSERT_PTR_NULL(hak_audit_all());
+	hak_free(some[0]);
+	stop();
+	for (uint64_t i = 1; i < capacity + 100; i++)
+		hak_free(some[i]);
+	UNIT_EQUAL(counts().live, 0);
+	free(some);
+	CU_ASSERT_PTR_NULL(hak_audit_all());
+}
+
+/* Another thread takes samples from its next slow path on, and frees those of others. */
+static pthread_barrier_t barrier;
+
+static void *free_all(void *ignored)
+{
+	(void)ignored;
+	for (unsigned i = 0; i < 1000; i++)
+		hak_free(blocks[i]);
+	hak_free(hak_malloc(50));
+	pthread_barrier_wait(&barrier);
+	pthread_barrier_wait(&barrier); /* the rate has changed */
+	while (!hak_cache_samples(&hak_thread_mine->cache))
+		hak_free(hak_malloc(50));
+	blocks[0] = hak_malloc(50);
+	return NULL;
+}
+
+static void other_threads(void)
+{
+	pthread_t thread;
+	start(1);
+	for (unsigned i = 0; i < 1000; i++)
+		blocks[i] = hak_malloc(100);
+	stop();
+	hak_trace_set_sink(&sink);
+	pthread_barrier_init(&barrier, NULL, 2);
+	pthread_create(&thread, NULL, free_all, NULL);
+	pthread_barrier_wait(&barrier);
+	UNIT_EQUAL(freed, 1000);
+	UNIT_EQUAL(temporary, 0);
+	UNIT_EQUAL(counts().live, 0);
+	start(1);
+	pthread_barrier_wait(&barrier);
+	pthread_join(thread, NULL);
+	UNIT_EQUAL(hak_bin_of_address(blocks[0]), HAK_BIN_SAMPLED);
+	CU_ASSERT_TRUE(last.tid != (uint32_t)gettid());
+	temporary = 0;
+	hak_free(blocks[0]);
+	UNIT_EQUAL(temporary, 0); /* by another thread */
+	pthread_barrier_destroy(&barrier);
+	stop();
+	CU_ASSERT_PTR_NULL(hak_audit_all());
+}
+
+/* The child has the samples, and frees them; the parent's stay. */
+static void in_child(void *live)
+{
+	struct hak_sample found[64];
+	if (find_live(found, 64) != *(unsigned *)live)
+		_exit(1);
+	for (unsigned i = 0; i < 20; i++)
+		hak_free(blocks[i]);
+	void *block = hak_malloc(64);
+	_exit(counts().live != 1 || hak_bin_of_address(block) != HAK_BIN_SAMPLED || hak_audit_all() != NULL ? 2 : 0);
+}
+
+static void forks(void)
+{
+	struct hak_sample found[64];
+	char said[1000];
+	start(1);
+	for (unsigned i = 0; i < 20; i++)
+		blocks[i] = hak_malloc(i * 5000);
+	unsigned live = find_live(found, 64);
+	UNIT_EQUAL(live, 20);
+	UNIT_EQUAL(WEXITSTATUS(unit_in_child(in_child, &live, said, sizeof(said))), 0);
+	UNIT_STRING(said, "");
+	UNIT_EQUAL(counts().live, 20);
+	for (unsigned i = 0; i < hak_sample_places(); i++) {
+		if (hak_sample_peek(i, &found[0]))
+			live--;
+	}
+	UNIT_EQUAL(live, 0);
+	for (unsigned i = 0; i < 20; i++)
+		hak_free(blocks[i]);
+	stop();
+}
+
+/* Slabs of samples that lie idle lose their free pages, as others do. */
+static void free_pages_are_swept(void)
+{
+	start(1);
+	for (unsigned i = 0; i < 800; i++)
+		blocks[i] = memset(hak_malloc(1280), 'x', 1280);
+	stop();
+	for (unsigned i = 0; i < 800; i++) {
+		if (i % 40 != 0)
+			hak_free(blocks[i]);
+	}
+	hak_inspect_request_drain();
+	const volatile char *page = (char *)hak_align_up((uintptr_t)blocks[1], 4096);
+	UNIT_EQUAL(*page, 'x');
+	CU_ASSERT_TRUE(hak_inspect_purge() > 0);
+	UNIT_EQUAL(*page, 0);
+	for (unsigned i = 0; i < 800; i += 40) {
+		UNIT_EQUAL(((char *)blocks[i])[1279], 'x');
+		hak_free(blocks[i]);
+	}
+	CU_ASSERT_PTR_NULL(hak_audit_all());
+}
+
+/* A large block grows in place, a slot at a time, and each slot has its chance: as often as one of its length at once. */
+static void growth_is_sampled(void)
+{
+	unsigned sampled = 0, rounds = 0;
+	start(10 * HAK_SLOT_BYTES);
+	for (unsigned i = 0; i < 1000; i++) {
+		char *block = hak_malloc(40000), *at_first = block;
+		for (unsigned slots = 2; slots <= 10; slots++)
+			block = hak_realloc(block, slots * HAK_SLOT_BYTES);
+		rounds += block == at_first; /* the others found something in the way */
+		if (block == at_first && hak_bin_of_address(block) == HAK_BIN_SAMPLED) {
+			struct hak_sample found[16];
+			unsigned live = find_live(found, 16);
+			UNIT_EQUAL(live, 1);
+			UNIT_EQUAL(found[0].bytes, 10 * HAK_SLOT_BYTES);
+			CU_ASSERT_TRUE(fabs(found[0].weight - 1 / (1 - exp(-1))) < 1e-9);
+			sampled++;
+		}
+		hak_free(block);
+		hak_inspect_request_drain(); /* the next finds room to grow */
+	}
+	CU_ASSERT_TRUE(rounds > 300);
+	/* 1 - 1/e of them, within four deviations. */
+	CU_ASSERT_TRUE(fabs(sampled - (1 - exp(-1)) * rounds) < 4 * sqrt(0.2325 * rounds));
+	stop();
+	CU_ASSERT_PTR_NULL(hak_audit_all());
+}
+
+UNIT_MAIN("sample", UNIT(growth_is_sampled), UNIT(reallocs), UNIT(every_block), UNIT(stand_ins), UNIT(alignments), UNIT(misuse_is_reported), UNIT(the_sink_may_allocate),
+	UNIT(a_full_table), UNIT(other_threads), UNIT(forks), UNIT(free_pages_are_swept))
