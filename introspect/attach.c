@@ -8,13 +8,16 @@
 #include "introspect/crash.h"
 #include "introspect/dump.h"
 #include "introspect/fault.h"
+#include "introspect/leaks.h"
 #include "introspect/memory.h"
 #include "introspect/proc.h"
+#include "introspect/profile.h"
 #include "introspect/protocol.h"
 #include "introspect/quiet.h"
 #include "introspect/ring.h"
 #include "introspect/server.h"
 #include "introspect/snapshot.h"
+#include "introspect/stack.h"
 #include "introspect/trace_file.h"
 #include "lib/atomic.h"
 #include "lib/env.h"
@@ -129,8 +132,19 @@ static void start_server(void)
 	hak_store_release(&attached.server, server);
 }
 
+static void fork_prepare(void)
+{
+	hak_stack_fork_prepare();
+}
+
+static void fork_parent(void)
+{
+	hak_stack_fork_parent();
+}
+
 static void fork_child(void)
 {
+	hak_stack_fork_child();
 	/* The parent's thread, sockets and buffers do not exist here; its socket's path is left alone. */
 	if (hak_trace_file_is_open()) {
 		/* The page was wiped already; until the first tick nothing is recorded. */
@@ -197,8 +211,13 @@ static const struct hak_sink sink = {
 	.thread_birth = hak_fault_thread_birth,
 	.thread_death = thread_death,
 	.out_of_memory = out_of_memory,
+	.fork_prepare = fork_prepare,
+	.fork_parent = fork_parent,
 	.fork_child = fork_child,
 	.tick = tick,
+	.sample = hak_profile_sample,
+	.sample_freed = hak_profile_sample_freed,
+	.sample_resized = hak_profile_sample_resized,
 };
 
 /* Prepares for the dumps that can't be written at leisure. */
@@ -229,7 +248,7 @@ static void prepare_dumps(void)
 bool hak_attach(char *const *environment)
 {
 	hak_config_read(environment);
-	if (!hak_config.introspect && !hak_config.trace && !hak_config.dump_on && !hak_config.trace_file[0])
+	if (!hak_config.introspect && !hak_config.trace && !hak_config.dump_on && !hak_config.trace_file[0] && !hak_config.prof)
 		return false;
 	if (hak_config.trace_file[0] && !hak_config.trace)
 		hak_config.trace = HAK_GROUP_ALL;
@@ -248,6 +267,8 @@ bool hak_attach(char *const *environment)
 	hak_trace_set_sink(&sink);
 	prepare_dumps();
 	hak_trace_set_groups((uint32_t)hak_config.trace);
+	if (hak_config.prof && !hak_profile_set_rate(hak_config.prof_rate))
+		hak_quiet_complain("no memory for HAKMEM_PROF", "", errno);
 	if (hak_config.introspect)
 		start_server();
 	return true;
@@ -271,18 +292,34 @@ static void exit_dump(void)
 	hak_undisturbed_end(&undisturbed);
 }
 
+/* What lives at the end. Returns whether it decides the exit status. */
+static bool report_leaks(void)
+{
+	bool print = hak_config.prof_report & HAK_PROF_REPORT_EXIT;
+
+	if (!hak_profile_has_data() || (!print && !hak_config.prof_leak_exit))
+		return false;
+	if (hak_config.prof_leak_exit)
+		hak_leaks_free_libcs_own();
+	return hak_leaks_report(print) && hak_config.prof_leak_exit;
+}
+
 void hak_detach(void)
 {
 	const struct hak_server *server;
+	bool leaks;
 
 	if (!attached.owner || attached.owner != getpid())
 		return;
 	if (hak_config.dump_on & HAK_DUMP_ON_EXIT)
 		exit_dump();
+	leaks = report_leaks();
 	server = hak_load_acquire(&attached.server);
 	if (server)
 		hak_server_unlink(server);
 	hak_trace_file_end();
+	if (leaks)
+		_exit((int)hak_config.prof_leak_exit);
 }
 
 /* After lib's own constructor, which has priority 101. */

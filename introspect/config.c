@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <string.h>
 
+#include "introspect/leaks.h"
+#include "introspect/stack.h"
 #include "lib/trace.h"
 
 const char *const hak_dump_on_words[] = {"exit", "abort", "crash", "oom", "signal", NULL};

@@ -1,5 +1,6 @@
 #include "introspect/control.h"
 
+#include "introspect/profile.h"
 #include "lib/inspect.h"
 #include "lib/trace.h"
 
@@ -19,6 +20,8 @@ uint64_t hak_control_get(enum hak_control control)
 		return hak_inspect_setting(HAK_SETTING_DRAIN_INTERVAL);
 	case HAK_CONTROL_PURGE_DELAY_MS:
 		return hak_inspect_setting(HAK_SETTING_PURGE_DELAY_MS);
+	case HAK_CONTROL_PROF_RATE:
+		return hak_profile_rate();
 	case HAK_CONTROL_TRACE:
 	case HAK_CONTROL_COUNT:
 		break;
@@ -40,6 +43,9 @@ static void put(enum hak_control control, uint64_t value)
 		break;
 	case HAK_CONTROL_PURGE_DELAY_MS:
 		hak_inspect_set(HAK_SETTING_PURGE_DELAY_MS, value);
+		break;
+	case HAK_CONTROL_PROF_RATE:
+		hak_profile_set_rate(value);
 		break;
 	case HAK_CONTROL_COUNT:
 		break;

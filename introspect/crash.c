@@ -10,6 +10,7 @@
 #include "introspect/encode.h"
 #include "introspect/memory.h"
 #include "introspect/proc.h"
+#include "introspect/profile.h"
 #include "introspect/protocol.h"
 #include "introspect/quiet.h"
 #include "introspect/snapshot.h"
@@ -456,6 +457,18 @@ static void encode_events(void *argument)
 	hak_dump_events(&document->json);
 }
 
+static void encode_profile(void *argument)
+{
+	struct document *document = argument;
+
+	if (!hak_profile_has_data())
+		return;
+	hak_json_key(&document->json, "profile");
+	hak_json_object(&document->json);
+	hak_profile_encode(&document->json, true);
+	hak_json_end(&document->json);
+}
+
 static void encode_modules(void *argument)
 {
 	struct document *document = argument;
@@ -505,6 +518,7 @@ static int write_document(void *argument, int fd)
 	part(document, "state", encode_state);
 	encode_superslabs(document);
 	part(document, "events", encode_events);
+	part(document, "profile", encode_profile);
 	part(document, "modules", encode_modules);
 	encode_incomplete(document);
 	hak_json_end(json);

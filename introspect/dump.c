@@ -13,6 +13,7 @@
 #include "introspect/encode.h"
 #include "introspect/memory.h"
 #include "introspect/proc.h"
+#include "introspect/profile.h"
 #include "introspect/protocol.h"
 #include "introspect/quiet.h"
 #include "introspect/ring.h"
@@ -261,6 +262,12 @@ static int write_document(int fd, const char *reason, uint64_t *bytes)
 		hak_json_member_string(&json, "reason", reason);
 		hak_encode_snapshot_members(&json, snapshot);
 		hak_dump_events(&json);
+		if (hak_profile_has_data()) {
+			hak_json_key(&json, "profile");
+			hak_json_object(&json);
+			hak_profile_encode(&json, false);
+			hak_json_end(&json);
+		}
 		hak_dump_modules(&json, snapshot->exe);
 		hak_json_end(&json);
 		hak_json_newline(&json);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "introspect/profile.h"
 #include "lib/inspect.h"
 #include "lib/trace.h"
 
@@ -219,6 +220,16 @@ static bool parse_purge_delay(struct hak_request *request, struct word value)
 		bad(request, "purge_delay_ms is a number in the range of HAKMEM_PURGE_DELAY_MS");
 }
 
+static bool parse_prof_rate(struct hak_request *request, struct word value)
+{
+	uint64_t *rate = &request->value[HAK_CONTROL_PROF_RATE];
+
+	*rate = 0;
+	return equals(value, "off") || number_between(value, 1, HAK_PROFILE_RATE_MAX, rate) ?
+		give(request, HAK_CONTROL_PROF_RATE) :
+		bad(request, "prof_rate is off, or bytes between two samples: a number from 1 to 1099511627776");
+}
+
 static bool parse_for(struct hak_request *request, struct word value)
 {
 	return number_between(value, 1, 86400000, &request->for_ms) ||
@@ -243,6 +254,7 @@ static const struct argument {
 	{HAK_VERB_set, "debug", parse_debug},
 	{HAK_VERB_set, "drain_interval", parse_drain_interval},
 	{HAK_VERB_set, "purge_delay_ms", parse_purge_delay},
+	{HAK_VERB_set, "prof_rate", parse_prof_rate},
 	{HAK_VERB_set, "for_ms", parse_for},
 };
 

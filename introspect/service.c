@@ -11,6 +11,7 @@
 #include "introspect/dump.h"
 #include "introspect/event_stream.h"
 #include "introspect/openmetrics.h"
+#include "introspect/profile.h"
 #include "introspect/request.h"
 #include "introspect/schema.h"
 #include "lib/inspect.h"
@@ -242,6 +243,8 @@ static void reply_document(struct hak_service *service, struct hak_connection *c
 	hak_connection_message(client, &json);
 	if (request->verb == HAK_VERB_stats)
 		hak_encode_stats(&json, &service->stats, request->meshable ? &service->snapshot.heap : NULL);
+	else if (request->verb == HAK_VERB_profile)
+		hak_profile_message(&json);
 	else if (request->verb == HAK_VERB_schema)
 		hak_encode_schema(&json, hak_schema_text, hak_schema_length());
 	else
@@ -252,7 +255,7 @@ static void reply_document(struct hak_service *service, struct hak_connection *c
 /* What is set now, and of what will revert, when. */
 static void reply_settings(struct hak_connection *client, uint64_t now)
 {
-	static const char *const names[] = {"trace", "debug", "drain_interval", "purge_delay_ms"};
+	static const char *const names[] = {"trace", "debug", "drain_interval", "purge_delay_ms", "prof_rate"};
 	struct hak_json json;
 
 	hak_connection_message(client, &json);
@@ -291,6 +294,10 @@ static void set(struct hak_service *service, struct hak_connection *client, cons
 
 	if (request->value[HAK_CONTROL_TRACE] && !hak_ring_start(service->trace_bytes)) {
 		reply_error(service, client, line, HAK_ERROR_no_memory, "no memory for events");
+		return;
+	}
+	if (!hak_profile_prepare(request->value[HAK_CONTROL_PROF_RATE])) {
+		reply_error(service, client, line, HAK_ERROR_no_memory, "no memory for the profile");
 		return;
 	}
 	hak_control_set(request, now);
@@ -333,6 +340,7 @@ static bool is_costly(const struct hak_request *request)
 	case HAK_VERB_subscribe:
 	case HAK_VERB_resync:
 	case HAK_VERB_dump:
+	case HAK_VERB_profile:
 	case HAK_VERB_drain:
 	case HAK_VERB_purge:
 	case HAK_VERB_trim:
@@ -383,6 +391,7 @@ static void handle(struct hak_service *service, struct hak_connection *client, c
 		break;
 	case HAK_VERB_schema:
 	case HAK_VERB_stats:
+	case HAK_VERB_profile:
 	case HAK_VERB_ping:
 	case HAK_VERB_COUNT:
 		reply_document(service, client, &request, line);

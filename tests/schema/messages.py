@@ -15,7 +15,7 @@ except ImportError:
 SCHEMA = json.loads((SOURCE / "introspect/schema.json").read_text())
 jsonschema.Draft202012Validator.check_schema(SCHEMA)
 # What other definitions build on does not know the members that they add.
-BASES = {("$defs", "state"), ("$defs", "whereabouts")}
+BASES = {("$defs", "state"), ("$defs", "whereabouts"), ("$defs", "heap_profile")}
 
 
 def forbid_others(node, path=()):

@@ -159,12 +159,14 @@ def check_other_messages(client, folder):
     check({"bytes", "threads"} <= validate(client.ask("trim"), "ok").keys(), "trim says no bytes or threads")
     equal(validate(client.ask("mark nobody listens"), "ok")["recorded"], False, "a mark that nobody records")
     before = validate(client.ask("set"), "ok")["settings"]
-    now = validate(client.ask("set trace=lru debug=none drain_interval=77 purge_delay_ms=5000 for_ms=60000"), "ok")
-    equal(now["settings"], {"trace": ["lru"], "debug": [], "drain_interval": 77, "purge_delay_ms": 5000}, "settings")
+    now = validate(client.ask("set trace=lru debug=none drain_interval=77 purge_delay_ms=5000 prof_rate=1000 for_ms=60000"), "ok")
+    equal(now["settings"], {"trace": ["lru"], "debug": [], "drain_interval": 77, "purge_delay_ms": 5000, "prof_rate": 1000}, "settings")
     equal(set(now["reverts_ms"]), set(now["settings"]), "settings that revert")
     equal(client.ask("snapshot")["drain"]["interval"], 77, "the drain interval that a snapshot shows")
+    eventually(lambda: client.ask("profile")["live_samples"] and client.ask("profile")["frames"], "blocks are sampled")
+    check_profile(validate(client.ask("profile"), "profile"))
     validate(client.ask("set trace=none debug=none for_ms=1"), "ok")
-    client.ask(f"set drain_interval={before['drain_interval']} purge_delay_ms={before['purge_delay_ms']}")
+    client.ask(f"set drain_interval={before['drain_interval']} purge_delay_ms={before['purge_delay_ms']} prof_rate=off")
     deadline = time.monotonic() + 30
     while (now := validate(client.ask("set"), "ok"))["reverts_ms"] and time.monotonic() < deadline:
         pass
@@ -177,6 +179,20 @@ def check_other_messages(client, folder):
     check_slot_map(dump)
     check_sums(dump)
     equal([p.name for p in folder.glob("*.tmp")], [], "temporary files left")
+
+
+def check_profile(profile):
+    """The rows against each other, while threads run."""
+    stacks = {stack for stack, _ in profile["frames"]} | {0}
+    live = [dict(zip(profile["live_fields"], row, strict=True)) for row in profile["live"]]
+    check({row["stack"] for row in live} <= stacks, "a live sample's stack has no frames")
+    for row in live:
+        check(row["slab_live"] + row["slab_cached"] <= row["slab_capacity"], f"a slab holds more than it can: {row}")
+        check((row["class"] is None) == (row["slab_bytes"] == 0), f"a slab without a class, or none with one: {row}")
+    for row in (dict(zip(profile["site_fields"], row, strict=True)) for row in profile["sites"]):
+        check(row["stack"] in stacks, "a site's stack has no frames")
+        check(row["frees"] <= row["allocs"] * 1.000001 and row["temporary"] <= row["frees"] * 1.000001, f"more went than came: {row}")
+        check(abs(sum(row["lifetimes"]) - row["frees"]) <= 0.01 * row["frees"] + 1, f"lifetimes of others: {row}")
 
 
 def check_stream(client):
@@ -329,8 +345,9 @@ def command(process, line):
 def main():
     check_the_validator()
     with Folder() as folder:
+        # Frame pointers need no library, which would allocate some blocks besides those that the program counts.
         process = subprocess.Popen([program("eight_threads")], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                   env=clean_environment(LD_PRELOAD=LIBRARY, HAKMEM_INTROSPECT=1, HAKMEM_DIR=folder))
+                                   env=clean_environment(LD_PRELOAD=LIBRARY, HAKMEM_INTROSPECT=1, HAKMEM_DIR=folder, HAKMEM_UNWIND="fp"))
         try:
             equal(process.stdout.readline(), "busy\n", "the program's first line")
             client = connect(folder, process.pid)

@@ -56,7 +56,7 @@ def resolved(node):
 
 def kind(node):
     if "const" in node:
-        return f'"{node["const"]}"'
+        return json.dumps(node["const"])
     if "enum" in node:
         return "one of " + ", ".join(map(str, node["enum"]))
     if "pattern" in node and "0x" in node["pattern"]:

@@ -6,7 +6,7 @@
 
 static void defaults_mean_what_they_say(void)
 {
-	UNIT_EQUAL(hak_config_count, 8);
+	UNIT_EQUAL(hak_config_count, 16);
 	for (size_t i = 0; i < hak_config_count; i++) {
 		const struct hak_env_row *row = &hak_config_rows[i];
 		CU_ASSERT_TRUE(strncmp(row->name, "HAKMEM_", 7) == 0);

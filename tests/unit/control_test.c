@@ -1,6 +1,8 @@
 /* What is set stays set, or reverts to what it was before. */
 #include "introspect/control.h"
 
+#include "introspect/config.h"
+#include "introspect/stack.h"
 #include "lib/inspect.h"
 #include "lib/trace.h"
 #include "tests/unit/unit.h"
@@ -54,4 +56,19 @@ static void for_a_time(void)
 	UNIT_EQUAL(hak_control_get(HAK_CONTROL_PURGE_DELAY_MS), 10);
 }
 
-UNIT_MAIN("control", UNIT(for_good), UNIT(for_a_time))
+/* The profiler's rate, which is 0 while it is off. */
+static void the_rate_of_sampling(void)
+{
+	hak_config.unwind = HAK_STACK_FRAME_POINTERS;
+	UNIT_EQUAL(hak_control_get(HAK_CONTROL_PROF_RATE), 0);
+	set(HAK_CONTROL_PROF_RATE, 65536, 0, 1000);
+	UNIT_EQUAL(hak_control_get(HAK_CONTROL_PROF_RATE), 65536);
+	set(HAK_CONTROL_PROF_RATE, 1, 10, 1000);
+	UNIT_EQUAL(hak_control_get(HAK_CONTROL_PROF_RATE), 1);
+	CU_ASSERT_TRUE(hak_control_revert(11000));
+	UNIT_EQUAL(hak_control_get(HAK_CONTROL_PROF_RATE), 65536);
+	set(HAK_CONTROL_PROF_RATE, 0, 0, 1000);
+	UNIT_EQUAL(hak_control_get(HAK_CONTROL_PROF_RATE), 0);
+}
+
+UNIT_MAIN("control", UNIT(for_good), UNIT(for_a_time), UNIT(the_rate_of_sampling))

@@ -91,6 +91,15 @@ static void settings(void)
 	CU_ASSERT_TRUE(parse(&request, "set debug=drain"));
 	UNIT_EQUAL(request.given, 1u << HAK_CONTROL_DEBUG);
 	UNIT_EQUAL(request.value[HAK_CONTROL_DEBUG], HAK_GROUP_DRAIN);
+	CU_ASSERT_TRUE(parse(&request, "set prof_rate=1099511627776"));
+	UNIT_EQUAL(request.value[HAK_CONTROL_PROF_RATE], 1ull << 40);
+	CU_ASSERT_TRUE(parse(&request, "set prof_rate=off"));
+	UNIT_EQUAL(request.given, 1u << HAK_CONTROL_PROF_RATE);
+	UNIT_EQUAL(request.value[HAK_CONTROL_PROF_RATE], 0);
+	CU_ASSERT_FALSE(parse(&request, "set prof_rate=0"));
+	CU_ASSERT_FALSE(parse(&request, "set prof_rate=1099511627777"));
+	CU_ASSERT_TRUE(parse(&request, "profile"));
+	UNIT_EQUAL(request.verb, HAK_VERB_profile);
 }
 
 static void marks(void)

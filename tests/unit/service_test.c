@@ -359,7 +359,7 @@ static void settings_are_told_and_revert(void)
 	hak_control_begin(0);
 	ask("set drain_interval=100 purge_delay_ms=1000");
 	UNIT_STRING(got, "{\"type\":\"ok\",\"request\":\"set\",\"settings\":{\"trace\":[],\"debug\":[],"
-		"\"drain_interval\":100,\"purge_delay_ms\":1000},\"reverts_ms\":{}}\n");
+		"\"drain_interval\":100,\"purge_delay_ms\":1000,\"prof_rate\":0},\"reverts_ms\":{}}\n");
 	ask("set trace=lru,drain drain_interval=200 for_ms=5000");
 	CU_ASSERT_PTR_NOT_NULL(strstr(got, "\"trace\":[\"lru\",\"drain\"],"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(got, "\"reverts_ms\":{\"trace\":5000,\"drain_interval\":5000}}"));

@@ -1,0 +1,448 @@
+/* The table: a stack is a run of words in one array; its record says where, and a hash table of record numbers finds it. All
+ * three only grow, so no lock is needed: a record is complete before its number is stored, by compare-and-swap, where it can
+ * be found. Who comes second with the same stack takes the first one's number, and leaves a record that nobody finds. */
+#include "introspect/stack.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <link.h>
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <unwind.h>
+
+#include "introspect/library.h"
+#include "introspect/memory.h"
+#include "introspect/walk.h"
+#include "lib/atomic.h"
+
+#define WORDS_A_STACK 32 /* on the average: deeper ones fill the table sooner */
+#define OWN_FRAMES 16    /* frames of this library above the program's, most */
+#define FORK_YIELDS 20000
+
+const char *const hak_unwind_words[] = {"tables", "libunwind", "gcc", "fp", NULL};
+
+struct record {
+	uint32_t hash;
+	uint32_t first, count; /* words of the stack */
+};
+
+static struct record *records;  /* number 0 is unused */
+static uintptr_t *words;
+static uint32_t *table;         /* numbers by hash, 0: free */
+static uint32_t capacity, table_size;
+static uint64_t records_used, words_used; /* may run beyond the ends: then there is no room */
+static uint64_t stacks, lost, failures[HAK_STACK_FAILURE_COUNT];
+
+static uint32_t engine_now = HAK_STACK_NONE; /* enum hak_stack_engine */
+static bool begun;
+static int (*unwind_backtrace)(void **frames, int size);
+static _Unwind_Reason_Code (*gcc_backtrace)(_Unwind_Trace_Fn, void *);
+static __typeof__(_Unwind_GetIP) *gcc_get_ip;
+
+static uint32_t capturing; /* threads that are */
+static uint32_t forking;   /* 1: a fork is about to happen */
+static bool quiet_fork;    /* no other thread was capturing at the fork */
+
+/* Where this library's code lies, to leave its frames out; empty in a program that it is linked into. */
+static uintptr_t own_start, own_end;
+
+/* ---- Engines ---- */
+
+/* The pipe that libunwind opens: what fstat said of its ends. While they are what they were, it is its own. */
+static struct {
+	int fd[2]; /* -1: none */
+	dev_t device;
+	ino_t inode;
+} libunwinds_pipe = {.fd = {-1, -1}};
+
+/* Whether two descriptors are the ends of one pipe. */
+static bool is_pipe(const int fd[2], dev_t *device, ino_t *inode)
+{
+	struct stat ends[2];
+
+	if (fstat(fd[0], &ends[0]) != 0 || fstat(fd[1], &ends[1]) != 0)
+		return false;
+	*device = ends[0].st_dev;
+	*inode = ends[0].st_ino;
+	return S_ISFIFO(ends[0].st_mode) && ends[0].st_dev == ends[1].st_dev && ends[0].st_ino == ends[1].st_ino;
+}
+
+static bool pipe_is_left_alone(void)
+{
+	dev_t device;
+	ino_t inode;
+
+	if (libunwinds_pipe.fd[0] < 0)
+		return true;
+	return is_pipe(libunwinds_pipe.fd, &device, &inode) && device == libunwinds_pipe.device && inode == libunwinds_pipe.inode;
+}
+
+/* Has libunwind do what it does at its first use. The two lowest free descriptors are those that it takes. Without
+ * UNW_CACHE_NONE its cache of tables would be behind a lock that is held while the loader's is waited for. What makes
+ * unw_backtrace fast is another one, a thread's own. */
+static bool warm_libunwind_up(int (*set_policy)(void *space, int policy), void *space)
+{
+	const int cache_none = 0;
+	void *frames[4];
+	int lowest[2];
+
+	if (pipe2(lowest, O_CLOEXEC) != 0)
+		return false;
+	close(lowest[0]);
+	close(lowest[1]);
+	set_policy(space, cache_none);
+	unwind_backtrace(frames, HAK_COUNT_OF(frames));
+	if (is_pipe(lowest, &libunwinds_pipe.device, &libunwinds_pipe.inode)) {
+		libunwinds_pipe.fd[0] = lowest[0];
+		libunwinds_pipe.fd[1] = lowest[1];
+	}
+	return true;
+}
+
+static bool load_libunwind(void)
+{
+#if defined(__x86_64__)
+	static const char set_policy_name[] = "_ULx86_64_set_caching_policy";
+	static const char space_name[] = "_ULx86_64_local_addr_space";
+#else
+	static const char set_policy_name[] = "_ULaarch64_set_caching_policy";
+	static const char space_name[] = "_ULaarch64_local_addr_space";
+#endif
+	/* The endpoint's thread has descriptors of its own: the pipe would be in its table only. */
+	void *library = hak_library_load && gettid() == getpid() ? hak_library_load("libunwind.so.8") : NULL;
+	int (*set_policy)(void *space, int policy);
+	void **space;
+
+	if (!library)
+		return false;
+	*(void **)&set_policy = hak_library_symbol(library, set_policy_name);
+	*(void **)&unwind_backtrace = hak_library_symbol(library, "unw_backtrace");
+	space = hak_library_symbol(library, space_name);
+	if (!set_policy || !unwind_backtrace || !space)
+		return false;
+	return warm_libunwind_up(set_policy, *space);
+}
+
+static bool load_gcc(void)
+{
+	void *library = hak_library_load ? hak_library_load("libgcc_s.so.1") : NULL;
+
+	if (!library)
+		return false;
+	*(void **)&gcc_get_ip = hak_library_symbol(library, "_Unwind_GetIP");
+	if (gcc_get_ip)
+		*(void **)&gcc_backtrace = hak_library_symbol(library, "_Unwind_Backtrace");
+	return gcc_backtrace != NULL;
+}
+
+struct walk {
+	uintptr_t *frames;
+	unsigned count, room;
+};
+
+static _Unwind_Reason_Code take_frame(struct _Unwind_Context *context, void *argument)
+{
+	struct walk *walk = argument;
+
+	if (walk->count == walk->room)
+		return _URC_END_OF_STACK;
+	walk->frames[walk->count] = gcc_get_ip(context);
+	if (!walk->frames[walk->count])
+		return _URC_END_OF_STACK;
+	walk->count++;
+	return _URC_NO_REASON;
+}
+
+/* The bounds of the thread's stack, asked for once. This allocates. */
+static bool on_own_stack(uintptr_t frame, uintptr_t *end)
+{
+	static HAK_TLS uintptr_t low, high;
+
+	if (!high) {
+		pthread_attr_t attributes;
+		void *address = NULL;
+		size_t size = 0;
+
+		high = 1; /* unknown: no frame lies below it */
+		if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+			pthread_attr_getstack(&attributes, &address, &size);
+			pthread_attr_destroy(&attributes);
+			low = (uintptr_t)address;
+			high = (uintptr_t)address + size;
+		}
+	}
+	*end = high;
+	return frame >= low && frame < high;
+}
+
+static unsigned walk_with_gcc(uintptr_t *frames, unsigned room)
+{
+	struct walk walk = {.frames = frames, .room = room};
+
+	gcc_backtrace(take_frame, &walk);
+	return walk.count;
+}
+
+static unsigned walk_tables(uintptr_t *frames, unsigned room)
+{
+	enum hak_cfi_kind last = HAK_CFI_UNKNOWN;
+	uintptr_t end;
+	unsigned count = 0;
+
+	if (on_own_stack((uintptr_t)__builtin_frame_address(0), &end))
+		count = hak_walk(frames, room, end, &last);
+	else if (!gcc_backtrace)
+		hak_add_relaxed(&failures[HAK_STACK_FAILED_strange_stack], 1u);
+	return last == HAK_CFI_UNKNOWN && gcc_backtrace ? walk_with_gcc(frames, room) : count;
+}
+
+/* Each frame holds its caller's frame pointer and the return address, higher up on the same stack. */
+static unsigned walk_frame_pointers(uintptr_t *frames, unsigned room)
+{
+	uintptr_t frame = (uintptr_t)__builtin_frame_address(0), end;
+	unsigned count = 0;
+
+	if (!on_own_stack(frame, &end)) {
+		hak_add_relaxed(&failures[HAK_STACK_FAILED_strange_stack], 1u);
+		return 0;
+	}
+	while (count < room && frame % sizeof(frame) == 0 && frame <= end - 2 * sizeof(frame)) {
+		const uintptr_t *at = (const uintptr_t *)frame;
+
+		if (at[1] < 4096)
+			break;
+		frames[count++] = at[1];
+		if (at[0] <= frame)
+			break;
+		frame = at[0];
+	}
+	return count;
+}
+
+static unsigned walk_stack(uintptr_t *frames, unsigned room)
+{
+	int count;
+
+	switch ((enum hak_stack_engine)hak_load_relaxed(&engine_now)) {
+	case HAK_STACK_TABLES:
+		return walk_tables(frames, room);
+	case HAK_STACK_LIBUNWIND:
+		if (!pipe_is_left_alone()) {
+			hak_store_relaxed(&engine_now, (uint32_t)HAK_STACK_TABLES);
+			return walk_tables(frames, room);
+		}
+		count = unwind_backtrace((void **)frames, (int)room);
+		return count > 0 ? (unsigned)count : 0;
+	case HAK_STACK_GCC:
+		return walk_with_gcc(frames, room);
+	case HAK_STACK_FRAME_POINTERS:
+		return walk_frame_pointers(frames, room);
+	case HAK_STACK_NONE:
+		break;
+	}
+	return 0;
+}
+
+/* ---- The table ---- */
+
+static uint32_t hash_of(const uintptr_t *frames, unsigned count)
+{
+	uint64_t hash = count;
+
+	for (unsigned i = 0; i < count; i++) {
+		hash = (hash ^ frames[i]) * 0x9e3779b97f4a7c15u;
+		hash ^= hash >> 29;
+	}
+	return (uint32_t)(hash >> 32);
+}
+
+static bool is_stack(uint32_t number, uint32_t hash, const uintptr_t *frames, unsigned count)
+{
+	const struct record *record = &records[number];
+
+	return record->hash == hash && record->count == count &&
+		memcmp(words + record->first, frames, count * sizeof(*frames)) == 0;
+}
+
+/* Writes a record that nobody finds yet. Returns its number, 0 if there is no room. */
+static uint32_t make_record(uint32_t hash, const uintptr_t *frames, unsigned count)
+{
+	uint64_t number, first;
+
+	if (hak_load_relaxed(&records_used) >= capacity ||
+		hak_load_relaxed(&words_used) + count > (uint64_t)capacity * WORDS_A_STACK)
+		return 0;
+	number = hak_add_relaxed(&records_used, 1u) + 1;
+	first = hak_add_relaxed(&words_used, count);
+	if (number > capacity || first + count > (uint64_t)capacity * WORDS_A_STACK)
+		return 0;
+	memcpy(words + first, frames, count * sizeof(*frames));
+	records[number] = (struct record){hash, (uint32_t)first, count};
+	return (uint32_t)number;
+}
+
+static uint32_t intern(const uintptr_t *frames, unsigned count)
+{
+	uint32_t hash = hash_of(frames, count), made = 0;
+
+	for (uint32_t i = hash % table_size, steps = 0; steps < table_size; i = (i + 1) % table_size, steps++) {
+		uint32_t found = hak_load_acquire(&table[i]); /* pairs with the release below: the record is whole */
+
+		if (!found) {
+			if (!made)
+				made = make_record(hash, frames, count);
+			if (!made)
+				break;
+			if (__atomic_compare_exchange_n(
+				    &table[i], &found, made, false, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE)) {
+				hak_add_relaxed(&stacks, 1u);
+				return made;
+			}
+		}
+		if (is_stack(found, hash, frames, count))
+			return found;
+	}
+	hak_add_relaxed(&lost, 1u);
+	return 0;
+}
+
+/* ---- Capturing ---- */
+
+static void find_own_code(void)
+{
+	/* The linker's name for the file's first byte. */
+	extern const ElfW(Ehdr) header __asm__("__ehdr_start") HAK_HIDDEN;
+	const ElfW(Phdr) *segments = (const ElfW(Phdr) *)((uintptr_t)&header + header.e_phoff);
+	uintptr_t start = (uintptr_t)&header, end = start;
+
+	for (unsigned i = 0; i < header.e_phnum; i++) {
+		if (segments[i].p_type == PT_LOAD && start + segments[i].p_vaddr + segments[i].p_memsz > end)
+			end = start + segments[i].p_vaddr + segments[i].p_memsz;
+	}
+	/* A program's own headers lie within it. */
+	if (getauxval(AT_PHDR) - start < end - start)
+		return;
+	own_start = start;
+	own_end = end;
+}
+
+bool hak_stack_begin(enum hak_stack_engine wanted, uint32_t stacks_wanted)
+{
+	enum hak_stack_engine engine = wanted;
+
+	if (begun)
+		return true;
+	for (table_size = 1024; table_size < 2 * stacks_wanted;)
+		table_size *= 2;
+	records = hak_memory_map(((size_t)stacks_wanted + 1) * sizeof(*records), HAK_MEMORY_INHERIT);
+	words = hak_memory_map((size_t)stacks_wanted * WORDS_A_STACK * sizeof(*words), HAK_MEMORY_INHERIT);
+	table = hak_memory_map(table_size * sizeof(*table), HAK_MEMORY_INHERIT);
+	if (!records || !words || !table || !hak_walk_begin())
+		return false;
+	capacity = stacks_wanted;
+	find_own_code();
+	if (engine == HAK_STACK_LIBUNWIND && !load_libunwind())
+		engine = HAK_STACK_TABLES;
+	if (engine != HAK_STACK_FRAME_POINTERS && !load_gcc() && engine == HAK_STACK_GCC)
+		engine = HAK_STACK_TABLES;
+	begun = true;
+	hak_store_release(&engine_now, engine); /* pairs with the acquire in hak_stack_capture */
+	hak_stack_capture(); /* what an engine does at its first use is done here */
+	return true;
+}
+
+enum hak_stack_engine hak_stack_engine(void)
+{
+	return (enum hak_stack_engine)hak_load_relaxed(&engine_now);
+}
+
+static HAK_NOINLINE uint32_t capture(void)
+{
+	uintptr_t frames[OWN_FRAMES + HAK_STACK_FRAMES];
+	unsigned count = walk_stack(frames, HAK_COUNT_OF(frames)), first = 0;
+
+	while (first < count && frames[first] - own_start < own_end - own_start)
+		first++;
+	count -= first;
+	if (count > HAK_STACK_FRAMES)
+		count = HAK_STACK_FRAMES;
+	if (!count) {
+		hak_add_relaxed(&failures[HAK_STACK_FAILED_empty], 1u);
+		return 0;
+	}
+	return intern(frames + first, count);
+}
+
+uint32_t hak_stack_capture(void)
+{
+	uint32_t number = 0;
+	int kept = errno;
+
+	if (hak_load_acquire(&engine_now) == HAK_STACK_NONE) {
+		hak_add_relaxed(&failures[begun ? HAK_STACK_FAILED_no_engine : HAK_STACK_FAILED_not_ready], 1u);
+		return 0;
+	}
+	/* Either a fork sees that we are at it, or we see that it is coming: both are told in one order. */
+	__atomic_fetch_add(&capturing, 1u, __ATOMIC_SEQ_CST);
+	if (HAK_UNLIKELY(__atomic_load_n(&forking, __ATOMIC_SEQ_CST)))
+		hak_add_relaxed(&failures[HAK_STACK_FAILED_fork], 1u);
+	else
+		number = capture();
+	__atomic_fetch_sub(&capturing, 1u, __ATOMIC_RELEASE);
+	errno = kept;
+	return number;
+}
+
+/* ---- Looking at it ---- */
+
+uint32_t hak_stack_end(void)
+{
+	uint64_t used = hak_load_relaxed(&records_used);
+
+	return begun ? (uint32_t)(used < capacity ? used : capacity) + 1 : 0;
+}
+
+unsigned hak_stack_frames(uint32_t number, const uintptr_t **frames)
+{
+	if (number == 0 || number >= hak_stack_end())
+		return 0;
+	*frames = words + records[number].first;
+	return records[number].count;
+}
+
+void hak_stack_count(struct hak_stack_counts *out)
+{
+	out->stacks = hak_load_relaxed(&stacks);
+	out->capacity = capacity;
+	out->lost = hak_load_relaxed(&lost);
+	for (unsigned i = 0; i < HAK_STACK_FAILURE_COUNT; i++)
+		out->failures[i] = hak_load_relaxed(&failures[i]);
+}
+
+/* ---- Fork ---- */
+
+void hak_stack_fork_prepare(void)
+{
+	__atomic_store_n(&forking, 1u, __ATOMIC_SEQ_CST);
+	for (unsigned i = 0; __atomic_load_n(&capturing, __ATOMIC_SEQ_CST) != 0 && i < FORK_YIELDS; i++)
+		sched_yield();
+	quiet_fork = __atomic_load_n(&capturing, __ATOMIC_SEQ_CST) == 0;
+}
+
+void hak_stack_fork_parent(void)
+{
+	__atomic_store_n(&forking, 0u, __ATOMIC_SEQ_CST);
+}
+
+void hak_stack_fork_child(void)
+{
+	/* Where a lock of an engine's may be held by a thread that isn't there any more. */
+	if (!quiet_fork && hak_stack_engine() != HAK_STACK_NONE)
+		hak_store_relaxed(&engine_now, (uint32_t)HAK_STACK_FRAME_POINTERS);
+	capturing = 0;
+	__atomic_store_n(&forking, 0u, __ATOMIC_SEQ_CST);
+}

@@ -1,0 +1,21 @@
+/* walk.h: from a frame to its callers, by the rules of cfi.h.
+ *
+ * A walk takes no lock for what the cache of rules holds, allocates nothing, needs no descriptor, and reads nothing outside the
+ * bounds of the stack that it is given. */
+#ifndef HAK_WALK_H
+#define HAK_WALK_H
+
+#include "introspect/cfi.h"
+
+/* Readies the cache, once. Returns false if memory is refused: then each frame is looked up under the loader's lock. */
+bool hak_walk_begin(void);
+
+/* The rule for the instruction at `pc`. Any thread. */
+struct hak_cfi_rule hak_walk_find(uintptr_t pc);
+
+/* Walks from the calling function's frame upwards, on a stack that ends at `end`. Writes return addresses, `room` at most, and
+ * returns how many. *last is the kind of the rule that ended it: HAK_CFI_OUTERMOST where there was no more, or no room; else it
+ * may have missed some. */
+unsigned hak_walk(uintptr_t *frames, unsigned room, uintptr_t end, enum hak_cfi_kind *last);
+
+#endif

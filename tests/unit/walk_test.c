@@ -1,0 +1,201 @@
+/* Our walk over the tables of exceptions against libgcc's, through frames of every kind that compilers make; and that nothing
+ * beyond the stack's bounds is read. */
+#include "introspect/walk.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unwind.h>
+
+#include "tests/unit/unit.h"
+
+#define ROOM 64
+#define BARRIER() __asm__ volatile("" ::: "memory")
+
+struct stacks {
+	uintptr_t ours[ROOM], theirs[ROOM];
+	unsigned our_count, their_count;
+	enum hak_cfi_kind last;
+};
+static __thread struct stacks found;
+
+/* NOLINTBEGIN(bugprone-signal-handler,cert-sig30-c): a handler is among their callers, of a signal that is raised */
+static uintptr_t stack_end(void)
+{
+	static __thread uintptr_t end; /* asked for outside handlers first, as it allocates */
+	pthread_attr_t attributes;
+	void *address;
+	size_t size;
+	if (end == 0) {
+		pthread_getattr_np(pthread_self(), &attributes);
+		pthread_attr_getstack(&attributes, &address, &size);
+		pthread_attr_destroy(&attributes);
+		end = (uintptr_t)address + size;
+	}
+	return end;
+}
+
+static _Unwind_Reason_Code take(struct _Unwind_Context *context, void *ignored)
+{
+	(void)ignored;
+	if (found.their_count < ROOM && _Unwind_GetIP(context) != 0)
+		found.theirs[found.their_count++] = _Unwind_GetIP(context);
+	return _URC_NO_REASON;
+}
+
+/* Both from here: the first frame differs by the place of the call in this function. */
+static __attribute__((noinline)) void look(void)
+{
+	found.our_count = hak_walk(found.ours, ROOM, stack_end(), &found.last);
+	found.their_count = 0;
+	_Unwind_Backtrace(take, NULL);
+	BARRIER();
+}
+
+/* NOLINTEND(bugprone-signal-handler,cert-sig30-c) */
+
+/* Whether they agree on all callers of look. */
+static bool alike(void)
+{
+	if (found.our_count < 3 || found.last != HAK_CFI_OUTERMOST)
+		return false;
+	/* Theirs begins in look, as ours does. */
+	for (unsigned i = 1; i < found.our_count; i++) {
+		if (i >= found.their_count || found.ours[i] != found.theirs[i])
+			return false;
+	}
+	return found.our_count == found.their_count;
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion) */
+static __attribute__((noinline)) void plain(int depth)
+{
+	if (depth > 0)
+		plain(depth - 1);
+	else
+		look();
+	BARRIER();
+}
+
+/* Its CFA is by the frame pointer, as its stack's length is known at run time only. */
+static __attribute__((noinline)) void variable(size_t bytes)
+{
+	char *room = __builtin_alloca(bytes);
+	memset(room, 1, bytes);
+	__asm__ volatile("" : : "r"(room) : "memory");
+	plain(2);
+	BARRIER();
+}
+
+/* Its frame is realigned: the CFA is saved in it, or in a register that no rule knows. */
+static __attribute__((noinline)) void realigned(void)
+{
+	char room[100] __attribute__((aligned(128)));
+	memset(room, 1, sizeof(room));
+	__asm__ volatile("" : : "r"(room) : "memory");
+	variable(300);
+	BARRIER();
+}
+
+static int compare(const void *a, const void *b)
+{
+	static bool once;
+	if (!once)
+		plain(1);
+	once = true;
+	return *(const int *)a - *(const int *)b;
+}
+
+static void frames_of_every_kind(void)
+{
+	CU_ASSERT_TRUE(hak_walk_begin());
+	for (int round = 0; round < 2; round++) { /* looked up, then from the cache */
+		plain(0);
+		CU_ASSERT_TRUE(alike());
+		plain(20);
+		CU_ASSERT_TRUE(alike());
+		variable(round ? 5000 : 10);
+		CU_ASSERT_TRUE(alike());
+	}
+	int numbers[] = {3, 1, 2};
+	qsort(numbers, 3, sizeof(int), compare); /* through libc */
+	CU_ASSERT_TRUE(alike());
+	realigned();
+	/* Either it is followed, or its end is told: then libgcc is asked. */
+	CU_ASSERT_TRUE(alike() || found.last == HAK_CFI_UNKNOWN);
+}
+
+static void *in_thread(void *ignored)
+{
+	(void)ignored;
+	for (int i = 0; i < 2000; i++)
+		plain(i % 30);
+	return (void *)(uintptr_t)alike();
+}
+
+static void threads_share_the_cache(void)
+{
+	pthread_t threads[4];
+	void *good;
+	for (int i = 0; i < 4; i++)
+		pthread_create(&threads[i], NULL, in_thread, NULL);
+	for (int i = 0; i < 4; i++) {
+		pthread_join(threads[i], &good);
+		CU_ASSERT_TRUE(good != NULL);
+	}
+}
+
+/* The frame of a signal's handler is where it ends. */
+static void handler(int signal)
+{
+	(void)signal;
+	plain(3);
+}
+
+static void a_handler_ends_it(void)
+{
+	plain(1);
+	signal(SIGUSR1, handler); /* raised here: it may do what it likes. NOLINT(bugprone-signal-handler,cert-sig30-c) */
+	raise(SIGUSR1);
+	signal(SIGUSR1, SIG_DFL);
+	UNIT_EQUAL(found.last, HAK_CFI_UNKNOWN);
+	CU_ASSERT_TRUE(found.our_count >= 5 && found.our_count < found.their_count);
+	for (unsigned i = 1; i < found.our_count; i++)
+		UNIT_EQUAL(found.ours[i], found.theirs[i]);
+}
+
+/* Whatever the bounds say, nothing above them is read: they are a page's end, and the next one can't be read. */
+static __attribute__((noinline)) unsigned bounded(uintptr_t end, enum hak_cfi_kind *last)
+{
+	uintptr_t frames[ROOM];
+	unsigned count = hak_walk(frames, ROOM, end, last);
+	BARRIER();
+	return count;
+}
+
+static void bounds_hold(void)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	enum hak_cfi_kind last;
+	unsigned before = 0;
+	for (uintptr_t end = here - 4096; end < here + 4096; end += 8) {
+		unsigned count = bounded(end, &last);
+		CU_ASSERT_TRUE(count >= before && count < ROOM);
+		before = count;
+	}
+	CU_ASSERT_TRUE(before > 1);
+	UNIT_EQUAL(bounded(64, &last), 0);
+	UNIT_EQUAL(last, HAK_CFI_UNKNOWN);
+}
+
+static void code_without_a_table(void)
+{
+	static const char data[16];
+	UNIT_EQUAL(hak_walk_find(64).kind, HAK_CFI_NO_TABLE);
+	UNIT_EQUAL(hak_walk_find((uintptr_t)&found).kind, HAK_CFI_NO_TABLE); /* a thread's memory is no file's */
+	CU_ASSERT_TRUE(hak_walk_find((uintptr_t)data).kind <= HAK_CFI_UNKNOWN);
+	CU_ASSERT_TRUE(hak_walk_find((uintptr_t)&look).kind >= HAK_CFI_SP);
+}
+
+UNIT_MAIN("walk", UNIT(frames_of_every_kind), UNIT(threads_share_the_cache), UNIT(a_handler_ends_it), UNIT(bounds_hold),
+	UNIT(code_without_a_table))
