@@ -1,6 +1,7 @@
-/* The table: a stack is a run of words in one array; its record says where, and a hash table of record numbers finds it. All
- * three only grow, so no lock is needed: a record is complete before its number is stored, by compare-and-swap, where it can
- * be found. Who comes second with the same stack takes the first one's number, and leaves a record that nobody finds. */
+/* The table: a stack is a run of words in one array; its record says where, and a hash table of record numbers finds
+ * it. All three only grow, so no lock is needed: a record is complete before its number is stored, by compare-and-swap,
+ * where it can be found. Who comes second with the same stack takes the first one's number, and leaves a record that
+ * nobody finds. */
 #include "introspect/stack.h"
 
 #include <errno.h>
@@ -30,10 +31,10 @@ struct record {
 	uint32_t first, count; /* words of the stack */
 };
 
-static struct record *records;  /* number 0 is unused */
+static struct record *records; /* number 0 is unused */
 static uintptr_t *words;
-static uint32_t *table;         /* numbers by hash, 0: free */
-static uint32_t capacity, table_size;
+static uint32_t *table;                   /* numbers by hash, 0: free */
+static uint32_t capacity, table_size;     /* the latter a power of two */
 static uint64_t records_used, words_used; /* may run beyond the ends: then there is no room */
 static uint64_t stacks, lost, failures[HAK_STACK_FAILURE_COUNT];
 
@@ -78,7 +79,8 @@ static bool pipe_is_left_alone(void)
 
 	if (libunwinds_pipe.fd[0] < 0)
 		return true;
-	return is_pipe(libunwinds_pipe.fd, &device, &inode) && device == libunwinds_pipe.device && inode == libunwinds_pipe.inode;
+	return is_pipe(libunwinds_pipe.fd, &device, &inode) && device == libunwinds_pipe.device &&
+		inode == libunwinds_pipe.inode;
 }
 
 /* Has libunwind do what it does at its first use. The two lowest free descriptors are those that it takes. Without
@@ -289,7 +291,8 @@ static uint32_t intern(const uintptr_t *frames, unsigned count)
 {
 	uint32_t hash = hash_of(frames, count), made = 0;
 
-	for (uint32_t i = hash % table_size, steps = 0; steps < table_size; i = (i + 1) % table_size, steps++) {
+	for (uint32_t i = hash & (table_size - 1), steps = 0; steps < table_size;
+		i = (i + 1) & (table_size - 1), steps++) {
 		uint32_t found = hak_load_acquire(&table[i]); /* pairs with the release below: the record is whole */
 
 		if (!found) {
@@ -351,7 +354,7 @@ bool hak_stack_begin(enum hak_stack_engine wanted, uint32_t stacks_wanted)
 		engine = HAK_STACK_TABLES;
 	begun = true;
 	hak_store_release(&engine_now, engine); /* pairs with the acquire in hak_stack_capture */
-	hak_stack_capture(); /* what an engine does at its first use is done here */
+	hak_stack_capture();                    /* what an engine does at its first use is done here */
 	return true;
 }
 

@@ -86,7 +86,9 @@ HAK_INLINE struct hak_parcel *hak_depot_parcel(const struct hak_depot *depot, un
 /* The partly used slabs that hold samples, of each class under its depot's lock. They stand apart, because few programs
  * have any. */
 struct hak_sampled_slabs {
-	bool ready; /* the buckets have been set once */
+	bool ready;  /* the buckets have been set once */
+	void *spare; /* the block that came back last: most classes have one sample at a time, and its slab would go and
+			come */
 	uint32_t buckets[HAK_DEPOT_BUCKETS];
 };
 extern HAK_HIDDEN struct hak_sampled_slabs hak_sampled_slabs[HAK_CLASS_COUNT];
@@ -169,7 +171,8 @@ void hak_depot_put(unsigned class, const struct hak_batch *batches, unsigned cou
  * It walks over the batch, for a few nanoseconds a block, to spare them more. */
 void hak_depot_put_for_others(unsigned class, struct hak_batch batch, enum hak_release_cause cause);
 
-/* A block out of a slab that holds nothing but samples, so that free recognises it by the class map. NULL if memory is out.
+/* A block out of a slab that holds nothing but samples, so that free recognises it by the class map. NULL if memory is
+ * out.
  */
 void *hak_depot_take_sampled(unsigned class);
 /* Gives it back. It is live, and nobody else's. */
@@ -181,7 +184,7 @@ void hak_depot_tick(unsigned class);
 /* Takes all batches of all classes apart. The caller holds no lock. */
 void hak_depot_trim(void);
 
-/* Blocks in transit, of one class. Takes its lock. */
+/* Blocks in transit, of one class, and the spare one of its samples. Takes its lock. */
 uint64_t hak_depot_cached_blocks(unsigned class);
 
 #endif

@@ -298,7 +298,8 @@ void hak_inspect_figures(struct hak_inspect *out)
 
 		for (unsigned i = 0; i < depot->capacity && i < depot->batches; i++)
 			out->classes[class].cached_blocks += hak_depot_parcel(depot, i)->batch.length;
-		out->classes[class].cached_blocks += hak_sample_stand_ins(class);
+		out->classes[class].cached_blocks += hak_sample_stand_ins(class) +
+			(hak_sampled_slabs[class].spare != NULL);
 		out->classes[class].depot = hak_load_relaxed(&depot->hits);
 	}
 	fill_figures(out);

@@ -334,6 +334,29 @@ static void a_circle_is_put_without_lanes(void)
 	hak_depot_trim();
 }
 
+/* A class's only sample comes and goes without its slab coming and going; a trim gives that back too. */
+static void the_last_sample_keeps_its_slab(void)
+{
+	start();
+	uint64_t releases = hak_stat_get(releases), handed_out = hak_depots[CLASS].handed_out;
+	void *first = hak_depot_take_sampled(CLASS), *second = hak_depot_take_sampled(CLASS);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(first);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(second);
+	UNIT_EQUAL(hak_depot_cached_blocks(CLASS), 0);
+	hak_depot_return_sampled(CLASS, first);
+	hak_depot_return_sampled(CLASS, second);
+	UNIT_EQUAL(hak_depot_cached_blocks(CLASS), 1);
+	UNIT_EQUAL(hak_depots[CLASS].handed_out - handed_out, 1);
+	CU_ASSERT_PTR_EQUAL(hak_depot_take_sampled(CLASS), second);
+	UNIT_EQUAL(hak_depot_cached_blocks(CLASS), 0);
+	hak_depot_return_sampled(CLASS, second);
+	UNIT_EQUAL(hak_stat_get(releases) - releases, 0);
+	hak_depot_trim();
+	UNIT_EQUAL(hak_stat_get(releases) - releases, 1);
+	UNIT_EQUAL(hak_depot_cached_blocks(CLASS), 0);
+	UNIT_EQUAL(hak_depots[CLASS].handed_out - handed_out, 0);
+}
+
 static void out_of_memory(void)
 {
 	start();
@@ -353,4 +376,5 @@ UNIT_MAIN("depot", UNIT(damage_is_reported_and_nothing_else_is_harmed), UNIT(dam
 	UNIT(unused_batches_are_taken_apart_after_two_ticks), UNIT(the_last_block_releases_the_slab),
 	UNIT(the_fullest_slab_is_used_first), UNIT(what_is_put_for_others_is_looked_at),
 	UNIT(a_damaged_batch_is_put_without_lanes),
-	UNIT(a_circle_is_put_without_lanes), UNIT(out_of_memory))
+	UNIT(a_circle_is_put_without_lanes), UNIT(the_last_sample_keeps_its_slab),
+	UNIT(out_of_memory))
