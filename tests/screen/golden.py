@@ -55,7 +55,9 @@ def cells(text):
                 looks.append(" ".join(look[part] for part in parts if part in look) or "plain")
             else:
                 apply(look, [int(code or 0) for code in codes.split(";")])
-        rows.append((letters, looks))
+        # Those at the end of a row tmux leaves out, unless something was written behind them once.
+        end = len(letters.rstrip(" "))
+        rows.append((letters[:end], looks[:end]))
     return rows
 
 

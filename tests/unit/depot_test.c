@@ -371,10 +371,8 @@ static void out_of_memory(void)
 
 /* out_of_memory stands last: it uses the heap up. */
 UNIT_MAIN("depot", UNIT(damage_is_reported_and_nothing_else_is_harmed), UNIT(damaged_lists_end_where_they_are_whole),
-	UNIT(a_new_slab_is_carved_in_order),
-	UNIT(batches_pass_through_whole), UNIT(a_full_stack_pushes_the_coldest_out),
-	UNIT(unused_batches_are_taken_apart_after_two_ticks), UNIT(the_last_block_releases_the_slab),
-	UNIT(the_fullest_slab_is_used_first), UNIT(what_is_put_for_others_is_looked_at),
-	UNIT(a_damaged_batch_is_put_without_lanes),
-	UNIT(a_circle_is_put_without_lanes), UNIT(the_last_sample_keeps_its_slab),
-	UNIT(out_of_memory))
+	UNIT(a_new_slab_is_carved_in_order), UNIT(batches_pass_through_whole),
+	UNIT(a_full_stack_pushes_the_coldest_out), UNIT(unused_batches_are_taken_apart_after_two_ticks),
+	UNIT(the_last_block_releases_the_slab), UNIT(the_fullest_slab_is_used_first),
+	UNIT(what_is_put_for_others_is_looked_at), UNIT(a_damaged_batch_is_put_without_lanes),
+	UNIT(a_circle_is_put_without_lanes), UNIT(the_last_sample_keeps_its_slab), UNIT(out_of_memory))
