@@ -37,7 +37,7 @@ static void program(void *argument)
 	if (hak_leaks_report(false))
 		_exit(2);
 	hak_leaks_report(true);
-	for (int i = 0; i < 50; i++)
+	for (volatile int i = 0; i < 50; i++) /* volatile: not unrolled, or there would be stacks of several calls */
 		blocks[i] = small();
 	blocks[50] = big();
 	blocks[51] = big();

@@ -49,7 +49,7 @@ static int check_engine(enum hak_stack_engine wanted)
 	if (!hak_stack_begin(wanted, CAPACITY) || hak_stack_engine() != wanted)
 		return 3;
 	uint32_t first = 0;
-	for (int i = 0; i < 3; i++) {
+	for (volatile int i = 0; i < 3; i++) { /* volatile: not unrolled, which would make three calls of it */
 		uint32_t number = outer(&inner_caller, &caller);
 		unsigned count = hak_stack_frames(number, &frames);
 		if (number == 0 || count < 3 || count > HAK_STACK_FRAMES)
