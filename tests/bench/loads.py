@@ -37,7 +37,7 @@ def figures(load, operations, seed=7, library=None):
 
 def script(name, *arguments, expect=0):
     """Runs compare or plot; what a tool is missing for is skipped here too."""
-    result = run([sys.executable, SOURCE / "tests/bench" / name, *arguments], expect=None)
+    result = run([sys.executable, SOURCE / "tests/bench" / name, *arguments], expect=None, timeout=280)
     if result.returncode == 77:
         skip(re.search(r"SKIP: (.*)", result.stdout)[1])
     print(result.stdout, result.stderr)
