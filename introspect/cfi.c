@@ -43,7 +43,7 @@ static int64_t read_sleb(const uint8_t **at)
 		shift += 7;
 	} while (byte & 128);
 	if (shift < 64 && byte & 64)
-		value |= -((int64_t)1 << shift);
+		value |= (int64_t)(~(uint64_t)0 << shift);
 	return value;
 }
 

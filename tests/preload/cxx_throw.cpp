@@ -10,13 +10,21 @@
 #include <thread>
 #include <vector>
 
-struct Failure : std::runtime_error {
+class Failure : public std::runtime_error {
+public:
 	explicit Failure(int number) : std::runtime_error("failure " + std::to_string(number)), payload(number, 'x')
 	{
 	}
+	std::size_t size() const
+	{
+		return payload.size();
+	}
+
+private:
 	std::string payload;
 };
 
+// NOLINTNEXTLINE(misc-no-recursion): frames to throw through
 static int descend(int depth, int number)
 {
 	std::vector<std::string> owned(static_cast<std::size_t>(depth) + 1, std::string(static_cast<std::size_t>(number % 500) + 1, 'y'));
@@ -34,7 +42,7 @@ static int caught_here(int rounds)
 		try {
 			descend(i % 12, i);
 		} catch (const Failure &failure) {
-			caught += failure.payload.size() == static_cast<std::size_t>(i);
+			caught += failure.size() == static_cast<std::size_t>(i);
 		}
 	}
 	return caught;
