@@ -158,7 +158,8 @@ static void a_handler_ends_it(void)
 	signal(SIGUSR1, handler); /* raised here: it may do what it likes. NOLINT(bugprone-signal-handler,cert-sig30-c) */
 	raise(SIGUSR1);
 	signal(SIGUSR1, SIG_DFL);
-	UNIT_EQUAL(found.last, HAK_CFI_UNKNOWN);
+	/* The emulator's handlers return to code of its own, which is in no file. */
+	UNIT_EQUAL(found.last, unit_is_emulated() ? HAK_CFI_NO_TABLE : HAK_CFI_UNKNOWN);
 	CU_ASSERT_TRUE(found.our_count >= 5 && found.our_count < found.their_count);
 	for (unsigned i = 1; i < found.our_count; i++)
 		UNIT_EQUAL(found.ours[i], found.theirs[i]);
