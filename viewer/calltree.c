@@ -110,3 +110,20 @@ void calltree_free(struct calltree *tree)
 	free(tree->nodes);
 	memset(tree, 0, sizeof(*tree));
 }
+
+size_t calltree_children(const struct calltree *tree, uint32_t node, int (*compare)(const void *, const void *, void *), void *context,
+	uint32_t **children)
+{
+	size_t count = 0;
+	for (uint32_t i = node + 1; i < tree->nodes[node].end; i = tree->nodes[i].end)
+		count++;
+	*children = malloc((count + 1) * sizeof(**children));
+	if (*children == NULL)
+		return 0;
+	count = 0;
+	for (uint32_t i = node + 1; i < tree->nodes[node].end; i = tree->nodes[i].end)
+		(*children)[count++] = i;
+	if (count > 1)
+		qsort_r(*children, count, sizeof(**children), compare, context);
+	return count;
+}

@@ -27,6 +27,10 @@ struct calltree {
  * memory. */
 bool calltree_make(struct calltree *tree, const struct sites *sites, struct symbols *symbols, bool bottom_up);
 void calltree_free(struct calltree *tree);
+/* The numbers of a node's children, as `compare` orders them: qsort_r's, on two such numbers and the context. *children is to be
+ * freed. Returns how many there are, none without memory, when *children is NULL. */
+size_t calltree_children(const struct calltree *tree, uint32_t node, int (*compare)(const void *, const void *, void *), void *context,
+	uint32_t **children);
 /* Whether two lines are of the same function. */
 bool calltree_same(const struct symbol *left, const struct symbol *right);
 

@@ -86,34 +86,14 @@ static void put_box(const struct picture *picture, const struct calltree_node *n
 	fputs("</text></g>\n", picture->out);
 }
 
-/* The children of a node by value, the largest first; qsort brings no argument, and the viewer has one thread. */
-static const struct picture *sorted;
-
-static int by_value(const void *a, const void *b)
+/* The children of a node by value, the largest first. */
+static int by_value(const void *a, const void *b, void *context)
 {
+	const struct picture *picture = context;
 	uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
-	double one = site_value_of_node(&sorted->tree->nodes[left], sorted->kind),
-	       other = site_value_of_node(&sorted->tree->nodes[right], sorted->kind);
+	double one = site_value_of_node(&picture->tree->nodes[left], picture->kind),
+	       other = site_value_of_node(&picture->tree->nodes[right], picture->kind);
 	return one != other ? (one > other ? -1 : 1) : left < right ? -1 : left > right;
-}
-
-static size_t children_of(const struct picture *picture, uint32_t node, uint32_t **children)
-{
-	const struct calltree *tree = picture->tree;
-	size_t count = 0;
-	for (uint32_t i = node + 1; i < tree->nodes[node].end; i = tree->nodes[i].end)
-		count++;
-	*children = malloc((count + 1) * sizeof(**children));
-	if (*children == NULL)
-		return 0;
-	count = 0;
-	for (uint32_t i = node + 1; i < tree->nodes[node].end; i = tree->nodes[i].end)
-		(*children)[count++] = i;
-	sorted = picture;
-	if (count > 1)
-		qsort(*children, count, sizeof(**children), by_value);
-	sorted = NULL;
-	return count;
 }
 
 /* Draws a node and what lies above it. It recurs as deep as the picture is high: DEEPEST. */
@@ -125,7 +105,7 @@ static void draw(const struct picture *picture, uint32_t node, double x)
 	if (width / picture->whole * (WIDTH - 2 * MARGIN) < NARROWEST || picture->tree->nodes[node].depth > DEEPEST)
 		return;
 	put_box(picture, &picture->tree->nodes[node], x, width);
-	size_t count = children_of(picture, node, &children);
+	size_t count = calltree_children(picture->tree, node, by_value, (void *)picture, &children);
 	for (size_t i = 0; i < count; i++) {
 		draw(picture, children[i], x);
 		x += site_value_of_node(&picture->tree->nodes[children[i]], picture->kind);

@@ -161,33 +161,14 @@ static uint64_t path_below(uint64_t path, const struct symbol *symbol)
 	return (path ^ '/') * 1099511628211u;
 }
 
-/* qsort brings no argument, and the viewer has one thread. */
-static const struct calltree *sorted;
-
-static int by_live(const void *a, const void *b)
+static int by_live(const void *a, const void *b, void *context)
 {
+	const struct calltree *tree = context;
 	uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
-	const struct calltree_node *one = &sorted->nodes[left], *other = &sorted->nodes[right];
+	const struct calltree_node *one = &tree->nodes[left], *other = &tree->nodes[right];
 	if (one->live_bytes != other->live_bytes)
 		return one->live_bytes > other->live_bytes ? -1 : 1;
 	return one->alloc_bytes != other->alloc_bytes ? (one->alloc_bytes > other->alloc_bytes ? -1 : 1) : left < right ? -1 : left > right;
-}
-
-static size_t children_of(const struct calltree *tree, uint32_t node, uint32_t **children)
-{
-	size_t count = 0;
-	for (uint32_t i = node + 1; i < tree->nodes[node].end; i = tree->nodes[i].end)
-		count++;
-	*children = malloc((count + 1) * sizeof(**children));
-	if (*children == NULL)
-		return 0;
-	count = 0;
-	for (uint32_t i = node + 1; i < tree->nodes[node].end; i = tree->nodes[i].end)
-		(*children)[count++] = i;
-	sorted = tree;
-	if (count > 1)
-		qsort(*children, count, sizeof(**children), by_live);
-	return count;
 }
 
 /* Adds what is below a node that is open. It recurs as deep as the longest stack at most: PROFILE_DEPTH_MAX lines, some more
@@ -196,7 +177,7 @@ static size_t children_of(const struct calltree *tree, uint32_t node, uint32_t *
 static void add_below(struct site_rows *rows, const struct calltree *tree, uint32_t node, uint64_t path)
 {
 	uint32_t *children;
-	size_t count = children_of(tree, node, &children);
+	size_t count = calltree_children(tree, node, by_live, (void *)tree, &children);
 	for (size_t i = 0; i < count; i++) {
 		const struct calltree_node *child = &tree->nodes[children[i]];
 		struct site_row *row = &rows->rows[rows->count++];
