@@ -1,11 +1,8 @@
 #include "introspect/leaks.h"
 
-#include <link.h>
-#include <string.h>
-
 #include "introspect/library.h"
 #include "introspect/memory.h"
-#include "introspect/proc.h"
+#include "introspect/object.h"
 #include "introspect/profile.h"
 #include "introspect/stack.h"
 #include "lib/fmt.h"
@@ -32,45 +29,14 @@ static void put_line(const char *line)
 	hak_trace_flush();
 }
 
-/* The file that an address lies in. */
-struct place {
-	uintptr_t address, offset;
-	char path[HAK_PROC_TEXT_MAX];
-	bool found;
-};
-
-static int look_for(struct dl_phdr_info *info, size_t size, void *argument)
-{
-	struct place *place = argument;
-
-	(void)size;
-	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-
-		if (segment->p_type != PT_LOAD || place->address - info->dlpi_addr - segment->p_vaddr >= segment->p_memsz)
-			continue;
-		place->offset = place->address - info->dlpi_addr;
-		hak_copy_text(place->path, sizeof(place->path), info->dlpi_name);
-		place->found = true;
-		return 1;
-	}
-	return 0;
-}
-
 static void put_frame(uintptr_t address)
 {
-	struct place place = {.address = address - 1}; /* the call, which the return address is behind */
 	char line[LINE_MAX_BYTES];
 	struct hak_fmt fmt;
 
-	dl_iterate_phdr(look_for, &place);
-	if (place.found && !place.path[0])
-		hak_proc_exe(place.path, sizeof(place.path));
 	hak_fmt_begin(&fmt, line, sizeof(line));
 	hak_fmt_text(&fmt, "hakmem:     ");
-	hak_fmt_text(&fmt, place.found ? place.path : "?");
-	hak_fmt_char(&fmt, '+');
-	hak_fmt_hex(&fmt, place.found ? place.offset : place.address);
+	hak_object_format(&fmt, address - 1); /* the call, which the return address is behind */
 	put_line(line);
 }
 

@@ -205,6 +205,13 @@ static bool give_lines(char *text, size_t *length, bool (*each)(void *, const st
 bool hak_proc_mappings(bool (*each)(void *argument, const struct hak_proc_mapping *mapping), void *argument)
 {
 	char text[2 * HAK_PROC_TEXT_MAX];
+
+	return hak_proc_mappings_by(text, sizeof(text), each, argument);
+}
+
+bool hak_proc_mappings_by(char *text, size_t size, bool (*each)(void *argument, const struct hak_proc_mapping *mapping),
+	void *argument)
+{
 	size_t length = 0;
 	ssize_t got;
 	int fd;
@@ -213,11 +220,11 @@ bool hak_proc_mappings(bool (*each)(void *argument, const struct hak_proc_mappin
 	if (fd < 0)
 		return false;
 	do {
-		got = read(fd, text + length, sizeof(text) - length);
+		got = read(fd, text + length, size - length);
 		if (got > 0)
 			length += (size_t)got;
 	} while ((got < 0 && errno == EINTR) ||
-		(got > 0 && give_lines(text, &length, each, argument) && length < sizeof(text)));
+		(got > 0 && give_lines(text, &length, each, argument) && length < size));
 	close(fd);
 	return got >= 0;
 }

@@ -46,6 +46,9 @@ struct hak_proc_mapping {
 /* Calls each(argument, mapping) for each mapping of this process, by address, until it returns false. Returns false if
  * they can't be read. */
 bool hak_proc_mappings(bool (*each)(void *argument, const struct hak_proc_mapping *mapping), void *argument);
+/* The same with the caller's memory for lines, for whose stack is small. */
+bool hak_proc_mappings_by(char *text, size_t size, bool (*each)(void *argument, const struct hak_proc_mapping *mapping),
+	void *argument);
 
 /* The name of a thread of this process, "" where unknown (it may have ended). */
 void hak_proc_thread_name(pid_t tid, char out[HAK_PROC_NAME_MAX]);

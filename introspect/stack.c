@@ -12,11 +12,13 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
+#include <ucontext.h>
 #include <unistd.h>
 #include <unwind.h>
 
 #include "introspect/library.h"
 #include "introspect/memory.h"
+#include "introspect/proc.h"
 #include "introspect/walk.h"
 #include "lib/atomic.h"
 
@@ -398,6 +400,56 @@ uint32_t hak_stack_capture(void)
 	__atomic_fetch_sub(&capturing, 1u, __ATOMIC_RELEASE);
 	errno = kept;
 	return number;
+}
+
+/* ---- In a signal's handler ---- */
+
+static struct hak_walk_start registers_of(const ucontext_t *context)
+{
+#if defined(__x86_64__)
+	const greg_t *registers = context->uc_mcontext.gregs;
+
+	return (struct hak_walk_start){.pc = (uintptr_t)registers[REG_RIP], .sp = (uintptr_t)registers[REG_RSP],
+		.fp = (uintptr_t)registers[REG_RBP]};
+#elif defined(__aarch64__)
+	const mcontext_t *registers = &context->uc_mcontext;
+
+	return (struct hak_walk_start){
+		.pc = registers->pc, .sp = registers->sp, .fp = registers->regs[29], .ra = registers->regs[30]};
+#endif
+}
+
+/* A mapping that is looked for. */
+struct wanted {
+	uintptr_t address, end; /* end 0: not found */
+};
+
+static bool end_if_here(void *argument, const struct hak_proc_mapping *mapping)
+{
+	struct wanted *wanted = argument;
+
+	if (wanted->address >= mapping->start && wanted->address < mapping->end && mapping->permissions[0] == 'r')
+		wanted->end = mapping->end;
+	return wanted->address >= mapping->end;
+}
+
+/* For the lines of maps: a handler's stack may be small. */
+static char maps_text[2 * HAK_PROC_TEXT_MAX];
+
+unsigned hak_stack_of_context(const void *context, uintptr_t *frames, unsigned room)
+{
+	struct hak_walk_start start = registers_of(context);
+	struct wanted stack = {.address = start.sp};
+	enum hak_cfi_kind last;
+
+	/* Asking libc for the bounds would allocate, and a stack of the program's own making isn't known to it. */
+	hak_proc_mappings_by(maps_text, sizeof(maps_text), end_if_here, &stack);
+	return stack.end ? hak_walk_from(&start, frames, room, stack.end, &last) : 0;
+}
+
+uintptr_t hak_stack_pc(const void *context)
+{
+	return registers_of(context).pc;
 }
 
 /* ---- Looking at it ---- */

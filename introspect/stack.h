@@ -47,6 +47,12 @@ enum hak_stack_engine hak_stack_engine(void);
  * engine may take the loader's. What it allocates must not lead here again: that is the caller's business. */
 uint32_t hak_stack_capture(void);
 
+/* The callers of the instruction that a signal interrupted (`context`: ucontext_t), for the handler of that signal: return
+ * addresses, `room` at most; returns how many. Whatever the engine is, this is our own. It takes no lock, allocates nothing, and
+ * reads nothing beyond the mapping that the stack lies in. One thread at a time. hak_stack_pc is the instruction itself. */
+unsigned hak_stack_of_context(const void *context, uintptr_t *frames, unsigned room);
+uintptr_t hak_stack_pc(const void *context);
+
 /* Numbers of stacks are below this. */
 uint32_t hak_stack_end(void);
 /* The return addresses of stack `number` > 0, the leaf's first. Returns how many, 0 if there is no such stack. They stay. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "introspect/memory.h"
+#include "introspect/object.h"
 #include "lib/atomic.h"
 
 #define CACHE_RULES 16384u
@@ -53,6 +54,7 @@ bool hak_walk_begin(void)
 {
 	struct cached *made = cache ? cache : hak_memory_map(CACHE_RULES * sizeof(*made), HAK_MEMORY_INHERIT);
 
+	hak_object_begin();
 	hak_store_release(&cache, made);
 	return made != NULL;
 }
@@ -77,19 +79,41 @@ static struct hak_cfi_rule look_up(uintptr_t pc, struct cached *entry)
 	return search.rule;
 }
 
+/* The place of a rule; NULL where there is no cache. */
+static struct cached *entry_of(uintptr_t pc)
+{
+	struct cached *entries = hak_load_acquire(&cache);
+
+	return entries ? &entries[(pc * 0x9e3779b97f4a7c15u >> 32) % CACHE_RULES] : NULL;
+}
+
+static bool is_cached(struct cached *entry, uintptr_t pc, struct hak_cfi_rule *rule)
+{
+	uint64_t word = entry ? hak_load_relaxed(&entry->rule) : 0;
+
+	if (!entry || HAK_UNLIKELY((hak_load_relaxed(&entry->check) ^ word) != pc))
+		return false;
+	memcpy(rule, &word, sizeof(*rule));
+	return true;
+}
+
 struct hak_cfi_rule hak_walk_find(uintptr_t pc)
 {
-	struct cached *entries = hak_load_acquire(&cache), *entry;
+	struct cached *entry = entry_of(pc);
 	struct hak_cfi_rule rule;
-	uint64_t word;
 
-	if (!entries)
-		return look_up(pc, NULL);
-	entry = &entries[(pc * 0x9e3779b97f4a7c15u >> 32) % CACHE_RULES];
-	word = hak_load_relaxed(&entry->rule);
-	if (HAK_UNLIKELY((hak_load_relaxed(&entry->check) ^ word) != pc))
-		return look_up(pc, entry);
-	memcpy(&rule, &word, sizeof(rule));
+	return is_cached(entry, pc, &rule) ? rule : look_up(pc, entry);
+}
+
+/* The same in a handler of signals, which may have interrupted the loader. Its finds are not kept: what is gone from the
+ * loader's list can't be noticed here. */
+static struct hak_cfi_rule find_in_handler(uintptr_t pc)
+{
+	struct hak_cfi_rule rule = {0};
+	struct hak_object object;
+
+	if (!is_cached(entry_of(pc), pc, &rule) && hak_object_find(pc, &object) && object.unwind_table)
+		rule = hak_cfi_read(object.unwind_table, pc);
 	return rule;
 }
 
@@ -97,6 +121,7 @@ struct hak_cfi_rule hak_walk_find(uintptr_t pc)
 
 struct frame {
 	uintptr_t pc, sp, fp;
+	uintptr_t ra;  /* in a register: of a frame that a signal interrupted; 0: unknown */
 	uintptr_t end; /* of the stack */
 };
 
@@ -122,11 +147,11 @@ static bool find_cfa(const struct frame *frame, struct hak_cfi_rule rule, uintpt
 /* Goes on to the caller. Returns false if the stack isn't what the rule says it is. */
 static bool go_up(struct frame *frame, struct hak_cfi_rule rule)
 {
-	uintptr_t cfa, pc, fp = frame->fp;
+	uintptr_t cfa, pc = frame->ra, fp = frame->fp;
 
 	if (!find_cfa(frame, rule, &cfa))
 		return false;
-	if (rule.ra_at == HAK_CFI_SAME || !read_stack(frame, cfa + (uintptr_t)(rule.ra_at * WORD), &pc))
+	if (rule.ra_at == HAK_CFI_SAME ? !pc : !read_stack(frame, cfa + (uintptr_t)(rule.ra_at * WORD), &pc))
 		return false;
 	if (rule.kind == HAK_CFI_FP_SAVED) {
 		if (!read_stack(frame, frame->fp, &fp))
@@ -139,14 +164,40 @@ static bool go_up(struct frame *frame, struct hak_cfi_rule rule)
 	frame->pc = pc;
 	frame->sp = cfa;
 	frame->fp = fp;
+	frame->ra = 0;
 	return true;
+}
+
+/* Goes up from *frame, whose rule is that of the very instruction it stands at. By pointer, for compilers must not call this by
+ * a jump: the caller's frame would be gone. */
+static unsigned climb(struct frame *frame, struct hak_cfi_rule (*find)(uintptr_t pc), uintptr_t *frames, unsigned room,
+	enum hak_cfi_kind *last)
+{
+	struct hak_cfi_rule rule = find(frame->pc);
+	unsigned count = 0;
+
+	*last = HAK_CFI_OUTERMOST;
+	while (count < room) {
+		if (rule.kind < HAK_CFI_SP) {
+			*last = (enum hak_cfi_kind)rule.kind;
+			break;
+		}
+		if (!go_up(frame, rule)) {
+			*last = HAK_CFI_UNKNOWN;
+			break;
+		}
+		if (frame->pc < 4096)
+			break;
+		frames[count++] = frame->pc;
+		/* A call may be its function's last instruction: the one before the return address is asked for. */
+		rule = find(frame->pc - 1);
+	}
+	return count;
 }
 
 HAK_NOINLINE unsigned hak_walk(uintptr_t *frames, unsigned room, uintptr_t end, enum hak_cfi_kind *last)
 {
 	struct frame frame = {.end = end};
-	struct hak_cfi_rule rule;
-	unsigned count = 0;
 
 	/* All of one moment: what the table says of that instruction fits them. */
 #if defined(__x86_64__)
@@ -154,22 +205,13 @@ HAK_NOINLINE unsigned hak_walk(uintptr_t *frames, unsigned room, uintptr_t end, 
 #elif defined(__aarch64__)
 	__asm__ volatile("adr %0, .\n\tmov %1, sp\n\tmov %2, x29" : "=&r"(frame.pc), "=&r"(frame.sp), "=&r"(frame.fp));
 #endif
-	*last = HAK_CFI_OUTERMOST;
-	rule = hak_walk_find(frame.pc);
-	while (count < room) {
-		if (rule.kind < HAK_CFI_SP) {
-			*last = (enum hak_cfi_kind)rule.kind;
-			break;
-		}
-		if (!go_up(&frame, rule)) {
-			*last = HAK_CFI_UNKNOWN;
-			break;
-		}
-		if (frame.pc < 4096)
-			break;
-		frames[count++] = frame.pc;
-		/* A call may be its function's last instruction: the one before the return address is asked for. */
-		rule = hak_walk_find(frame.pc - 1);
-	}
-	return count;
+	return climb(&frame, hak_walk_find, frames, room, last);
+}
+
+unsigned hak_walk_from(
+	const struct hak_walk_start *start, uintptr_t *frames, unsigned room, uintptr_t end, enum hak_cfi_kind *last)
+{
+	struct frame frame = {.pc = start->pc, .sp = start->sp, .fp = start->fp, .ra = start->ra, .end = end};
+
+	return climb(&frame, find_in_handler, frames, room, last);
 }

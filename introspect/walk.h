@@ -18,4 +18,15 @@ struct hak_cfi_rule hak_walk_find(uintptr_t pc);
  * may have missed some. */
 unsigned hak_walk(uintptr_t *frames, unsigned room, uintptr_t end, enum hak_cfi_kind *last);
 
+/* The registers of a moment: of one that a signal interrupted. */
+struct hak_walk_start {
+	uintptr_t pc, sp, fp;
+	uintptr_t ra; /* aarch64: x30, for functions that haven't saved it; else 0 */
+};
+
+/* The same from `start` upwards, in a signal's handler: no lock is taken where object.h needs none.
+ * start->pc itself is not among the frames. */
+unsigned hak_walk_from(
+	const struct hak_walk_start *start, uintptr_t *frames, unsigned room, uintptr_t end, enum hak_cfi_kind *last);
+
 #endif

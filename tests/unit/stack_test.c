@@ -2,6 +2,7 @@
 #include "introspect/stack.h"
 
 #include <pthread.h>
+#include <sys/mman.h>
 
 #include "lib/atomic.h"
 #include "tests/unit/unit.h"
@@ -207,4 +208,93 @@ static void forks(void)
 	CU_ASSERT_TRUE(counts.failures[HAK_STACK_FAILED_fork] >= 20);
 }
 
-UNIT_MAIN("stack", UNIT(engines), UNIT(forks), UNIT(one_number_each), UNIT(a_full_table))
+/* Faults in a function that has no frame, one that has, and in libc: the handler finds their callers. The page is opened by it, so
+ * that the program goes on. */
+static struct {
+	char *page;
+	uintptr_t frames[64], pc;
+	unsigned count;
+} fault;
+
+static void handle_fault(int signal, siginfo_t *info, void *context)
+{
+	(void)signal, (void)info;
+	fault.pc = hak_stack_pc(context);
+	fault.count = hak_stack_of_context(context, fault.frames, 64);
+	mprotect(fault.page, 4096, PROT_READ | PROT_WRITE);
+}
+
+static __attribute__((noinline)) void touch(void **caller)
+{
+	*caller = __builtin_return_address(0);
+	*(volatile char *)fault.page = 1;
+}
+
+static __attribute__((noinline)) void touch_with_frame(void **caller)
+{
+	char room[200];
+	memset(room, 1, sizeof(room));
+	__asm__ volatile("" : : "r"(room) : "memory");
+	*caller = __builtin_return_address(0);
+	*(volatile char *)fault.page = 1;
+	BARRIER();
+}
+
+static __attribute__((noinline)) void touch_by_libc(void **caller)
+{
+	void *volatile page = fault.page; /* so that it is a call */
+	*caller = __builtin_return_address(0);
+	memset(page, 1, 4096);
+	BARRIER();
+}
+
+static bool is_found(const void *address)
+{
+	frames = fault.frames;
+	return holds(fault.count, address);
+}
+
+static __attribute__((noinline)) void fault_by(void (*way)(void **caller), void **caller, void **next_caller)
+{
+	*next_caller = __builtin_return_address(0);
+	mprotect(fault.page, 4096, PROT_NONE);
+	fault.count = 0;
+	way(caller);
+	BARRIER();
+}
+
+static void *in_handlers(void *ignored)
+{
+	void (*const ways[])(void **) = {touch, touch_with_frame, touch_by_libc};
+	void *caller, *next_caller;
+	(void)ignored;
+	for (volatile unsigned i = 0; i < 3; i++) {
+		fault_by(ways[i], &caller, &next_caller);
+		CU_ASSERT_TRUE(fault.count >= 3 && fault.count < 64);
+		CU_ASSERT_TRUE(is_found(caller));
+		CU_ASSERT_TRUE(is_found(next_caller));
+		if (i < 2) {
+			UNIT_EQUAL(fault.frames[0], caller);
+			CU_ASSERT_TRUE(fault.pc - (uintptr_t)ways[i] < 512);
+		}
+	}
+	return NULL;
+}
+
+static void the_stack_of_a_fault(void)
+{
+	struct sigaction action = {.sa_flags = SA_SIGINFO}, before;
+	pthread_t thread;
+	UNIT_LEAVE_IF(UNIT_ASAN || UNIT_TSAN, "the sanitizer's memset is another one, and its handler comes first");
+	action.sa_sigaction = handle_fault; /* of faults made here. NOLINT(bugprone-signal-handler,cert-sig30-c) */
+	fault.page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CU_ASSERT_TRUE_FATAL(hak_stack_begin(HAK_STACK_GCC, CAPACITY));
+	sigaction(SIGSEGV, &action, &before);
+	in_handlers(NULL);
+	pthread_create(&thread, NULL, in_handlers, NULL);
+	pthread_join(thread, NULL);
+	sigaction(SIGSEGV, &before, NULL);
+	munmap(fault.page, 4096);
+}
+
+UNIT_MAIN("stack", UNIT(engines), UNIT(the_stack_of_a_fault), UNIT(forks), UNIT(one_number_each), UNIT(a_full_table))
