@@ -118,7 +118,7 @@ struct hak_list hak_list_unwind(struct hak_block *head, size_t length);
 /* Whether all links are to be looked at, at any price. README.md has the figures. */
 HAK_INLINE bool hak_list_look_always(void)
 {
-	return HAK_UNLIKELY(hak_settings.on_error == HAK_ON_ERROR_ABORT);
+	return HAK_UNLIKELY(hak_settings.on_error >= HAK_ON_ERROR_ABORT);
 }
 
 /* Whether refills look: where batches are long, that is cheap. */

@@ -367,7 +367,7 @@ void hak_check_sized_free(const void *block, size_t bytes, size_t alignment)
 	/* An address that is no block's is for free to report. */
 	if (!room || (bytes <= room && (uintptr_t)block % alignment == 0))
 		return;
-	hak_report(HAK_REPORT_WRONG_SIZE, block);
+	hak_report_size(block, bytes, alignment, NULL);
 	hak_trace_flush();
 }
 

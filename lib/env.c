@@ -63,11 +63,26 @@ static bool parse_number(const struct hak_env_row *row, const char *text, uint64
 		*text == '\0' && *value >= row->minimum && *value <= row->maximum;
 }
 
-static bool parse_word(const struct hak_env_row *row, const char *text, uint64_t *number)
+static bool takes_number(const char *word)
 {
-	for (*number = 0; row->words[*number]; ++*number) {
-		if (strcmp(row->words[*number], text) == 0)
+	return word[0] && word[strlen(word) - 1] == ':';
+}
+
+static bool parse_word(const struct hak_env_row *row, const char *text, uint64_t *value)
+{
+	uint64_t number;
+
+	for (uint64_t i = 0; row->words[i]; i++) {
+		const char *word = row->words[i], *rest = text + strlen(word);
+
+		if (strcmp(word, text) == 0 && !takes_number(word)) {
+			*value = i;
 			return true;
+		}
+		if (takes_number(word) && strncmp(word, text, strlen(word)) == 0 && parse_number(row, rest, &number)) {
+			*value = HAK_ENV_WITH_NUMBER(i, number);
+			return true;
+		}
 	}
 	return false;
 }
@@ -139,6 +154,11 @@ void hak_env_format_range(struct hak_fmt *fmt, const struct hak_env_row *row)
 		for (unsigned i = 0; row->words[i]; i++) {
 			hak_fmt_text(fmt, i || row->type == HAK_ENV_WORDS ? ", " : "");
 			hak_fmt_text(fmt, row->words[i]);
+			if (row->type == HAK_ENV_WORD && takes_number(row->words[i])) {
+				hak_fmt_unsigned(fmt, row->minimum);
+				hak_fmt_text(fmt, " to ");
+				hak_fmt_unsigned(fmt, row->maximum);
+			}
 		}
 		return;
 	}

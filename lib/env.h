@@ -17,13 +17,14 @@ enum hak_env_type {
 	HAK_ENV_BYTES,  /* decimal with an optional suffix K, M, G or T (powers of 1024) */
 	HAK_ENV_MS,     /* decimal, milliseconds */
 	HAK_ENV_TEXT,   /* a string of at most HAK_ENV_TEXT_MAX - 1 bytes */
-	HAK_ENV_WORD,   /* one word of a fixed set */
+	HAK_ENV_WORD,   /* one word of a fixed set; of one that ends in a colon, with a decimal number behind it */
 	HAK_ENV_WORDS,  /* words separated by commas, of a fixed set; "all" is every one */
 };
 
 /* One variable. value points to a uint64_t, for HAK_ENV_TEXT to a char[HAK_ENV_TEXT_MAX]; it holds the default until
- * the parser changes it. minimum and maximum bound the numeric types. words is the NULL-terminated set for
- * HAK_ENV_WORD, whose value is the word's number from 0 on, and for HAK_ENV_WORDS, where word i sets bit i. */
+ * the parser changes it. minimum and maximum bound the numeric types, and the number behind a word. words is the
+ * NULL-terminated set for HAK_ENV_WORD, whose value is the word's number from 0 on with the number behind it as
+ * HAK_ENV_WITH_NUMBER has it, and for HAK_ENV_WORDS, where word i sets bit i. */
 struct hak_env_row {
 	const char *name;
 	enum hak_env_type type;
@@ -34,6 +35,10 @@ struct hak_env_row {
 	const char *const *words;
 	const char *help;
 };
+
+/* A word's number and the number behind the word, in one value. */
+#define HAK_ENV_WITH_NUMBER(word, number) ((uint64_t)(word) | (uint64_t)(number) << 8)
+#define HAK_ENV_NUMBER_BEHIND(value) ((value) >> 8)
 
 /* Reads every variable of `rows` that `environment` (as in environ(7), may be NULL) sets. A value that can't be read or
  * is out of range leaves the default and prints one line on stderr that names the variable, the range and the default.

@@ -2,6 +2,7 @@
 
 #include "arena.h"
 #include "atomic.h"
+#include "guard.h"
 #include "lock.h"
 #include "log.h"
 #include "settings.h"
@@ -60,8 +61,10 @@ bool hak_init(void)
 	was_ready = ready;
 	ok = was_ready || init_locked();
 	hak_lock_release(&init_lock);
-	if (ok && !was_ready)
+	if (ok && !was_ready) {
 		hak_thread_init_hooks();
+		hak_guard_init();
+	}
 	return ok;
 }
 

@@ -36,7 +36,6 @@ static uint32_t capacity, used; /* places that there are, and that some part has
 static uint64_t rate_now, seed_now, lost;
 static uint64_t stand_ins[HAK_CLASS_COUNT];
 
-static HAK_TLS bool busy; /* the sink is at work for this thread: nothing that it allocates is a sample */
 static HAK_TLS uint32_t serial;
 
 /* ---- The table ---- */
@@ -225,15 +224,15 @@ void *hak_sample_take(void *block, size_t bytes)
 	int saved = errno;
 	bool taken;
 
-	if (busy) {
+	if (hak_trace_busy) {
 		hak_sample_due = 0;
 		return block;
 	}
-	busy = true;
+	hak_trace_busy = true;
 	sample = describe(block, bytes, hak_sample_due);
 	hak_sample_due = 0;
 	taken = try_to_take(&sample);
-	busy = false;
+	hak_trace_busy = false;
 	hak_trace_flush();
 	errno = saved;
 	if (taken)
@@ -271,15 +270,15 @@ bool hak_sample_free(void *block, void **ordinary)
 {
 	const struct hak_sink *sink = hak_trace_sink();
 	struct hak_sample sample;
-	bool nested = busy;
+	bool nested = hak_trace_busy;
 
 	if (!remove_sample((uintptr_t)block, &sample))
 		return false;
-	busy = true;
+	hak_trace_busy = true;
 	if (sink && sink->sample_freed && !nested)
 		sink->sample_freed(&sample,
 			sample.tid == (uint32_t)hak_os_tid() && sample.serial == serial);
-	busy = nested;
+	hak_trace_busy = nested;
 	if (sample.stand_in)
 		hak_depot_return_sampled(sample.class, block);
 	else

@@ -1,6 +1,8 @@
 #include "settings.h"
 
-const char *const hak_on_error_words[] = {"auto", "abort", "report", NULL};
+const char *const hak_on_error_words[] = {"auto", "report", "abort", "exit:", NULL};
+const char *const hak_guard_words[] = {"off", "sample", "full", NULL};
+const char *const hak_fill_words[] = {"both", "alloc", "free", "none", NULL};
 
 struct hak_settings hak_settings = {
 #define HAK_ENV_VALUE(field, name, type, value, text, minimum, maximum, words, help) .field = (value),

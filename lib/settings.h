@@ -4,9 +4,16 @@
 
 #include "env.h"
 
-/* HAKMEM_ON_ERROR: what follows the report of a program's mistake (report.h). */
-enum hak_on_error { HAK_ON_ERROR_AUTO, HAK_ON_ERROR_ABORT, HAK_ON_ERROR_REPORT };
+/* HAKMEM_ON_ERROR: what follows the report of a program's mistake (report.h). From ABORT on it ends the process after any
+ * mistake. The value of EXIT has the exit status behind it (HAK_ENV_NUMBER_BEHIND). */
+enum hak_on_error { HAK_ON_ERROR_AUTO, HAK_ON_ERROR_REPORT, HAK_ON_ERROR_ABORT, HAK_ON_ERROR_EXIT };
 extern HAK_HIDDEN const char *const hak_on_error_words[];
+
+/* HAKMEM_GUARD (guard.h) and HAKMEM_FILL. */
+enum hak_guard_level { HAK_GUARD_OFF, HAK_GUARD_SAMPLE, HAK_GUARD_FULL };
+extern HAK_HIDDEN const char *const hak_guard_words[];
+enum hak_fill { HAK_FILL_BOTH, HAK_FILL_ALLOC, HAK_FILL_FREE, HAK_FILL_NONE };
+extern HAK_HIDDEN const char *const hak_fill_words[];
 
 struct hak_settings {
 #define HAK_ENV_VALUE(field, name, type, value, text, minimum, maximum, words, help) uint64_t field;

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fmt.h"
 #include "lock.h"
@@ -68,11 +69,13 @@ static uint32_t sink_groups;
 static uint32_t line_groups;
 static const struct hak_sink *sink;
 static HAK_TLS bool ticking;
+HAK_TLS bool hak_trace_busy;
 
 /* What a flush has to see to besides lines, in one word, so that looking costs one load. */
-enum attention { ATTENTION_TICK = 1, ATTENTION_ABORT = 2 /* some thread is to abort, or was */ };
+enum attention { ATTENTION_TICK = 1, ATTENTION_END = 2 /* some thread is to end the process, or was */ };
 static uint32_t attention;
-static HAK_TLS enum abort_state { ABORT_NONE, ABORT_DUE, ABORT_BEGUN } abort_state;
+static HAK_TLS enum end_state { END_NONE, END_DUE, END_BEGUN } end_state;
+static HAK_TLS int end_status;
 
 /* What a slow path says while it holds locks: a depot batch that comes apart is the longest, some 250 lines. Only a
  * whole cache that is given back can say more; lines beyond the buffer are counted, and the count is printed. */
@@ -83,11 +86,13 @@ struct lines {
 	uint32_t lost;
 	char text[LINES_BYTES - 16];
 };
-/* Each line is preceded by its length and its group. */
+/* Each line is preceded by its length and its group. A report is kept in its place among them, as it is. */
 struct line_head {
 	uint16_t length;
 	uint16_t group;
 };
+#define LINE_IS_REPORT 0x8000u
+_Static_assert((HAK_GROUP_ALL & LINE_IS_REPORT) == 0, "no group of events is taken for it");
 _Static_assert(sizeof(struct lines) == LINES_BYTES, "a line buffer is whole pages");
 _Static_assert(HAK_GROUP_ALL <= UINT16_MAX, "a line's group mask fits its head");
 
@@ -205,26 +210,47 @@ static void lines_put(struct lines *lines)
 	hak_lock_release(&lines_lock);
 }
 
-void hak_trace_queue_line(const char *line, uint32_t group)
+/* Room for `length` bytes behind a head in this thread's buffer; NULL if there is none. */
+static char *room(size_t length, uint32_t group)
 {
-	size_t length = strlen(line) + 1; /* with the newline that takes the zero's place */
 	struct line_head head = {(uint16_t)length, (uint16_t)group};
+	char *at;
 
 	if (!lines_mine)
 		lines_mine = lines_get();
-	if (!lines_mine || lines_mine->used + sizeof(head) + length > sizeof(lines_mine->text)) {
-		/* No memory to keep it in. A report is written all the same: others may wait for a lock meanwhile, but
-		 * a mistake must not pass in silence. */
-		if (!group)
-			hak_log_line(line);
-		else if (lines_mine)
-			lines_mine->lost++;
-		return;
-	}
-	memcpy(lines_mine->text + lines_mine->used, &head, sizeof(head));
-	memcpy(lines_mine->text + lines_mine->used + sizeof(head), line, length - 1);
-	lines_mine->text[lines_mine->used + sizeof(head) + length - 1] = '\n';
+	if (!lines_mine || lines_mine->used + sizeof(head) + length > sizeof(lines_mine->text))
+		return NULL;
+	at = lines_mine->text + lines_mine->used;
+	memcpy(at, &head, sizeof(head));
 	lines_mine->used += (uint32_t)(sizeof(head) + length);
+	return at + sizeof(head);
+}
+
+void hak_trace_queue_line(const char *line, uint32_t group)
+{
+	size_t length = strlen(line) + 1; /* with the newline that takes the zero's place */
+	char *at = room(length, group);
+
+	if (at) {
+		memcpy(at, line, length - 1);
+		at[length - 1] = '\n';
+	} else if (!group) {
+		hak_log_line(line);
+	} else if (lines_mine) {
+		lines_mine->lost++;
+	}
+}
+
+void hak_trace_queue_report(const struct hak_report_details *details)
+{
+	char *at = room(sizeof(*details), LINE_IS_REPORT);
+
+	/* Without memory to keep it in it is written all the same: others may wait for a lock meanwhile, but a mistake must
+	 * not pass in silence. */
+	if (at)
+		memcpy(at, details, sizeof(*details));
+	else
+		hak_log_line(details->line);
 }
 
 void hak_trace_emit(enum hak_event_id id, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
@@ -248,6 +274,23 @@ void hak_trace_emit(enum hak_event_id id, uint64_t a, uint64_t b, uint64_t c, ui
 	}
 }
 
+static void give_report(const char *kept)
+{
+	const struct hak_sink *to = hak_trace_sink();
+	struct hak_report_details details;
+
+	memcpy(&details, kept, sizeof(details));
+	if (!to || !to->report || hak_trace_busy) {
+		hak_log_line(details.line);
+		return;
+	}
+	hak_trace_busy = true;
+	if (!details.stack && to->capture)
+		details.stack = to->capture();
+	to->report(&details);
+	hak_trace_busy = false;
+}
+
 static void flush_lines(void)
 {
 	struct lines *lines = lines_mine;
@@ -257,6 +300,10 @@ static void flush_lines(void)
 	lines_mine = NULL;
 	for (uint32_t at = 0; at < lines->used; at += (uint32_t)sizeof(head) + head.length) {
 		memcpy(&head, lines->text + at, sizeof(head));
+		if (head.group == LINE_IS_REPORT) {
+			give_report(lines->text + at + sizeof(head));
+			continue;
+		}
 		if (head.group && !(hak_load_relaxed(&line_groups) & head.group))
 			continue; /* an earlier line of the group could not be written */
 		if (!hak_log_write(lines->text + at + sizeof(head), head.length) && head.group) {
@@ -288,19 +335,22 @@ static void run_tick(void)
 	ticking = false;
 }
 
-bool hak_trace_abort(void)
+bool hak_trace_end(int status)
 {
-	if (abort_state == ABORT_BEGUN)
+	if (end_state == END_BEGUN)
 		return false;
-	abort_state = ABORT_DUE;
-	hak_or_relaxed(&attention, (uint32_t)ATTENTION_ABORT);
+	end_state = END_DUE;
+	end_status = status;
+	hak_or_relaxed(&attention, (uint32_t)ATTENTION_END);
 	return true;
 }
 
 static HAK_COLD void attend(void)
 {
-	if (abort_state == ABORT_DUE) {
-		abort_state = ABORT_BEGUN;
+	if (end_state == END_DUE && !hak_trace_busy) {
+		end_state = END_BEGUN;
+		if (end_status != HAK_TRACE_ABORT)
+			_exit(end_status);
 		abort();
 	}
 	if (hak_load_relaxed(&attention) & ATTENTION_TICK)

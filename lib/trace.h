@@ -88,6 +88,43 @@ struct hak_sample {
 };
 #define HAK_SAMPLE_LARGE 255
 
+/* A block that is guarded (guard.h), or was when it was freed and is still known, as the sink gets it. */
+enum hak_guarded_state { HAK_GUARDED_LIVE, HAK_GUARDED_FREED };
+struct hak_guarded {
+	uintptr_t address; /* where it begins; 0: there is none */
+	size_t bytes;      /* that the program asked for */
+	uint8_t level;     /* enum hak_guard_level (settings.h) */
+	uint8_t state;     /* enum hak_guarded_state */
+	uint8_t class;     /* size class that serves so many bytes; HAK_SAMPLE_LARGE: none does */
+	uint32_t alloc_stack, free_stack; /* what sink->capture said of them, 0 if there is none */
+	uint32_t alloc_tid, free_tid;     /* 0: not freed */
+	uint64_t alloc_ns, free_ns;       /* CLOCK_MONOTONIC; 0: not freed, or not kept */
+};
+
+/* What follows a report. */
+enum hak_report_end { HAK_REPORT_GOES_ON, HAK_REPORT_ABORTS, HAK_REPORT_EXITS };
+/* What the processor was about at a fault. */
+enum hak_access { HAK_ACCESS_UNKNOWN, HAK_ACCESS_READ, HAK_ACCESS_WRITE };
+#define HAK_REPORT_LINE_MAX 400
+
+/* A report of misuse (report.h), as the sink gets it. */
+struct hak_report_details {
+	uint16_t kind;       /* enum hak_report_kind */
+	uint8_t end;         /* enum hak_report_end, as HAKMEM_ON_ERROR has it */
+	uint8_t exit_status; /* HAK_REPORT_EXITS: this */
+	uint8_t access;      /* enum hak_access, of a fault */
+	uint32_t tid;        /* whose call or access it was, with the stack that sink->capture tells, 0 if there is none */
+	uint32_t stack;
+	uint64_t time_ns;         /* CLOCK_MONOTONIC */
+	const char *text;         /* the kind's */
+	uintptr_t address;        /* that the call named, or was accessed, or the first byte that was written over */
+	uintptr_t link;           /* a damaged list: the link that was found at the address */
+	size_t bytes, alignment;  /* a free with a wrong size: what the call said, 0 if it didn't */
+	size_t damage;            /* a write that was found later: bytes from address to the last that was written over */
+	struct hak_guarded block; /* that it is about, if it is guarded */
+	char line[HAK_REPORT_LINE_MAX]; /* all of it in one line, without the newline */
+};
+
 /* What introspect plugs into lib. Every function is called on an allocator slow path. */
 struct hak_sink {
 	/* Records an event. Called with allocator locks held: must not allocate, lock, block or call back into lib. */
@@ -116,7 +153,20 @@ struct hak_sink {
 	void (*sample_freed)(const struct hak_sample *sample, bool temporary);
 	/* realloc changed bytes, decided or weight of a sample in place. May be NULL. */
 	void (*sample_resized)(const struct hak_sample *before, const struct hak_sample *after);
+	/* The number of the calling thread's stack, 0 if there is none. No lock is held. What is allocated meanwhile is
+	 * neither a sample nor guarded. May be NULL. */
+	uint32_t (*capture)(void);
+	/* Whether the stack of this number comes by `address`, a return address as the call sites have it. No lock is held.
+	 * May be NULL. */
+	bool (*stack_has)(uint32_t stack, uintptr_t address);
+	/* Prints a report, its line first. No lock is held, and the process ends afterwards if the report says so; it may
+	 * allocate, and is not called re-entrantly. NULL: the line alone is printed. */
+	void (*report)(const struct hak_report_details *details);
 };
+
+/* The sink is at work for this thread: what it allocates is neither sampled nor guarded, and doesn't end the process before
+ * it is done. Who calls its sample…, capture and report sets it meanwhile. */
+extern HAK_HIDDEN HAK_TLS bool hak_trace_busy;
 
 /* Installs the sink (NULL: none); one at a time, for the process's life or until replaced. The struct must stay valid.
  */
@@ -163,10 +213,15 @@ size_t hak_trace_format_line(char *out, size_t size, const struct hak_event *eve
  * turns out not to be writable; 0 for lines that don't belong to one: those are never lost for want of memory. */
 void hak_trace_queue_line(const char *line, uint32_t group);
 
-/* Ends the process by abort() at the calling thread's next hak_trace_flush: when its lines are written and no lock is
- * held, so that a handler of SIGABRT may do what it likes. Returns false in a thread that has begun to: its handler may
- * go on. */
-bool hak_trace_abort(void);
+/* Queues a report for this thread's next hak_trace_flush, which gives it to the sink, or prints its line. It is never
+ * lost for want of memory: then its line is printed at once. */
+void hak_trace_queue_report(const struct hak_report_details *details);
+
+/* Ends the process at the calling thread's next hak_trace_flush, by _exit(status), or by abort() if it is
+ * HAK_TRACE_ABORT: when its lines are written and no lock is held, so that a handler of SIGABRT may do what it likes.
+ * Returns false in a thread that has begun to: its handler may go on. */
+#define HAK_TRACE_ABORT (-1)
+bool hak_trace_end(int status);
 
 /* Writes the lines that this thread collected while it held locks. Slow paths call it when they have released them all.
  */

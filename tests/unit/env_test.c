@@ -109,6 +109,30 @@ static void single_words(void)
 		CU_ASSERT_TRUE(refused(WORD, bad[i]));
 }
 
+/* One that ends in a colon has a number behind it, which comes with the word's. */
+static void words_with_a_number(void)
+{
+	static const char *const some[] = {"one", "two:", NULL};
+	static const struct hak_env_row row = {"HAKMEM_X", HAK_ENV_WORD, &choice, "one", 2, 255, some, ""};
+	CU_ASSERT_TRUE(hak_env_assign(&row, "one"));
+	UNIT_EQUAL(choice, 0);
+	CU_ASSERT_TRUE(hak_env_assign(&row, "two:255"));
+	UNIT_EQUAL(choice & 255, 1);
+	UNIT_EQUAL(HAK_ENV_NUMBER_BEHIND(choice), 255);
+	CU_ASSERT_TRUE(hak_env_assign(&row, "two:2"));
+	UNIT_EQUAL(choice, HAK_ENV_WITH_NUMBER(1, 2));
+	static const char *const bad[] = {"two", "two:", "two:256", "two:1", "two: 3", "two:3 ", "two:-3", "one:3", "two:three"};
+	for (size_t i = 0; i < HAK_COUNT_OF(bad); i++) {
+		CU_ASSERT_FALSE(hak_env_assign(&row, bad[i]));
+		UNIT_EQUAL(choice, HAK_ENV_WITH_NUMBER(1, 2));
+	}
+	char out[128];
+	struct hak_fmt fmt;
+	hak_fmt_begin(&fmt, out, sizeof(out));
+	hak_env_format_range(&fmt, &row);
+	UNIT_STRING(out, "one, two:2 to 255");
+}
+
 static void parse(void *environment)
 {
 	hak_env_parse(rows, ROWS, environment);
@@ -169,5 +193,5 @@ static void at_start(void)
 	CU_ASSERT_TRUE(found);
 }
 
-UNIT_MAIN("env", UNIT(numbers), UNIT(flags), UNIT(sizes), UNIT(texts), UNIT(word_sets), UNIT(single_words), UNIT(environments),
+UNIT_MAIN("env", UNIT(numbers), UNIT(flags), UNIT(sizes), UNIT(texts), UNIT(word_sets), UNIT(single_words), UNIT(words_with_a_number), UNIT(environments),
 	UNIT(odd_bytes_are_not_echoed), UNIT(ranges), UNIT(at_start))

@@ -55,6 +55,30 @@ static void expect(const char *text, const void *address, const void *slab, cons
 		(size_t)hak_align_down(start, HAK_SS_BYTES), (size_t)(start % HAK_SS_BYTES / HAK_SLOT_BYTES), rest);
 }
 
+/* What guards say, of a block that isn't in the heap's range. */
+static void report_guarded_facts(void)
+{
+	struct hak_guarded block = {.address = 0x2000, .bytes = 100, .state = HAK_GUARDED_LIVE};
+	struct hak_report_details details;
+	printf("hakmem: write beyond a block's end (address=0x2064 guarded block=0x2000 bytes=100 offset=100 live damage=3)\n");
+	hak_report_damage(HAK_REPORT_OVERFLOW, (void *)0x2064, 3, &block);
+	printf("hakmem: write before a block's beginning (address=0x1fff guarded block=0x2000 bytes=100 offset=-1 live damage=1)\n");
+	hak_report_damage(HAK_REPORT_UNDERFLOW, (void *)0x1fff, 1, &block);
+	block.state = HAK_GUARDED_FREED;
+	printf("hakmem: block freed twice (address=0x2000 guarded block=0x2000 bytes=100 offset=0 freed)\n");
+	hak_report_guarded(HAK_REPORT_DOUBLE_FREE, (void *)0x2000, &block);
+	printf("hakmem: block freed with a size or an alignment that it can't have (address=0x2000 guarded block=0x2000 bytes=100 "
+	       "offset=0 freed said_bytes=200 said_alignment=64)\n");
+	hak_report_size((void *)0x2000, 200, 64, &block);
+	hak_trace_flush();
+	/* Of a fault the caller is told, who prints it. */
+	printf("hakmem: access to a block that was freed (address=0x2001 guarded block=0x2000 bytes=100 offset=1 freed access=write)\n");
+	if (!hak_report_fault(HAK_REPORT_FAULT_AFTER_FREE, 0x2001, HAK_ACCESS_WRITE, &block, &details) ||
+		details.end != HAK_REPORT_GOES_ON || details.tid != (uint32_t)getpid() || details.block.bytes != 100)
+		_exit(3);
+	fprintf(stderr, "%s\n", details.line);
+}
+
 static void report_facts(void)
 {
 	char *small = hak_malloc(100), *large = hak_malloc(200000), *huge = hak_malloc(5 << 20), at[40], inside[40], link[60];
@@ -88,6 +112,7 @@ static void report_facts(void)
 	hak_trim();
 	expect("free " NOT_A_BLOCK, huge + 100000, huge + HAK_SLOT_BYTES, "UNUSED");
 	hak_free(huge + 100000);
+	report_guarded_facts();
 	fflush(stdout);
 }
 
@@ -163,6 +188,69 @@ static void the_setting_decides_what_follows(void)
 	}
 }
 
+static void make_mistake_for_exit(void *foreign)
+{
+	hak_settings.on_error = HAK_ENV_WITH_NUMBER(HAK_ON_ERROR_EXIT, 42);
+	hak_report(HAK_REPORT_INVALID_FREE, foreign ? FOREIGN : (char *)hak_malloc(100) + 16);
+	hak_trace_flush();
+	say("went on\n");
+}
+
+static void exit_has_its_status(void)
+{
+	for (int foreign = 0; foreign < 2; foreign++) {
+		int status = unit_in_child(make_mistake_for_exit, foreign ? FOREIGN : NULL, said, sizeof(said));
+		UNIT_EQUAL(WIFEXITED(status), 1);
+		UNIT_EQUAL(WEXITSTATUS(status), 42);
+		CU_ASSERT_PTR_NOT_NULL(strstr(said, "); ending by exit, as HAKMEM_ON_ERROR demands, with the status 42\n"));
+		CU_ASSERT_PTR_NULL(strstr(said, "went on"));
+	}
+}
+
+/* ---- The sink ---- */
+
+static uint32_t capture(void)
+{
+	hak_free(hak_malloc(100000));
+	return 4711;
+}
+
+static void ignore_event(const struct hak_event *event)
+{
+	(void)event;
+}
+
+/* It may use the heap, and make a mistake itself, which is a line then; the end waits for it. */
+static void print_report(const struct hak_report_details *details)
+{
+	char text[600];
+	hak_report(HAK_REPORT_INVALID_USABLE, FOREIGN);
+	hak_free(hak_malloc(100000));
+	hak_trace_flush();
+	snprintf(text, sizeof(text), "sink: %s, %s, stack %u, end %u\n", details->line, details->text, details->stack, details->end);
+	say(text);
+}
+
+static void report_to_a_sink(void *ignored)
+{
+	static const struct hak_sink sink = {.event = ignore_event, .capture = capture, .report = print_report};
+	struct mistake mistake = {HAK_ON_ERROR_AUTO, NULL, true};
+	(void)ignored;
+	hak_trace_set_sink(&sink);
+	make_mistake(&mistake);
+}
+
+static void a_sink_prints_the_report(void)
+{
+	int status = unit_in_child(report_to_a_sink, NULL, said, sizeof(said));
+	CU_ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	CU_ASSERT_TRUE(strncmp(said, "reported\nhakmem: malloc_usable_size of", 38) == 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(said, "\nsink: hakmem: free of an address that is not the start of a live block (address="));
+	CU_ASSERT_PTR_NOT_NULL(strstr(said, "HAKMEM_ON_ERROR demands, free of an address that is not the start of a live block, "
+					    "stack 4711, end 1\n"));
+	CU_ASSERT_PTR_NULL(strstr(said, "went on"));
+}
+
 static struct hak_event fatal;
 
 static void keep_fatal(const struct hak_event *event)
@@ -210,4 +298,4 @@ static void a_handler_of_sigabrt_may_use_the_heap(void)
 }
 
 UNIT_MAIN("report", UNIT(text_of_a_report), UNIT(only_the_first_are_printed), UNIT(each_report_has_its_facts),
-	UNIT(the_setting_decides_what_follows), UNIT(a_handler_of_sigabrt_may_use_the_heap))
+	UNIT(the_setting_decides_what_follows), UNIT(exit_has_its_status), UNIT(a_sink_prints_the_report), UNIT(a_handler_of_sigabrt_may_use_the_heap))

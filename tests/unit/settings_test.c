@@ -6,7 +6,7 @@
 static void default_texts_tell_the_values(void)
 {
 	struct hak_settings before = hak_settings;
-	UNIT_EQUAL(hak_settings_count, 16);
+	UNIT_EQUAL(hak_settings_count, 22);
 	for (size_t i = 0; i < hak_settings_count; i++) {
 		const struct hak_env_row *row = &hak_settings_rows[i];
 		CU_ASSERT_TRUE(hak_env_assign(row, row->default_text));

@@ -1,0 +1,57 @@
+/* guard.h: blocks that are watched for misuse, at two levels (HAKMEM_GUARD), and what is known of each.
+ *
+ * sample: one malloc in so many, drawn by chance, gets a block that stands alone at the end or the beginning of pages of its
+ * own, beside inaccessible ones, and is inaccessible itself when it is freed (guard_page.h). full: every block. Both answer
+ * the same questions here. */
+#ifndef HAK_GUARD_H
+#define HAK_GUARD_H
+
+#include "base.h"
+#include "settings.h"
+#include "trace.h"
+
+#define HAK_GUARD_ANY_CLASS 255
+
+/* What is to be guarded. */
+struct hak_guard_choice {
+	uint8_t level;  /* enum hak_guard_level */
+	uint8_t class;  /* blocks of this size class alone; HAK_GUARD_ANY_CLASS: of each, and large ones where the level does */
+	uint64_t rate;  /* sample: mallocs between two guarded ones on the average, at least 1 */
+	uintptr_t site; /* blocks whose stack comes by this address alone (a return address); 0: all */
+};
+
+/* Goes by HAKMEM_GUARD. Once, at initialisation, when the heap works. */
+void hak_guard_init(void);
+
+/* Goes by `choice` from each thread's next slow path on; blocks that are guarded stay so. Returns false, and nothing has
+ * changed, if that can't be done: a class that there isn't, a site without a sink that knows stacks, or no memory. One
+ * caller at a time, with no lock held. */
+bool hak_guard_set(const struct hak_guard_choice *choice);
+
+struct hak_guard_counts {
+	struct hak_guard_choice choice; /* what is in force */
+	uint64_t seed;
+	uint64_t slots;              /* blocks that can be guarded at level sample, 0 before it is first used */
+	uint64_t armed;              /* of them, live ones */
+	uint64_t taken;              /* blocks that were ever guarded, at either level */
+	uint64_t lost;               /* chosen ones that stayed ordinary: no slot was free, or no memory */
+	uint64_t quarantined_blocks; /* freed ones that are kept, at either level */
+	uint64_t quarantined_bytes;
+	uint64_t checked;            /* patterns that were verified */
+	uint64_t reports;            /* of misuse, of all kinds, found by guards or not */
+};
+void hak_guard_count(struct hak_guard_counts *out);
+
+/* The guarded block that `address` lies in, or that is nearest to it if it lies in a zone or a page that guards one. Returns
+ * false if there is none; *out is all zero then. No lock is taken, and it is async-signal-safe; of a block that is changing
+ * at this moment the facts may be mixed up. */
+bool hak_guard_find(uintptr_t address, struct hak_guarded *out);
+
+/* For the handler of a fault: whether the page of `address` is inaccessible because it guards. Then *details is the report,
+ * counted and traced as any other, with stack 0; *printed says whether it should be printed, or there were many before.
+ * Async-signal-safe. */
+bool hak_guard_fault(uintptr_t address, enum hak_access access, struct hak_report_details *details, bool *printed);
+/* Makes that page accessible, so that the program can go on. Returns false if the system refuses. Async-signal-safe. */
+bool hak_guard_open(uintptr_t address);
+
+#endif
