@@ -25,13 +25,7 @@
 #define WEIGHT_SMALL 4
 #define WEIGHT_LARGE 1
 
-/* Blocks longer than this get no room to grow when realloc moves them: they can often grow in place. */
-#define ROOM_MAX ((size_t)512 << 10)
-
-/* Of a block that realloc makes smaller this much may lie idle, or it moves. */
-#define SPARE_MAX(bytes) ((bytes) / 2)
-
-static HAK_COLD void *out_of_memory(size_t bytes)
+void *hak_out_of_memory(size_t bytes)
 {
 	const struct hak_sink *sink = hak_trace_sink();
 
@@ -63,12 +57,6 @@ HAK_INLINE struct hak_cache *short_path(unsigned weight)
 
 	slow_paths = (uint8_t)(slow_paths + weight);
 	return HAK_LIKELY(thread && slow_paths < LOOK_INTERVAL) ? &thread->cache : NULL;
-}
-
-/* What a slow path returned, for a request of `bytes`: if it is to be a sample, another block may take its place. */
-HAK_INLINE void *or_sample(void *block, size_t bytes)
-{
-	return HAK_LIKELY(!hak_sample_due) ? block : hak_sample_take(block, bytes);
 }
 
 /* Idle memory goes back to the system from slow paths. A busy thread finds that the clock hasn't moved on since it
@@ -153,7 +141,7 @@ static HAK_NOINLINE void *malloc_long(size_t bytes, size_t requested)
 	bool zero;
 
 	if (HAK_UNLIKELY(!hak_init()))
-		return out_of_memory(bytes);
+		return hak_out_of_memory(bytes);
 	rest_none();
 	if (bytes > HAK_MAX_SMALL) {
 		block = alloc_large(bytes, HAK_ALIGNMENT, &zero);
@@ -162,7 +150,7 @@ static HAK_NOINLINE void *malloc_long(size_t bytes, size_t requested)
 		if (HAK_UNLIKELY(!block) && give_caches_back(bytes))
 			block = alloc_small(hak_bin_of_size(bytes));
 	}
-	return HAK_LIKELY(block != NULL) ? or_sample(block, requested) : out_of_memory(bytes);
+	return HAK_LIKELY(block != NULL) ? hak_or_sample(block, requested) : hak_out_of_memory(bytes);
 }
 
 HAK_INLINE void *malloc_slow(size_t bytes, size_t requested)
@@ -187,8 +175,7 @@ void *hak_malloc_slow(size_t bytes)
 	return malloc_slow(bytes, bytes);
 }
 
-/* What hak_entry_malloc does, for a program that asked for less: a sample says what was asked for. */
-static HAK_NOINLINE void *malloc_as(size_t bytes, size_t requested)
+HAK_NOINLINE void *hak_malloc_as(size_t bytes, size_t requested)
 {
 	void *block = hak_cache_pop(bytes);
 
@@ -273,13 +260,13 @@ void *hak_entry_calloc(size_t count, size_t bytes)
 	void *block;
 
 	if (HAK_UNLIKELY(__builtin_mul_overflow(count, bytes, &total)))
-		return out_of_memory(SIZE_MAX);
+		return hak_out_of_memory(SIZE_MAX);
 	if (total > HAK_MAX_SMALL && hak_init()) {
 		rest_none();
 		block = alloc_large(total, HAK_ALIGNMENT, &zero);
 		if (!block)
-			return out_of_memory(total);
-		block = or_sample(block, total);
+			return hak_out_of_memory(total);
+		block = hak_or_sample(block, total);
 	} else {
 		block = hak_entry_malloc(total);
 	}
@@ -312,38 +299,19 @@ void *hak_entry_memalign(size_t alignment, size_t bytes)
 	if (alignment <= HAK_ALIGNMENT)
 		return hak_entry_malloc(bytes);
 	if (HAK_UNLIKELY(!hak_init()))
-		return out_of_memory(bytes);
+		return hak_out_of_memory(bytes);
 	if (bytes <= HAK_MAX_SMALL && alignment <= HAK_MAX_SMALL)
 		bin = bin_for_alignment(alignment, bytes);
 	if (bin < HAK_BIN_LARGE) /* a class's block size is what makes the fast path choose that class */
-		return malloc_as(hak_size_classes[HAK_CLASS_OF_BIN(bin)].block_bytes, bytes);
+		return hak_malloc_as(hak_size_classes[HAK_CLASS_OF_BIN(bin)].block_bytes, bytes);
 	block = alloc_large(bytes, alignment, &zero);
-	return block ? or_sample(block, bytes) : out_of_memory(bytes);
+	return block ? hak_or_sample(block, bytes) : hak_out_of_memory(bytes);
 }
 
-/* Bytes of the live block at `block`, 0 if none starts there, or a sample does. That a small block is live, only its slab
- * could say; that it begins where one can, its slot's record does. */
-HAK_INLINE size_t usable(const void *block)
-{
-	unsigned bin = hak_bin_of_address(block);
-	const struct hak_size_class *class;
-	uint32_t slot, slab, offset;
-
-	if (bin == HAK_BIN_LARGE)
-		return hak_large_usable(block);
-	if (!hak_bin_is_class(bin))
-		return 0;
-	class = &hak_size_classes[HAK_CLASS_OF_BIN(bin)];
-	slot = (uint32_t)hak_slot_of_address(block);
-	slab = class->slots_per_slab == 1 ? slot : slot - hak_slot(slot)->distance;
-	offset = (uint32_t)((uintptr_t)block - hak_slot_address(slab));
-	return hak_block_of_offset(class, offset) * class->block_bytes == offset ? class->block_bytes : 0;
-}
-
-/* The same of a sample too. */
+/* The same as hak_usable, of a sample too. */
 static size_t usable_of_any(const void *block)
 {
-	return hak_bin_of_address(block) == HAK_BIN_SAMPLED ? hak_sample_usable(block) : usable(block);
+	return hak_bin_of_address(block) == HAK_BIN_SAMPLED ? hak_sample_usable(block) : hak_usable(block);
 }
 
 size_t hak_entry_usable_size(const void *block)
@@ -369,147 +337,4 @@ void hak_check_sized_free(const void *block, size_t bytes, size_t alignment)
 		return;
 	hak_report_size(block, bytes, alignment, NULL);
 	hak_trace_flush();
-}
-
-/* Whether a large block that has a slot or more to spare keeps that. What realloc gave as room, rounded up to a slot,
- * is not taken back at the next step; what is longer loses every slot that it can, or every SuperSlab where what stays is
- * a number of whole ones. */
-static bool keeps(size_t old, size_t spare)
-{
-	if (old > 2 * HAK_SLOT_BYTES && old <= ROOM_MAX + ROOM_MAX / 2)
-		return spare <= old / 3 + HAK_SLOT_BYTES;
-	return old - spare > HAK_SS_BYTES && spare < HAK_SS_BYTES && !hak_straddle_wanted();
-}
-
-/* Whether a live block of `old` bytes has room for `bytes` where it is, and not too much. */
-HAK_INLINE bool fits_in(size_t old, size_t bytes)
-{
-	size_t spare = old - bytes;
-
-	if (bytes > old || bytes == 0)
-		return false;
-	if (old <= HAK_MAX_SMALL)
-		return spare <= SPARE_MAX(old);
-	return HAK_LIKELY(spare < HAK_SLOT_BYTES) || keeps(old, spare);
-}
-
-/* What to ask for when a block of `old` bytes must move to grow to `bytes`. One that grows by small steps is appended
- * to, and gets room for more of that: half as much again, or it would move at every size class. Up to a slot no more
- * than that: most such blocks end before, and a second slot would be half empty. */
-static size_t with_room(size_t old, size_t bytes)
-{
-	bool small_step = bytes > old && bytes - old < old / 8;
-	size_t room = bytes + bytes / 2;
-
-	if (!small_step || bytes > ROOM_MAX)
-		return bytes;
-	return bytes <= HAK_SLOT_BYTES && room > HAK_SLOT_BYTES ? HAK_SLOT_BYTES : room;
-}
-
-static void *move(void *block, size_t old, size_t bytes)
-{
-	int saved = errno;
-	void *moved = malloc_as(with_room(old, bytes), bytes);
-
-	if (!moved && with_room(old, bytes) != bytes)
-		moved = hak_entry_malloc(bytes);
-	if (!moved && bytes <= old) {
-		/* Where there is no smaller block to be had, the big one does. */
-		errno = saved;
-		return block;
-	}
-	if (moved) {
-		errno = saved; /* the attempt with room may have failed */
-		memcpy(moved, block, old < bytes ? old : bytes);
-		hak_entry_free(block);
-	}
-	return moved;
-}
-
-/* A large block that is no sample has grown in place: what it grew by may make it one. */
-static void grew(void *block, size_t old, size_t bytes)
-{
-	struct hak_thread *thread = hak_thread_mine;
-	size_t now = hak_large_slots(bytes) * HAK_SLOT_BYTES;
-
-	if (now <= old || !thread || HAK_LIKELY(!hak_cache_samples(&thread->cache)))
-		return;
-	hak_cache_large_grew(&thread->cache, now - old);
-	or_sample(block, bytes);
-}
-
-static bool resize_sampled(void *block, size_t bytes)
-{
-	bool done;
-
-	hak_sample_uncover(block, true);
-	done = hak_large_resize(block, bytes);
-	hak_sample_uncover(block, false);
-	return done;
-}
-
-/* realloc of a sample, by the same rules as of any block. */
-static HAK_COLD void *realloc_sampled(void *block, size_t bytes)
-{
-	size_t old = hak_sample_usable(block);
-	bool small = hak_bin_is_class(hak_slot((uint32_t)hak_slot_of_address(block))->bin);
-	bool stays = old && fits_in(old, bytes);
-
-	if (!old) {
-		hak_report(HAK_REPORT_INVALID_REALLOC, block);
-		hak_trace_flush();
-		errno = EINVAL;
-		return NULL;
-	}
-	if (bytes > HAK_MAX_REQUEST)
-		return out_of_memory(bytes);
-	if (!stays && small)
-		stays = bytes <= HAK_MAX_SMALL &&
-			hak_size_classes[HAK_CLASS_OF_BIN(hak_bin_of_size(bytes))].block_bytes == old;
-	else if (!stays)
-		stays = bytes > HAK_MAX_SMALL && resize_sampled(block, bytes);
-	if (!stays)
-		return move(block, old, bytes);
-	hak_sample_resize(block, bytes);
-	return block;
-}
-
-static HAK_NOINLINE void *realloc_slow(void *block, size_t bytes)
-{
-	size_t old;
-
-	if (!block)
-		return hak_entry_malloc(bytes);
-	if (bytes == 0) {
-		hak_entry_free(block);
-		return NULL;
-	}
-	if (HAK_UNLIKELY(hak_bin_of_address(block) == HAK_BIN_SAMPLED))
-		return realloc_sampled(block, bytes);
-	old = usable(block);
-	if (!old) {
-		hak_report(HAK_REPORT_INVALID_REALLOC, block);
-		hak_trace_flush();
-		errno = EINVAL;
-		return NULL;
-	}
-	if (bytes > HAK_MAX_REQUEST)
-		return out_of_memory(bytes);
-	if (old <= HAK_MAX_SMALL) {
-		/* The smallest class serves less than half of its size too. */
-		if (bytes <= HAK_MAX_SMALL &&
-			hak_size_classes[HAK_CLASS_OF_BIN(hak_bin_of_size(bytes))].block_bytes == old)
-			return block;
-	} else if (bytes > HAK_MAX_SMALL && hak_bin_of_address(block) == HAK_BIN_LARGE && hak_large_resize(block, bytes)) {
-		grew(block, old, bytes);
-		return block;
-	}
-	return move(block, old, bytes);
-}
-
-/* Most calls of programs that append leave the block where it is: those take the short way, without a frame. */
-void *hak_entry_realloc(void *block, size_t bytes)
-{
-	/* usable is 0 for NULL, and then nothing fits. */
-	return HAK_LIKELY(fits_in(usable(block), bytes)) ? block : realloc_slow(block, bytes);
 }

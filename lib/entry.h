@@ -6,16 +6,48 @@
 #define HAK_ENTRY_H
 
 #include "front_cache.h"
+#include "large.h"
+#include "sample.h"
 
 /* The slow paths: first use, refilling, large blocks. On failure they return NULL with errno = ENOMEM. */
 void *hak_malloc_slow(size_t bytes);
 void hak_free_slow(void *block);
 
 void *hak_entry_calloc(size_t count, size_t bytes);
-void *hak_entry_realloc(void *block, size_t bytes);
 /* errno EINVAL if alignment is not a power of two. */
 void *hak_entry_memalign(size_t alignment, size_t bytes);
 size_t hak_entry_usable_size(const void *block);
+
+/* What hak_entry_malloc does, for a program that asked for `requested` <= bytes: a sample says what was asked for. */
+void *hak_malloc_as(size_t bytes, size_t requested);
+
+/* Says to whom it may concern that `bytes` can't be had. Returns NULL, with errno = ENOMEM. */
+HAK_COLD void *hak_out_of_memory(size_t bytes);
+
+/* What a slow path returned, for a request of `bytes`: if it is to be a sample, another block may take its place. */
+HAK_INLINE void *hak_or_sample(void *block, size_t bytes)
+{
+	return HAK_LIKELY(!hak_sample_due) ? block : hak_sample_take(block, bytes);
+}
+
+/* Bytes of the live block at `block`, 0 if none starts there, or a sample does. That a small block is live, only its slab
+ * could say; that it begins where one can, its slot's record does. */
+HAK_INLINE size_t hak_usable(const void *block)
+{
+	unsigned bin = hak_bin_of_address(block);
+	const struct hak_size_class *class;
+	uint32_t slot, slab, offset;
+
+	if (bin == HAK_BIN_LARGE)
+		return hak_large_usable(block);
+	if (!hak_bin_is_class(bin))
+		return 0;
+	class = &hak_size_classes[HAK_CLASS_OF_BIN(bin)];
+	slot = (uint32_t)hak_slot_of_address(block);
+	slab = class->slots_per_slab == 1 ? slot : slot - hak_slot(slot)->distance;
+	offset = (uint32_t)((uintptr_t)block - hak_slot_address(slab));
+	return hak_block_of_offset(class, offset) * class->block_bytes == offset ? class->block_bytes : 0;
+}
 
 /* Debug builds report a block that is too short for `bytes`, or whose address is no multiple of `alignment`. */
 void hak_check_sized_free(const void *block, size_t bytes, size_t alignment);

@@ -6,6 +6,7 @@
 #include "entry.h"
 #include "init.h"
 #include "inspect.h"
+#include "realloc.h"
 #include "shared_pool.h"
 #include "stats.h"
 #include "trace.h"

@@ -17,6 +17,7 @@
 #include "inspect.h"
 #include "new_handler.h"
 #include "os.h"
+#include "realloc.h"
 
 #define EXPORT HAK_EXPORT __attribute__((used))
 /* The fast paths take 64 bytes each: in a cache line of its own each is fetched at once. */
