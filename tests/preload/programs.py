@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Real programs, unchanged, on the preloaded library: programs.py NAME. Each must do its work, and leave the proof that its memory
-came from HAKMEM (support.check_trace)."""
+"""Real programs, unchanged, on the preloaded library: programs.py NAME [LEVEL]. Each must do its work, and leave the proof that
+its memory came from HAKMEM, which reported nothing about it (support.check_trace); at a level of guarding too."""
 import hashlib
 import pathlib
 import subprocess
@@ -8,7 +8,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from support import LIBRARY, Folder, check, check_trace, clean_environment, equal, fail, run, skip, tool, traced
+from support import LIBRARY, Folder, check, check_trace, clean_environment, equal, fail, guard, run, skip, tool, traced
 
 PYTHON_WORK = r"""
 import collections, gc, hashlib, threading
@@ -192,5 +192,6 @@ def use_redis(process, client, benchmark, socket):
 QUICK = {"python3": python3, "gcc": gcc, "g++": gxx, "sqlite3": sqlite3, "perl": perl, "node": node, "git": git, "redis": redis}
 
 if __name__ == "__main__":
+    guard(sys.argv[2] if len(sys.argv) > 2 else "off")
     with Folder() as test_folder:
         QUICK[sys.argv[1]](test_folder)
