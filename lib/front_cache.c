@@ -1,7 +1,6 @@
 #include "front_cache.h"
 
 #include "os.h"
-#include "poisson.h"
 #include "report.h"
 #include "settings.h"
 #include "stats.h"
@@ -18,11 +17,9 @@
 #define FIRST_FETCH_BYTES 4096u
 
 HAK_TLS struct hak_bins hak_bins;
-HAK_TLS uint64_t hak_sample_due;
 
 uint32_t hak_cache_epoch;
-static uint64_t sample_rate, sample_seed; /* what the last ones to change them asked for */
-static uint32_t caches;                   /* so far: the next one's number */
+static uint32_t caches; /* so far: the next one's number */
 
 static const struct hak_size_class *class_of(unsigned bin)
 {
@@ -50,10 +47,10 @@ HAK_INLINE void settle(struct hak_cache *cache, unsigned bin)
 		begin_class(cache, bin);
 }
 
-/* The mallocs that the fast path may serve from a list of `length`: the one that is to be a sample comes here. */
-HAK_INLINE uint32_t mallocs_before_sample(const struct hak_cache_class *class, uint32_t length)
+/* The mallocs that the fast path may serve from a list of `length`: the one that is chosen comes here. */
+HAK_INLINE uint32_t mallocs_before_chosen(const struct hak_cache_class *class, uint32_t length)
 {
-	uint64_t until = class->sample_at - class->allocs;
+	uint64_t until = class->drawn.next - class->allocs;
 
 	return HAK_LIKELY(until > length) ? length : (uint32_t)until - 1;
 }
@@ -79,27 +76,16 @@ HAK_INLINE void arm(struct hak_cache *cache, unsigned bin)
 	struct hak_cache_class *class = &cache->classes[bin];
 
 	set_countdowns(class, &cache->bins->left[bin], class_of(bin)->batch, class->length,
-		mallocs_before_sample(class, class->length));
-}
-
-/* Draws which of the mallocs of the class to come is the next sample. */
-static HAK_NOINLINE void draw_sample(struct hak_cache *cache, unsigned bin)
-{
-	struct hak_cache_class *class = &cache->classes[bin];
-	struct hak_sampler *sampler = &cache->sampler;
-
-	class->sample_at = sampler->rate
-		? class->allocs + hak_poisson_blocks(&sampler->random, class_of(bin)->block_bytes, sampler->rate)
-		: HAK_SAMPLE_NEVER;
+		mallocs_before_chosen(class, class->length));
 }
 
 /* After a malloc that was counted. */
-HAK_INLINE void sample_if_due(struct hak_cache *cache, unsigned bin)
+HAK_INLINE void choose_if_due(struct hak_cache *cache, unsigned bin)
 {
-	if (HAK_LIKELY(cache->classes[bin].allocs != cache->classes[bin].sample_at))
-		return;
-	hak_sample_due = cache->sampler.rate;
-	draw_sample(cache, bin);
+	struct hak_cache_class *class = &cache->classes[bin];
+
+	if (HAK_UNLIKELY(class->allocs == class->drawn.next))
+		hak_sampler_choose(&cache->sampler, &class->drawn, HAK_CLASS_OF_BIN(bin));
 }
 
 static void set_head(struct hak_cache *cache, unsigned bin, struct hak_block *head, uint32_t length)
@@ -199,7 +185,7 @@ void *hak_cache_alloc(struct hak_cache *cache, unsigned bin)
 	if (block) {
 		set_head(cache, bin, block->next, class->length - 1);
 		hak_store_relaxed(&class->allocs, class->allocs + 1);
-		sample_if_due(cache, bin);
+		choose_if_due(cache, bin);
 	}
 	drain_if_due(cache, bin);
 	arm(cache, bin);
@@ -221,7 +207,7 @@ HAK_INLINE void count_and_arm(struct hak_cache *cache, unsigned bin, uint32_t al
 	hak_store_relaxed(&class->allocs, class->allocs + allocs);
 	hak_store_relaxed(&class->frees, class->frees + frees);
 	set_countdowns(class, &cache->bins->left[bin], class_of(bin)->batch, length,
-		sampling ? mallocs_before_sample(class, length) : length);
+		sampling ? mallocs_before_chosen(class, length) : length);
 }
 
 HAK_INLINE void *alloc_short(struct hak_cache *cache, unsigned bin, bool sampling)
@@ -234,7 +220,7 @@ HAK_INLINE void *alloc_short(struct hak_cache *cache, unsigned bin, bool samplin
 	uint32_t length = class->length + frees - allocs;
 	uint32_t batch = class_of(bin)->batch;
 
-	if (length <= batch / 4 || hak_cache_drain_is_due(class) || (sampling && class->sample_at == class->allocs + allocs + 1))
+	if (length <= batch / 4 || hak_cache_drain_is_due(class) || (sampling && class->drawn.next == class->allocs + allocs + 1))
 		return NULL;
 	hak_cache_begin(cache);
 	cache->bins->head[bin] = block->next;
@@ -497,30 +483,25 @@ static HAK_COLD void begin_class(struct hak_cache *cache, unsigned bin)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
 
-	draw_sample(cache, bin);
+	hak_sampler_draw(&cache->sampler, &class->drawn, HAK_CLASS_OF_BIN(bin), class->allocs,
+		HAK_SAMPLER_SAMPLES | HAK_SAMPLER_GUARDS);
 	class->fetch = first_fetch(bin);
 	class->drain_at = hak_cache_drain_interval(class_of(bin)->block_bytes);
 }
 
 /* ---- What all threads are asked for ---- */
 
-/* Goes by the rate and the seed that are asked for. */
 static void meet_sampling(struct hak_cache *cache)
 {
-	struct hak_sampler *sampler = &cache->sampler;
-	uint64_t rate = hak_load_relaxed(&sample_rate), seed = hak_load_relaxed(&sample_seed);
+	unsigned changed = hak_sampler_meet(&cache->sampler);
 
-	if (sampler->rate == rate && sampler->seed == seed)
-		return;
-	sampler->rate = rate;
-	sampler->seed = seed;
-	sampler->random = hak_random_begin(seed, sampler->number);
-	sampler->large_left = hak_poisson_bytes(&sampler->random, rate);
-	for (unsigned bin = HAK_BIN_OF_CLASS(0); bin < HAK_BIN_LARGE; bin++) {
-		if (!hak_cache_class_in_use(&cache->classes[bin]))
+	for (unsigned bin = HAK_BIN_OF_CLASS(0); changed && bin < HAK_BIN_LARGE; bin++) {
+		struct hak_cache_class *class = &cache->classes[bin];
+
+		if (!hak_cache_class_in_use(class))
 			continue;
 		settle(cache, bin);
-		draw_sample(cache, bin);
+		hak_sampler_draw(&cache->sampler, &class->drawn, HAK_CLASS_OF_BIN(bin), class->allocs, changed);
 		arm(cache, bin);
 	}
 }
@@ -529,9 +510,9 @@ static HAK_NOINLINE bool meet(struct hak_cache *cache, uint32_t asked)
 {
 	if ((cache->epoch & ~HAK_EPOCH_SAMPLING) == asked)
 		return false;
-	hak_fence_acquire(); /* pairs with the release in hak_cache_request_sampling */
+	hak_fence_acquire(); /* pairs with the release in hak_cache_request_sampling and …_guards */
 	meet_sampling(cache);
-	cache->epoch = asked + (cache->sampler.rate ? HAK_EPOCH_SAMPLING : 0);
+	cache->epoch = asked + (hak_sampler_is_on(&cache->sampler) ? HAK_EPOCH_SAMPLING : 0);
 	return true;
 }
 
@@ -550,9 +531,15 @@ void hak_cache_request_drain(void)
 
 void hak_cache_request_sampling(uint64_t rate, uint64_t seed)
 {
-	hak_store_relaxed(&sample_rate, rate);
-	hak_store_relaxed(&sample_seed, seed);
-	hak_fence_release(); /* who meets the request finds both */
+	hak_sampler_ask_samples(&(struct hak_sampling){rate, seed});
+	hak_fence_release(); /* who meets the request finds it */
+	hak_cache_request_drain();
+}
+
+void hak_cache_request_guards(const struct hak_guarding *guarding)
+{
+	hak_sampler_ask_guards(guarding);
+	hak_fence_release(); /* the same */
 	hak_cache_request_drain();
 }
 

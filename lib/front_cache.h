@@ -16,10 +16,11 @@
 #include "base.h"
 #include "depot.h"
 #include "run_cache.h"
+#include "sampler.h"
 #include "size_class.h"
 
 struct hak_countdowns {
-	int32_t alloc_left; /* mallocs until the slow path; never more than the list is long, or come before a sample */
+	int32_t alloc_left; /* mallocs until the slow path; never more than the list is long, or come before a chosen one */
 	int32_t free_left;  /* frees until the slow path */
 };
 
@@ -137,7 +138,7 @@ struct hak_cache_class {
 	uint64_t allocs_at_stash;        /* the count of mallocs when the list last gave a batch away */
 	struct hak_block *seam;          /* what was pushed then, on a list one batch long; NULL: not known */
 	struct hak_block *below_seam;    /* what it was pushed on */
-	uint64_t sample_at;              /* what the count of mallocs is with the next that is sampled */
+	struct hak_drawn drawn;          /* what the count of mallocs is with the next that is chosen */
 	uint8_t batches;
 	uint8_t low_water; /* fewest batches since the last drain */
 	uint8_t limit;     /* batches this thread may keep: grows with demand */
@@ -152,25 +153,11 @@ HAK_INLINE uint32_t hak_steps_taken(int32_t armed, int32_t left)
 	return (uint32_t)(armed - (left < 0 ? 0 : left));
 }
 
-#define HAK_SAMPLE_NEVER UINT64_MAX
-
-/* What a thread needs to choose the blocks that are sampled. */
-struct hak_sampler {
-	uint64_t rate;     /* bytes between two samples on the average; 0: none are taken */
-	uint64_t seed;     /* what its random source was made of, besides the cache's number */
-	uint64_t random;   /* that source: poisson.h */
-	double large_left; /* bytes of large blocks until the next that is sampled */
-	uint32_t number;
-};
-
-/* Set by the thread's slow path when the block that it returns is to be a sample: the rate at which it was chosen. */
-extern HAK_HIDDEN HAK_TLS uint64_t hak_sample_due;
-
 /* A thread's cache. `version` is its seqlock: odd while the owner's slow path changes the cold parts, so a reader that
  * sees the same even number before and after has a consistent copy (cache_counts.h). */
 struct hak_cache {
 	uint32_t version;
-	uint32_t epoch; /* the last request to all threads that this one has met; one more while it samples */
+	uint32_t epoch; /* the last request to all threads that this one has met; one more while its sampler is on */
 	struct hak_sampler sampler;
 	uint64_t stashed_bytes;
 	uint32_t mirror_row, mirror_generation; /* where mirror.h shows the counts, and in which mirror */
@@ -225,7 +212,7 @@ HAK_INLINE void hak_cache_end(struct hak_cache *cache)
 void *hak_cache_alloc_short(struct hak_cache *cache, unsigned bin);
 bool hak_cache_free_short(struct hak_cache *cache, unsigned bin, void *block);
 
-/* Whether the cache's owner takes samples. For the owner. */
+/* Whether any mallocs of the cache's owner are chosen. For the owner. */
 HAK_INLINE bool hak_cache_samples(const struct hak_cache *cache)
 {
 	return (cache->epoch & HAK_EPOCH_SAMPLING) != 0;
@@ -248,9 +235,10 @@ void hak_cache_init(struct hak_cache *cache, struct hak_bins *bins);
 /* Asks all threads to flush their caches at their next slow path. */
 void hak_cache_request_drain(void);
 
-/* The same, and makes them take samples from then on: one in `rate` bytes on the average, none if it is 0. If rate or seed
- * is another than before, random numbers begin anew. One caller at a time. */
+/* The same, and makes them take samples, or blocks to be guarded, from then on (sampler.h). If anything is another than before,
+ * random numbers begin anew. One caller at a time. */
 void hak_cache_request_sampling(uint64_t rate, uint64_t seed);
+void hak_cache_request_guards(const struct hak_guarding *guarding);
 
 /* Whether such a request is new to this cache; answers true once for each. The owner calls it at the start of its slow
  * paths, between begin and end. */

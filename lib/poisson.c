@@ -91,6 +91,15 @@ uint64_t hak_poisson_blocks(uint64_t *state, uint64_t bytes, uint64_t rate)
 	return blocks < 0x1p62 ? (uint64_t)blocks + 1 : 1ull << 62;
 }
 
+uint64_t hak_poisson_calls(uint64_t *state, uint64_t rate)
+{
+	/* -ln(1 - 1 / rate), of which the difference keeps too few digits where the rate is high. */
+	double chance = rate > 10000 ? 1 / ((double)rate - 0.5) : rate > 1 ? -hak_log(1 - 1 / (double)rate) : 0;
+	double calls = rate <= 1 ? 0 : -hak_log(uniform(state)) / chance;
+
+	return calls < 0x1p62 ? (uint64_t)calls + 1 : 1ull << 62;
+}
+
 double hak_poisson_probability(uint64_t bytes, uint64_t rate)
 {
 	double x = (double)bytes / (double)rate;

@@ -27,6 +27,9 @@ double hak_poisson_bytes(uint64_t *state, uint64_t rate);
 /* Drawn: which of the next blocks of `bytes` bytes each is the first that is sampled, from 1 on. */
 uint64_t hak_poisson_blocks(uint64_t *state, uint64_t bytes, uint64_t rate);
 
+/* Drawn: which of the next calls is the first that is chosen, each with the probability 1 / rate, from 1 on. */
+uint64_t hak_poisson_calls(uint64_t *state, uint64_t rate);
+
 /* The probability with which a block of `bytes` > 0 bytes is sampled: 1 at a rate of 1. */
 double hak_poisson_probability(uint64_t bytes, uint64_t rate);
 

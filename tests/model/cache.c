@@ -4,6 +4,7 @@
 
 #include "tests/model/atomic.h"
 
+#include "lib/sampler.c"
 #include "lib/front_cache.c"
 #include "lib/cache_counts.c"
 
@@ -146,7 +147,7 @@ static void check_drains(void)
 
 static void setup_samples(void)
 {
-	sample_rate = sample_seed = 0;
+	sampling_asked = (struct hak_sampling){0, 0};
 	setup_drains();
 }
 
