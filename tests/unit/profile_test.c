@@ -135,7 +135,8 @@ static void estimates(void)
 	for (int i = 0; i < 200; i++)
 		blocks[i] = here(2048);
 	UNIT_EQUAL(look(found, 8), 1);
-	CU_ASSERT_TRUE(found[0].blocks > 150 && found[0].blocks < 250);
+	/* Five standard deviations of 17.7: another seed at each run. */
+	CU_ASSERT_TRUE(found[0].blocks > 110 && found[0].blocks < 290);
 	CU_ASSERT_TRUE(found[0].variance > 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(document(false), ",2.541,")); /* 1 / (1 - exp(-1/2)) */
 	for (int i = 0; i < 200; i++)
