@@ -26,7 +26,9 @@ static const int crash_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS};
 
 static struct hak_fault_options installed; /* written before there is a second thread */
 static struct sigaction previous[SIGNALS];
-static pid_t owner;        /* whose handlers these are; 0: none are installed */
+static pid_t owner;        /* whose handlers these are; 0: none are installed. Written by who installs, and after a fork */
+static bool (*guards_own)(const struct hak_fault *fault); /* options.guard, set once, before `guarding` */
+static uint32_t guarding;
 static uint32_t writer;    /* kernel id of the thread that writes a dump, 0: none */
 static uint32_t crashed;   /* a dump of a crash was begun */
 static uint32_t survived;  /* by the writer */
@@ -46,7 +48,7 @@ void hak_fault_thread_birth(void)
 {
 	stack_t present, stack = {.ss_size = STACK_BYTES};
 
-	if (!owner || own_stack || sigaltstack(NULL, &present) != 0 || !(present.ss_flags & SS_DISABLE))
+	if (!hak_load_relaxed(&owner) || own_stack || sigaltstack(NULL, &present) != 0 || !(present.ss_flags & SS_DISABLE))
 		return;
 	stack.ss_sp = hak_memory_map(STACK_BYTES, HAK_MEMORY_INHERIT);
 	if (!stack.ss_sp)
@@ -145,7 +147,7 @@ void hak_fault_end(void)
 
 void hak_fault_after_fork(void)
 {
-	owner = owner ? getpid() : 0;
+	hak_store_relaxed(&owner, owner ? getpid() : 0);
 	guard = NULL;
 	hak_store_relaxed(&crashed, 0);
 	hak_store_release(&writer, 0);
@@ -221,6 +223,22 @@ static void pass_on(int signal, siginfo_t *info, void *context, bool asked)
 		syscall(SYS_tgkill, getpid(), own_tid(), signal);
 }
 
+/* Whether the fault was a guard's, and the program goes on. What the writer of a dump meets isn't. */
+static bool is_guards(const struct hak_fault *fault)
+{
+	/* Pairs with the release in hak_fault_install_guard. */
+	if (fault->signal != SIGSEGV || !hak_load_acquire(&guarding))
+		return false;
+	return fault->info->si_code > 0 && fault->info->si_code != SI_KERNEL && hak_load_relaxed(&writer) != own_tid() &&
+		guards_own(fault);
+}
+
+/* Whether a dump is wanted of this signal; SIGSEGV may be caught for guards alone. */
+static bool is_dumped(int signal)
+{
+	return installed.dump && (signal != SIGSEGV || installed.crash);
+}
+
 static void handle(int signal, siginfo_t *info, void *context)
 {
 	bool asked = sigismember(&installed.asks, signal) == 1;
@@ -235,12 +253,16 @@ static void handle(int signal, siginfo_t *info, void *context)
 	int kept = errno;
 
 	/* A child that was made without fork's handlers (vfork, a bare clone) is none of ours. */
-	if (owner == getpid()) {
+	if (hak_load_relaxed(&owner) == getpid()) {
+		if (is_guards(&fault)) {
+			errno = kept;
+			return;
+		}
 		if (!asked && hak_load_relaxed(&writer) == own_tid()) {
 			if (guard && ++survived < SURVIVED_MAX)
 				siglongjmp(*guard, 1);
 			give_up_writing();
-		} else if (claim(!asked)) {
+		} else if (is_dumped(signal) && claim(!asked)) {
 			installed.dump(&fault);
 			give_up_writing();
 		}
@@ -255,13 +277,15 @@ static void install(int signal, int flags)
 
 	action.sa_sigaction = handle;
 	fill_mask(&action.sa_mask);
+	/* Known before ours can be called by a thread that runs already. */
+	sigaction(signal, NULL, &previous[signal]);
 	sigaction(signal, &action, &previous[signal]);
 }
 
 void hak_fault_install(const struct hak_fault_options *options)
 {
 	installed = *options;
-	owner = getpid();
+	hak_store_relaxed(&owner, getpid());
 	for (size_t i = 0; options->crash && i < HAK_COUNT_OF(crash_signals); i++)
 		install(crash_signals[i], 0);
 	if (options->abort)
@@ -270,5 +294,60 @@ void hak_fault_install(const struct hak_fault_options *options)
 		if (sigismember(&options->asks, signal) == 1)
 			install(signal, SA_RESTART);
 	}
+	if (options->guard)
+		hak_fault_install_guard(options->guard);
 	hak_fault_thread_birth();
 }
+
+void hak_fault_install_guard(bool (*own)(const struct hak_fault *fault))
+{
+	if (hak_load_relaxed(&guarding))
+		return;
+	guards_own = own;
+	hak_store_relaxed(&owner, getpid());
+	/* A handler of the program's that has replaced ours meanwhile may call it: a second one of ours behind it would call it
+	 * in turn, and so on. */
+	if (!installed.crash)
+		install(SIGSEGV, 0);
+	hak_store_release(&guarding, 1u);
+}
+
+/* ---- What the processor was about ---- */
+
+#if defined(__x86_64__)
+const char *hak_fault_access(const void *context)
+{
+	const greg_t *registers = ((const ucontext_t *)context)->uc_mcontext.gregs;
+	uint64_t error = (uint64_t)registers[REG_ERR];
+
+	/* The error code is of a page fault only, exception 14. */
+	if (registers[REG_TRAPNO] != 14)
+		return NULL;
+	return error & 16 ? "execute" : error & 2 ? "write" : "read";
+}
+#elif defined(__aarch64__)
+#define ESR_MAGIC_ 0x45535201u /* the kernel's ESR_MAGIC: a record of the exception's syndrome */
+#define SYNDROME_CLASS(esr) ((esr) >> 26 & 63)
+enum { INSTRUCTION_ABORT = 32, DATA_ABORT = 36 };
+
+const char *hak_fault_access(const void *context)
+{
+	const mcontext_t *registers = &((const ucontext_t *)context)->uc_mcontext;
+	const uint8_t *at = (const uint8_t *)registers->__reserved, *end = at + sizeof(registers->__reserved);
+	struct {
+		uint32_t magic, size;
+		uint64_t esr;
+	} record;
+
+	for (; at + sizeof(record) <= end; at += record.size) {
+		memcpy(&record, at, sizeof(record));
+		if (record.magic == ESR_MAGIC_ && SYNDROME_CLASS(record.esr) == DATA_ABORT)
+			return record.esr & 64 ? "write" : "read";
+		if (record.magic == ESR_MAGIC_ && SYNDROME_CLASS(record.esr) == INSTRUCTION_ABORT)
+			return "execute";
+		if (!record.magic || record.size < sizeof(record.magic) + sizeof(record.size))
+			break;
+	}
+	return NULL;
+}
+#endif

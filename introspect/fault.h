@@ -24,10 +24,20 @@ struct hak_fault_options {
 	sigset_t asks; /* signals by which a dump is asked for: the program goes on */
 	/* Writes a dump: in a signal handler, in one thread at a time, once for crash and abort together. */
 	void (*dump)(const struct hak_fault *fault);
+	/* Asked first at a SIGSEGV that an access raised: whether it was stopped by a guard's page, and the program goes on.
+	 * In a signal handler, in several threads at a time, but not in one that writes a dump. NULL: there are no guards. */
+	bool (*guard)(const struct hak_fault *fault);
 };
 
 /* Installs the handlers, and gives the calling thread its stack. Once, before other threads exist. */
 void hak_fault_install(const struct hak_fault_options *options);
+
+/* Adds the handler of guards (options->guard) later, while other threads run: once in a process's life, and again without an effect. A handler
+ * of the program's that stands there by then is called for what is none of ours. */
+void hak_fault_install_guard(bool (*own)(const struct hak_fault *fault));
+
+/* What the processor was about at a fault: "read", "write", "execute", or NULL where that can't be told. context: ucontext_t. */
+const char *hak_fault_access(const void *context);
 
 /* A thread's alternate stack comes and goes with its life in the allocator. Do nothing unless handlers are installed. */
 void hak_fault_thread_birth(void);

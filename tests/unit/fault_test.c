@@ -2,6 +2,8 @@
 #include "introspect/fault.h"
 
 #include <pthread.h>
+#include <setjmp.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "tests/unit/unit.h"
@@ -122,4 +124,72 @@ static void threads_have_stacks(void)
 	UNIT_STRING(out, "1011");
 }
 
-UNIT_MAIN("fault", UNIT(the_end_is_the_signals), UNIT(crashes_outside_handlers_are_survived), UNIT(threads_have_stacks))
+/* A page that guards, opened by who is asked; the program goes on. Any other fault is the program's own. */
+static char *volatile page; /* read by the handler */
+static sigjmp_buf before_fault;
+
+static bool open_page(const struct hak_fault *fault)
+{
+	const char *access = hak_fault_access(fault->context);
+	if ((char *)fault->info->si_addr < page || (char *)fault->info->si_addr >= page + 4096)
+		return false;
+	dprintf(STDERR_FILENO, "%s ", access ? access : "?");
+	mprotect(page, 4096, PROT_READ | PROT_WRITE);
+	return true;
+}
+
+static void programs_own(int signal)
+{
+	dprintf(STDERR_FILENO, "own %d ", signal);
+	siglongjmp(before_fault, 1);
+}
+
+static void touch_page(void)
+{
+	page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	dprintf(STDERR_FILENO, "%d ", *(volatile char *)page);
+	mprotect(page, 4096, PROT_NONE);
+	write_to(page);
+}
+
+/* how: NULL: guards alone; else 'd': dumps too; 'h': the program's handler was first; 'l': guards come later. */
+static void run_guards(void *how)
+{
+	char way = how ? *(char *)how : 0;
+	const struct rlimit none = {0, 0};
+	struct hak_fault_options options = {.crash = way == 'd', .dump = dump_and_say, .guard = way == 'l' ? NULL : open_page};
+	setrlimit(RLIMIT_CORE, &none);
+	if (way == 'h')
+		signal(SIGSEGV, programs_own); /* NOLINT(bugprone-signal-handler,cert-sig30-c) */
+	sigemptyset(&options.asks);
+	if (way == 'l')
+		hak_fault_install_guard(open_page);
+	else
+		hak_fault_install(&options);
+	hak_fault_install_guard(open_page);
+	touch_page();
+	if (way != 'h' || sigsetjmp(before_fault, 1) == 0)
+		write_to((void *)16);
+	touch_page();
+}
+
+static void guards_end(char *how, int number, const char *said)
+{
+	char out[64];
+	int status = unit_in_child(run_guards, how, out, sizeof(out));
+	CU_ASSERT_TRUE(number ? WIFSIGNALED(status) && WTERMSIG(status) == number : WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	UNIT_STRING(out, said);
+}
+
+static void faults_of_guards(void)
+{
+	UNIT_LEAVE_IF(unit_is_emulated(), "the emulator has a line of its own for a signal that ends a program");
+	UNIT_LEAVE_IF(UNIT_ASAN || UNIT_TSAN, "the sanitizer's handlers came first, and are called");
+	guards_end(NULL, SIGSEGV, "read 0 write ");
+	guards_end((char[]){'d'}, SIGSEGV, "read 0 write crash 11 ");
+	guards_end((char[]){'l'}, SIGSEGV, "read 0 write ");
+	guards_end((char[]){'h'}, 0, "read 0 write own 11 read 0 write ");
+}
+
+UNIT_MAIN("fault", UNIT(the_end_is_the_signals), UNIT(crashes_outside_handlers_are_survived), UNIT(threads_have_stacks),
+	UNIT(faults_of_guards))
