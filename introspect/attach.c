@@ -8,8 +8,10 @@
 #include "introspect/crash.h"
 #include "introspect/dump.h"
 #include "introspect/fault.h"
+#include "introspect/guards.h"
 #include "introspect/leaks.h"
 #include "introspect/memory.h"
+#include "introspect/misuse.h"
 #include "introspect/proc.h"
 #include "introspect/profile.h"
 #include "introspect/protocol.h"
@@ -155,6 +157,7 @@ static void fork_child(void)
 	}
 	hak_memory_after_fork();
 	hak_fault_after_fork();
+	hak_guards_after_fork();
 	hak_crash_after_fork();
 	hak_trace_set_groups((uint32_t)hak_config.trace);
 	attached.is_child = true;
@@ -218,37 +221,54 @@ static const struct hak_sink sink = {
 	.sample = hak_profile_sample,
 	.sample_freed = hak_profile_sample_freed,
 	.sample_resized = hak_profile_sample_resized,
+	.capture = hak_stack_capture,
+	.stack_has = hak_guards_stack_has,
+	.report = hak_guards_report,
 };
 
-/* Prepares for the dumps that can't be written at leisure. */
-static void prepare_dumps(void)
+/* Prepares for the dumps that can't be written at leisure: fills in what their handlers are for. */
+static void prepare_dumps(struct hak_fault_options *options)
 {
-	struct hak_fault_options options = {
-		.crash = hak_config.dump_on & HAK_DUMP_ON_CRASH,
-		.abort = hak_config.dump_on & HAK_DUMP_ON_ABORT,
-		.dump = hak_crash_dump,
-	};
-
-	sigemptyset(&options.asks);
 	if (!(hak_config.dump_on & ~(uint64_t)HAK_DUMP_ON_EXIT))
 		return;
 	if (!hak_crash_prepare(hak_config.dump_path)) {
 		hak_quiet_complain("no memory for HAKMEM_DUMP_ON", "", errno);
 		return;
 	}
+	options->dump = hak_crash_dump;
+	options->crash = hak_config.dump_on & HAK_DUMP_ON_CRASH;
+	options->abort = hak_config.dump_on & HAK_DUMP_ON_ABORT;
 	attached.dumps_out_of_memory = hak_config.dump_on & HAK_DUMP_ON_OOM;
 	for (unsigned i = 0; hak_config.dump_on & HAK_DUMP_ON_SIGNAL && hak_dump_signal_words[i]; i++) {
 		if (hak_config.dump_signal >> i & 1)
-			sigaddset(&options.asks, hak_dump_signals[i]);
+			sigaddset(&options->asks, hak_dump_signals[i]);
 	}
-	if (hak_config.dump_on & (HAK_DUMP_ON_CRASH | HAK_DUMP_ON_ABORT | HAK_DUMP_ON_SIGNAL))
+}
+
+/* The handlers of signals, for dumps and for guards. */
+static void install_handlers(bool guards)
+{
+	struct hak_fault_options options = {.guard = guards ? hak_guards_fault : NULL};
+
+	sigemptyset(&options.asks);
+	prepare_dumps(&options);
+	if (options.crash || options.abort || options.guard || (options.dump && hak_config.dump_on & HAK_DUMP_ON_SIGNAL))
 		hak_fault_install(&options);
+}
+
+/* What HAKMEM_GUARD needs of us. Its blocks are guarded without it too, but the reports have no stacks then. */
+static void start_guards(void)
+{
+	if (!hak_guards_prepare())
+		hak_quiet_complain("no memory for stacks of HAKMEM_GUARD", "", errno);
 }
 
 bool hak_attach(char *const *environment)
 {
+	bool guards = hak_guards_wanted();
+
 	hak_config_read(environment);
-	if (!hak_config.introspect && !hak_config.trace && !hak_config.dump_on && !hak_config.trace_file[0] && !hak_config.prof)
+	if (!hak_config.introspect && !hak_config.trace && !hak_config.dump_on && !hak_config.trace_file[0] && !hak_config.prof && !guards)
 		return false;
 	if (hak_config.trace_file[0] && !hak_config.trace)
 		hak_config.trace = HAK_GROUP_ALL;
@@ -264,8 +284,11 @@ bool hak_attach(char *const *environment)
 		!hak_dump_resolve(hak_config.trace_file, attached.trace_file, sizeof(attached.trace_file)))
 		hak_copy_text(attached.trace_file, sizeof(attached.trace_file), hak_config.trace_file);
 	start_recording();
+	hak_misuse_prepare();
 	hak_trace_set_sink(&sink);
-	prepare_dumps();
+	install_handlers(guards);
+	if (guards)
+		start_guards();
 	hak_trace_set_groups((uint32_t)hak_config.trace);
 	if (hak_config.prof && !hak_profile_set_rate(hak_config.prof_rate))
 		hak_quiet_complain("no memory for HAKMEM_PROF", "", errno);

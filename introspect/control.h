@@ -13,8 +13,9 @@ uint64_t hak_control_get(enum hak_control control);
 
 /* Sets the values that `request` gives, at `now` (CLOCK_MONOTONIC, microseconds). With for_ms they revert after that
  * time to what they were when the first of such requests in a row came; without, for good. HAK_CONTROL_TRACE is only
- * noted: who streams events decides what is recorded. */
-void hak_control_set(const struct hak_request *request, uint64_t now);
+ * noted: who streams events decides what is recorded. Returns false if guards could not be set as it says: memory is refused.
+ */
+bool hak_control_set(const struct hak_request *request, uint64_t now);
 
 /* When the next value reverts, UINT64_MAX if none does. */
 uint64_t hak_control_due(void);

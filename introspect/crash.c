@@ -9,12 +9,14 @@
 #include "introspect/dump.h"
 #include "introspect/encode.h"
 #include "introspect/memory.h"
+#include "introspect/misuse.h"
 #include "introspect/proc.h"
 #include "introspect/profile.h"
 #include "introspect/protocol.h"
 #include "introspect/quiet.h"
 #include "introspect/snapshot.h"
 #include "lib/atomic.h"
+#include "lib/guard.h"
 #include "lib/postmortem.h"
 
 #define CHUNK_BYTES ((size_t)64 << 10)
@@ -49,6 +51,7 @@ struct document {
 	uint32_t number;               /* of the SuperSlab, or of the stack's page, that a step is about */
 	uint64_t address;              /* that is looked up */
 	struct hak_whereabouts at;
+	struct hak_guarded guarded; /* likewise: address 0 if it is not a guarded block's */
 	const char *incomplete[PARTS_MAX];
 	unsigned incompletes;
 };
@@ -89,11 +92,31 @@ static void look_in_caches(void *argument)
 	hak_postmortem_cached(&document->at);
 }
 
+static void look_among_guards(void *argument)
+{
+	struct document *document = argument;
+
+	hak_guard_find(document->address, &document->guarded);
+}
+
 /* Looks `address` up in the records. Returns false if they can't be read. */
 static bool find(struct document *document, uint64_t address)
 {
 	document->address = address;
+	document->guarded.address = 0;
+	part(document, "guards", look_among_guards);
 	return part(document, "superslabs", look_up);
+}
+
+/* What guards know of the address. */
+static void encode_guarded(void *argument)
+{
+	struct document *document = argument;
+
+	if (!document->guarded.address)
+		return;
+	hak_json_key(&document->json, "guarded");
+	hak_misuse_encode_block(&document->json, &document->guarded);
 }
 
 /* The members of an object about `address`. */
@@ -110,6 +133,7 @@ static void encode_whereabouts(struct document *document, uint64_t address)
 	}
 	part(document, "caches", look_in_caches);
 	hak_json_member_string(json, "kind", hak_whereabouts_names[at->kind]);
+	part(document, "guards", encode_guarded);
 	if (!at->superslab)
 		return;
 	hak_json_member_hex(json, "ss", at->superslab);
@@ -174,16 +198,6 @@ static uint64_t register_value(const ucontext_t *context, unsigned number)
 {
 	return (uint64_t)context->uc_mcontext.gregs[number];
 }
-
-/* What the processor was about at a fault on a page, from the error code that it pushed. */
-static const char *access_kind(const ucontext_t *context)
-{
-	uint64_t error = (uint64_t)context->uc_mcontext.gregs[REG_ERR];
-
-	if (context->uc_mcontext.gregs[REG_TRAPNO] != 14)
-		return NULL;
-	return error & 16 ? "execute" : error & 2 ? "write" : "read";
-}
 #elif defined(__aarch64__)
 static const char *const register_names[] = {"x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12",
 	"x13", "x14", "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x29",
@@ -198,12 +212,6 @@ static uint64_t register_value(const ucontext_t *context, unsigned number)
 		: number == REGISTER_PC ? context->uc_mcontext.pc
 					: context->uc_mcontext.pstate;
 }
-
-static const char *access_kind(const ucontext_t *context)
-{
-	(void)context;
-	return NULL;
-}
 #endif
 
 /* The registers that point into the heap: where a crash is one step away from a stale pointer, this names its block. */
@@ -214,7 +222,8 @@ static void encode_pointers(struct document *document, const ucontext_t *context
 	hak_json_key(json, "pointers");
 	hak_json_array(json);
 	for (unsigned i = 0; i < HAK_COUNT_OF(register_names); i++) {
-		if (find(document, register_value(context, i)) && document->at.kind == HAK_AT_foreign)
+		if (find(document, register_value(context, i)) && document->at.kind == HAK_AT_foreign &&
+			!document->guarded.address)
 			continue;
 		hak_json_object(json);
 		hak_json_member_string(json, "register", register_names[i]);
@@ -336,7 +345,7 @@ static void encode_crash(void *argument)
 	struct hak_json *json = &document->json;
 	const char *abbreviation = sigabbrev_np(fault->signal);
 	char name[16] = "SIG", thread[HAK_PROC_NAME_MAX];
-	const char *access = access_kind(fault->context);
+	const char *access = hak_fault_access(fault->context);
 
 	hak_copy_text(name + 3, sizeof(name) - 3, abbreviation);
 	hak_json_key(json, "crash");
@@ -457,6 +466,13 @@ static void encode_events(void *argument)
 	hak_dump_events(&document->json);
 }
 
+static void encode_reports(void *argument)
+{
+	struct document *document = argument;
+
+	hak_misuse_encode(&document->json);
+}
+
 static void encode_profile(void *argument)
 {
 	struct document *document = argument;
@@ -518,6 +534,7 @@ static int write_document(void *argument, int fd)
 	part(document, "state", encode_state);
 	encode_superslabs(document);
 	part(document, "events", encode_events);
+	part(document, "reports", encode_reports);
 	part(document, "profile", encode_profile);
 	part(document, "modules", encode_modules);
 	encode_incomplete(document);

@@ -12,6 +12,7 @@
 #include "introspect/descriptor.h"
 #include "introspect/encode.h"
 #include "introspect/memory.h"
+#include "introspect/misuse.h"
 #include "introspect/proc.h"
 #include "introspect/profile.h"
 #include "introspect/protocol.h"
@@ -262,6 +263,7 @@ static int write_document(int fd, const char *reason, uint64_t *bytes)
 		hak_json_member_string(&json, "reason", reason);
 		hak_encode_snapshot_members(&json, snapshot);
 		hak_dump_events(&json);
+		hak_misuse_encode(&json);
 		if (hak_profile_has_data()) {
 			hak_json_key(&json, "profile");
 			hak_json_object(&json);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "introspect/encode_guard.h"
+
 #define REQUEST_SHOWN 200 /* bytes of a request that an error message repeats */
 
 static const char *const error_codes[] = {
@@ -192,6 +194,11 @@ static void encode_faults(struct hak_json *json, const struct hak_snapshot *snap
 	MEMBER(&heap->stats, out_of_memory);
 	MEMBER(&heap->stats, misuse_reports);
 	hak_json_end(json);
+}
+
+static void encode_guard(struct hak_json *json, const struct hak_snapshot *snapshot)
+{
+	hak_encode_guard(json, &snapshot->guard);
 }
 
 void hak_encode_class(struct hak_json *json, unsigned number, const struct hak_class_info *class)

@@ -18,7 +18,7 @@ void hak_encode_snapshot(struct hak_json *json, const struct hak_snapshot *snaps
 
 /* The members of a snapshot that a delta has whole if anything of them has changed, in their order. */
 #define HAK_ENCODE_PARTS(X) \
-	X(process) X(memory) X(stages) X(pool) X(large) X(lru) X(drain) X(syscalls) X(faults) X(trace) X(threads)
+	X(process) X(memory) X(stages) X(pool) X(large) X(lru) X(drain) X(syscalls) X(faults) X(guard) X(trace) X(threads)
 
 enum hak_encode_part {
 #define X(name) HAK_PART_##name,

@@ -186,6 +186,19 @@ static void write_classes(struct writer *writer, const struct hak_inspect *heap)
 	}
 }
 
+static void write_guard(struct writer *writer, const struct hak_guard_counts *guard)
+{
+	gauge(writer, "guard_level", "what is guarded: 0 nothing, 1 samples, 2 every block", guard->choice.level);
+	gauge(writer, "guard_rate", "mallocs between two guarded samples on the average", guard->choice.rate);
+	gauge(writer, "guard_slots", "places for guarded samples", guard->slots);
+	gauge(writer, "guard_armed", "of them, those that hold a live block", guard->armed);
+	counter(writer, "guard_taken", "blocks that were guarded", guard->taken);
+	counter(writer, "guard_lost", "blocks that were chosen and stayed ordinary", guard->lost);
+	gauge(writer, "guard_quarantined_blocks", "freed blocks that are kept from being used again", guard->quarantined_blocks);
+	gauge(writer, "guard_quarantined_bytes", "their bytes", guard->quarantined_bytes);
+	counter(writer, "guard_checked", "patterns that were verified", guard->checked);
+}
+
 static void write_endpoint(
 	struct writer *writer, const struct hak_snapshot *snapshot, const struct hak_endpoint_stats *endpoint)
 {
@@ -211,6 +224,7 @@ bool hak_openmetrics_write(
 	make_labels(&writer, snapshot);
 	write_memory(&writer, snapshot);
 	write_classes(&writer, &snapshot->heap);
+	write_guard(&writer, &snapshot->guard);
 	write_endpoint(&writer, snapshot, endpoint);
 	put(&writer, "# EOF\n");
 	if (writer.failed)

@@ -44,9 +44,12 @@
 	X(drain, "", "ask every thread to give its cached blocks back at its next slow path [ok, with threads]") \
 	X(purge, "", "return idle memory to the system now [ok, with bytes]") \
 	X(trim, "", "both [ok, with threads and bytes]") \
-	X(set, "trace=G,… debug=G,… drain_interval=N purge_delay_ms=N prof_rate=N|off for_ms=N", \
+	X(set, "trace=G,… debug=G,… drain_interval=N purge_delay_ms=N prof_rate=N|off guard=off|sample|full guard_rate=N " \
+		"guard_class=N|any guard_site=0x…|any for_ms=N", \
 		"change what is recorded, what is printed, and these settings; for N ms or for good; says what is set [ok]") \
 	X(profile, "", "who allocated what lives, and what went: the heap profile [profile]") \
+	X(guarded, "address=0x… bytes=N", \
+		"the guarded blocks in N bytes (1 to 2097152, default 1) at an address, or around it, with their stacks [guarded]") \
 	X(mark, "TEXT", "an event of your own, of 1 to 40 bytes [ok, with recorded]") \
 	X(ping, "", "see whether the endpoint answers [pong]")
 
@@ -101,6 +104,7 @@ static inline const char *hak_protocol_verb_name(enum hak_protocol_verb verb)
 #define HAK_TYPE_STATS "stats"
 #define HAK_TYPE_OPENMETRICS "openmetrics"
 #define HAK_TYPE_PROFILE "profile"
+#define HAK_TYPE_GUARDED "guarded"
 #define HAK_TYPE_SCHEMA "schema"
 #define HAK_TYPE_DUMP_WRITTEN "dump_written"
 #define HAK_TYPE_ERROR "error"

@@ -2,7 +2,9 @@
 
 #include <string.h>
 
+#include "introspect/json.h"
 #include "introspect/profile.h"
+#include "lib/guard.h"
 #include "lib/inspect.h"
 #include "lib/trace.h"
 
@@ -230,6 +232,70 @@ static bool parse_prof_rate(struct hak_request *request, struct word value)
 		bad(request, "prof_rate is off, or bytes between two samples: a number from 1 to 1099511627776");
 }
 
+static bool parse_guard(struct hak_request *request, struct word value)
+{
+	unsigned level = 0;
+
+	while (hak_guard_words[level] && !equals(value, hak_guard_words[level]))
+		level++;
+	request->value[HAK_CONTROL_GUARD] = level;
+	return hak_guard_words[level] ? give(request, HAK_CONTROL_GUARD) : bad(request, "guard is off, sample or full");
+}
+
+static bool parse_guard_rate(struct hak_request *request, struct word value)
+{
+	return number_between(value, 1, HAK_JSON_NUMBER_MAX, &request->value[HAK_CONTROL_GUARD_RATE]) ?
+		give(request, HAK_CONTROL_GUARD_RATE) :
+		bad(request, "guard_rate is mallocs between two guarded ones: a number from 1 on");
+}
+
+static bool parse_guard_class(struct hak_request *request, struct word value)
+{
+	uint64_t *class = &request->value[HAK_CONTROL_GUARD_CLASS];
+
+	*class = HAK_GUARD_ANY_CLASS;
+	return equals(value, "any") || number_between(value, 0, HAK_CLASS_COUNT - 1, class) ?
+		give(request, HAK_CONTROL_GUARD_CLASS) :
+		bad(request, "guard_class is any, or the number of a size class");
+}
+
+/* Reads 0x and hex digits, of a 64-bit number. */
+static bool address_of(struct word value, uint64_t *address)
+{
+	if (value.length < 3 || value.length > 18 || memcmp(value.text, "0x", 2) != 0)
+		return false;
+	*address = 0;
+	for (size_t i = 2; i < value.length; i++) {
+		const char *digits = "0123456789abcdef", *digit = memchr(digits, value.text[i] | 32, 16);
+
+		if (!digit)
+			return false;
+		*address = *address << 4 | (uint64_t)(digit - digits);
+	}
+	return true;
+}
+
+static bool parse_guard_site(struct hak_request *request, struct word value)
+{
+	uint64_t *site = &request->value[HAK_CONTROL_GUARD_SITE];
+
+	*site = 0;
+	return equals(value, "any") || (address_of(value, site) && *site) ?
+		give(request, HAK_CONTROL_GUARD_SITE) :
+		bad(request, "guard_site is any, or a return address in hex: 0x…");
+}
+
+static bool parse_address(struct hak_request *request, struct word value)
+{
+	return address_of(value, &request->address) || bad(request, "address is in hex: 0x…");
+}
+
+static bool parse_bytes(struct hak_request *request, struct word value)
+{
+	return number_between(value, 1, HAK_GUARDED_BYTES_MAX, &request->bytes) ||
+		bad(request, "bytes is a number from 1 to " TEXT_OF(HAK_GUARDED_BYTES_MAX));
+}
+
 static bool parse_for(struct hak_request *request, struct word value)
 {
 	return number_between(value, 1, 86400000, &request->for_ms) ||
@@ -255,7 +321,13 @@ static const struct argument {
 	{HAK_VERB_set, "drain_interval", parse_drain_interval},
 	{HAK_VERB_set, "purge_delay_ms", parse_purge_delay},
 	{HAK_VERB_set, "prof_rate", parse_prof_rate},
+	{HAK_VERB_set, "guard", parse_guard},
+	{HAK_VERB_set, "guard_rate", parse_guard_rate},
+	{HAK_VERB_set, "guard_class", parse_guard_class},
+	{HAK_VERB_set, "guard_site", parse_guard_site},
 	{HAK_VERB_set, "for_ms", parse_for},
+	{HAK_VERB_guarded, "address", parse_address},
+	{HAK_VERB_guarded, "bytes", parse_bytes},
 };
 
 /* Reads one key=value of the request's verb. */
@@ -323,6 +395,8 @@ bool hak_request_parse(struct hak_request *request, const char *line, size_t len
 		if (!parse_argument(request, word))
 			return false;
 	}
+	if (request->verb == HAK_VERB_guarded && !request->address)
+		return bad(request, "address says where to look");
 	if (request->openmetrics && request->meshable)
 		return bad(request, "meshable is for the format json");
 	if (request->for_ms && !request->given)

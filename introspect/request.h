@@ -9,6 +9,7 @@
 #define HAK_INTERVAL_MS_MAX 3600000
 #define HAK_INTERVAL_MS_DEFAULT 200
 #define HAK_FILTER_THREADS 16
+#define HAK_GUARDED_BYTES_MAX 2097152
 
 /* Which events a subscriber wants. */
 struct hak_event_filter {
@@ -26,6 +27,11 @@ enum hak_control {
 	HAK_CONTROL_DRAIN_INTERVAL,
 	HAK_CONTROL_PURGE_DELAY_MS,
 	HAK_CONTROL_PROF_RATE, /* 0: off */
+	/* What is guarded, as lib/guard.h's hak_guard_choice has it. */
+	HAK_CONTROL_GUARD, /* enum hak_guard_level */
+	HAK_CONTROL_GUARD_RATE,
+	HAK_CONTROL_GUARD_CLASS, /* HAK_GUARD_ANY_CLASS: any */
+	HAK_CONTROL_GUARD_SITE,  /* 0: any */
 	HAK_CONTROL_COUNT
 };
 
@@ -42,6 +48,7 @@ struct hak_request {
 	uint64_t for_ms; /* 0: for good */
 	uint64_t meshable; /* stats: 1 if asked for */
 	bool openmetrics;  /* stats: as OpenMetrics text */
+	uint64_t address, bytes; /* guarded: a range; bytes 0: none was given */
 	/* Both point into the line and reach to its end: */
 	const char *path; /* dump: NULL where HAKMEM_DUMP_PATH says where */
 	const char *text; /* mark */

@@ -9,7 +9,9 @@
 
 #include "introspect/control.h"
 #include "introspect/dump.h"
+#include "introspect/encode_guard.h"
 #include "introspect/event_stream.h"
+#include "introspect/guards.h"
 #include "introspect/openmetrics.h"
 #include "introspect/profile.h"
 #include "introspect/request.h"
@@ -245,6 +247,8 @@ static void reply_document(struct hak_service *service, struct hak_connection *c
 		hak_encode_stats(&json, &service->stats, request->meshable ? &service->snapshot.heap : NULL);
 	else if (request->verb == HAK_VERB_profile)
 		hak_profile_message(&json);
+	else if (request->verb == HAK_VERB_guarded)
+		hak_guards_message(&json, request->address, request->bytes);
 	else if (request->verb == HAK_VERB_schema)
 		hak_encode_schema(&json, hak_schema_text, hak_schema_length());
 	else
@@ -255,7 +259,8 @@ static void reply_document(struct hak_service *service, struct hak_connection *c
 /* What is set now, and of what will revert, when. */
 static void reply_settings(struct hak_connection *client, uint64_t now)
 {
-	static const char *const names[] = {"trace", "debug", "drain_interval", "purge_delay_ms", "prof_rate"};
+	static const char *const names[] = {"trace", "debug", "drain_interval", "purge_delay_ms", "prof_rate", "guard", "guard_rate",
+		"guard_class", "guard_site"};
 	struct hak_json json;
 
 	hak_connection_message(client, &json);
@@ -270,8 +275,14 @@ static void reply_settings(struct hak_connection *client, uint64_t now)
 		hak_json_key(&json, names[i]);
 		if (i == HAK_CONTROL_TRACE || i == HAK_CONTROL_DEBUG)
 			hak_encode_groups(&json, (uint32_t)value);
+		else if (i == HAK_CONTROL_GUARD)
+			hak_json_string(&json, hak_guard_words[value]);
+		else if (i == HAK_CONTROL_GUARD_CLASS)
+			hak_encode_guard_class(&json, (uint8_t)value);
+		else if (i == HAK_CONTROL_GUARD_SITE)
+			hak_encode_guard_site(&json, value);
 		else
-			hak_json_u64(&json, value);
+			hak_json_u64(&json, value < HAK_JSON_NUMBER_MAX ? value : HAK_JSON_NUMBER_MAX);
 	}
 	hak_json_end(&json);
 	hak_json_key(&json, "reverts_ms");
@@ -300,7 +311,10 @@ static void set(struct hak_service *service, struct hak_connection *client, cons
 		reply_error(service, client, line, HAK_ERROR_no_memory, "no memory for the profile");
 		return;
 	}
-	hak_control_set(request, now);
+	if (!hak_control_set(request, now)) {
+		reply_error(service, client, line, HAK_ERROR_no_memory, "no memory for guards");
+		return;
+	}
 	update_groups(service);
 	reply_settings(client, now);
 }
@@ -341,6 +355,7 @@ static bool is_costly(const struct hak_request *request)
 	case HAK_VERB_resync:
 	case HAK_VERB_dump:
 	case HAK_VERB_profile:
+	case HAK_VERB_guarded:
 	case HAK_VERB_drain:
 	case HAK_VERB_purge:
 	case HAK_VERB_trim:
@@ -392,6 +407,7 @@ static void handle(struct hak_service *service, struct hak_connection *client, c
 	case HAK_VERB_schema:
 	case HAK_VERB_stats:
 	case HAK_VERB_profile:
+	case HAK_VERB_guarded:
 	case HAK_VERB_ping:
 	case HAK_VERB_COUNT:
 		reply_document(service, client, &request, line);

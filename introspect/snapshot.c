@@ -151,6 +151,7 @@ static bool take_facts(struct hak_snapshot *snapshot, bool known)
 	hak_ring_totals(&snapshot->trace);
 	snapshot->trace_groups = hak_trace_groups();
 	snapshot->own_bytes = hak_memory_mapped();
+	hak_guard_count(&snapshot->guard);
 	return take_names(snapshot);
 }
 

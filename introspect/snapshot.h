@@ -5,6 +5,7 @@
 #include "introspect/memory.h"
 #include "introspect/proc.h"
 #include "introspect/ring.h"
+#include "lib/guard.h"
 #include "lib/inspect.h"
 
 struct hak_snapshot_name {
@@ -32,6 +33,7 @@ struct hak_snapshot {
 	struct hak_ring_totals trace;
 	uint32_t trace_groups; /* bits of enum hak_trace_group */
 	uint64_t own_bytes;    /* mapped by introspect */
+	struct hak_guard_counts guard;
 	char exe[HAK_PROC_TEXT_MAX];
 	char cmdline[HAK_PROC_TEXT_MAX];
 };

@@ -79,7 +79,7 @@ class Client:
         self.close()
 
 
-PARTS = ("process", "memory", "stages", "pool", "large", "lru", "drain", "syscalls", "faults", "trace", "threads")
+PARTS = ("process", "memory", "stages", "pool", "large", "lru", "drain", "syscalls", "faults", "guard", "trace", "threads")
 
 
 def apply_delta(state, delta):

@@ -93,6 +93,7 @@ def check_sums(snapshot):
     equal(memory["live_bytes"], live, "live_bytes")
     cached = sum(row["cached_blocks"] * row["block_bytes"] for row in classes) + large["cached_slots"] * slot_bytes
     equal(memory["cached_bytes"], cached, "cached_bytes")
+    equal(snapshot["guard"]["reports"], snapshot["faults"]["misuse_reports"], "guard.reports")
     trace = snapshot["trace"]
     equal(trace["events"], trace["held"] + trace["overwritten"] + trace["lost"], "trace.events")
     equal(snapshot["geometry"]["superslab_bytes"], slot_bytes * snapshot["geometry"]["slots_per_superslab"], "geometry")
@@ -104,7 +105,7 @@ def counters(snapshot):
     for section, keys in {"stages": None, "syscalls": None, "drain": ("drains", "blocks"), "faults": None,
                           "pool": ("superslabs_created", "releases", "free_list_peak", "free_list_overflows"),
                           "lru": ("pushes", "hits", "evictions"), "large": ("allocs", "frees"),
-                          "memory": ("purged_bytes",), "trace": ("events", "lost", "overwritten")}.items():
+                          "memory": ("purged_bytes",), "guard": ("taken", "lost", "checked", "reports"), "trace": ("events", "lost", "overwritten")}.items():
         for key in keys or snapshot[section]:
             found[f"{section}.{key}"] = snapshot[section][key]
     for row in snapshot["classes"]:
@@ -159,14 +160,18 @@ def check_other_messages(client, folder):
     check({"bytes", "threads"} <= validate(client.ask("trim"), "ok").keys(), "trim says no bytes or threads")
     equal(validate(client.ask("mark nobody listens"), "ok")["recorded"], False, "a mark that nobody records")
     before = validate(client.ask("set"), "ok")["settings"]
-    now = validate(client.ask("set trace=lru debug=none drain_interval=77 purge_delay_ms=5000 prof_rate=1000 for_ms=60000"), "ok")
-    equal(now["settings"], {"trace": ["lru"], "debug": [], "drain_interval": 77, "purge_delay_ms": 5000, "prof_rate": 1000}, "settings")
+    now = validate(client.ask("set trace=lru debug=none drain_interval=77 purge_delay_ms=5000 prof_rate=1000 guard=sample guard_rate=100 "
+                              "guard_class=3 guard_site=0x1000 for_ms=60000"), "ok")
+    equal(now["settings"], {"trace": ["lru"], "debug": [], "drain_interval": 77, "purge_delay_ms": 5000, "prof_rate": 1000, "guard": "sample",
+                            "guard_rate": 100, "guard_class": 3, "guard_site": "0x1000"}, "settings")
     equal(set(now["reverts_ms"]), set(now["settings"]), "settings that revert")
     equal(client.ask("snapshot")["drain"]["interval"], 77, "the drain interval that a snapshot shows")
     eventually(lambda: client.ask("profile")["live_samples"] and client.ask("profile")["frames"], "blocks are sampled")
     check_profile(validate(client.ask("profile"), "profile"))
+    check_guarded(client)
     validate(client.ask("set trace=none debug=none for_ms=1"), "ok")
-    client.ask(f"set drain_interval={before['drain_interval']} purge_delay_ms={before['purge_delay_ms']} prof_rate=off")
+    client.ask(f"set drain_interval={before['drain_interval']} purge_delay_ms={before['purge_delay_ms']} prof_rate=off "
+               f"guard=off guard_rate={before['guard_rate']} guard_class=any guard_site=any")
     deadline = time.monotonic() + 30
     while (now := validate(client.ask("set"), "ok"))["reverts_ms"] and time.monotonic() < deadline:
         pass
@@ -179,6 +184,15 @@ def check_other_messages(client, folder):
     check_slot_map(dump)
     check_sums(dump)
     equal([p.name for p in folder.glob("*.tmp")], [], "temporary files left")
+
+
+def check_guarded(client):
+    """Blocks that are guarded lie in the range that was asked for, each once."""
+    first = min(int(superslab["ss"], 16) for superslab in client.ask("snapshot")["superslabs"])
+    blocks = validate(client.ask(f"guarded address={first:#x} bytes=2097152"), "guarded")["blocks"]
+    addresses = [int(block["address"], 16) for block in blocks]
+    equal(addresses, sorted(set(addresses)), "addresses of guarded blocks")
+    check(all(first <= address < first + 2097152 for address in addresses), "a guarded block lies elsewhere")
 
 
 def check_profile(profile):

@@ -3,6 +3,8 @@
 
 #include "introspect/config.h"
 #include "introspect/stack.h"
+#include "lib/guard.h"
+#include "lib/hakmem.h"
 #include "lib/inspect.h"
 #include "lib/trace.h"
 #include "tests/unit/unit.h"
@@ -71,4 +73,27 @@ static void the_rate_of_sampling(void)
 	UNIT_EQUAL(hak_control_get(HAK_CONTROL_PROF_RATE), 0);
 }
 
-UNIT_MAIN("control", UNIT(for_good), UNIT(for_a_time), UNIT(the_rate_of_sampling))
+/* What is guarded: several values of one request are one change. */
+static void guards(void)
+{
+	struct hak_request request = {.given = 1u << HAK_CONTROL_GUARD | 1u << HAK_CONTROL_GUARD_RATE | 1u << HAK_CONTROL_GUARD_CLASS,
+		.value = {[HAK_CONTROL_GUARD] = HAK_GUARD_SAMPLE, [HAK_CONTROL_GUARD_RATE] = 1000, [HAK_CONTROL_GUARD_CLASS] = 3}, .for_ms = 10};
+	hak_free(hak_malloc(1)); /* what is guarded is known when the heap works */
+	UNIT_EQUAL(hak_control_get(HAK_CONTROL_GUARD), HAK_GUARD_OFF);
+	uint64_t rate = hak_control_get(HAK_CONTROL_GUARD_RATE);
+	CU_ASSERT_TRUE(hak_control_set(&request, 1000));
+	UNIT_EQUAL(hak_control_get(HAK_CONTROL_GUARD), HAK_GUARD_SAMPLE);
+	UNIT_EQUAL(hak_control_get(HAK_CONTROL_GUARD_RATE), 1000);
+	UNIT_EQUAL(hak_control_get(HAK_CONTROL_GUARD_CLASS), 3);
+	CU_ASSERT_TRUE(hak_control_revert(11000));
+	UNIT_EQUAL(hak_control_get(HAK_CONTROL_GUARD), HAK_GUARD_OFF);
+	UNIT_EQUAL(hak_control_get(HAK_CONTROL_GUARD_RATE), rate);
+	UNIT_EQUAL(hak_control_get(HAK_CONTROL_GUARD_CLASS), HAK_GUARD_ANY_CLASS);
+	/* A site is of no use where nobody knows stacks. */
+	request = (struct hak_request){.given = 1u << HAK_CONTROL_GUARD_SITE, .value = {[HAK_CONTROL_GUARD_SITE] = 0x1234}};
+	hak_trace_set_sink(NULL);
+	CU_ASSERT_FALSE(hak_control_set(&request, 1000));
+	UNIT_EQUAL(hak_control_get(HAK_CONTROL_GUARD_SITE), 0);
+}
+
+UNIT_MAIN("control", UNIT(guards), UNIT(for_good), UNIT(for_a_time), UNIT(the_rate_of_sampling))

@@ -124,7 +124,7 @@ static void a_snapshot(void)
 	CU_ASSERT_TRUE(strncmp(text, "{\"type\":\"snapshot\",\"protocol\":1,", 32) == 0);
 	static const char *const members[] = {"seq", "time_us", "uptime_us", "process", "geometry", "memory", "stages",
 		"pool", "lru", "drain", "syscalls", "classes", "threads", "slot_fields", "superslabs", "trace", "large",
-		"faults"};
+		"faults", "guard"};
 	for (size_t i = 0; i < HAK_COUNT_OF(members); i++) {
 		char quoted[32];
 		snprintf(quoted, sizeof(quoted), ",\"%s\":", members[i]);

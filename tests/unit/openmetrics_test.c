@@ -42,6 +42,8 @@ static void families_and_samples(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "hakmem_endpoint_sent_bytes_total{pid=\"77\",program=\"a program\"} 12345\n"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text.data, ",class=\"6\",block_bytes=\"112\"} "));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text.data, ",stage=\"stage3\"} "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "\nhakmem_guard_armed{"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "# UNIT hakmem_guard_quarantined_bytes bytes\n"));
 	UNIT_STRING(text.data + strlen(text.data) - 6, "# EOF\n");
 	hak_free(block);
 }

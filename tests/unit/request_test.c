@@ -1,6 +1,7 @@
 /* Request lines: what they mean, and what is wrong with those that mean nothing. */
 #include "introspect/request.h"
 
+#include "lib/guard.h"
 #include "lib/inspect.h"
 #include "lib/trace.h"
 
@@ -21,7 +22,7 @@ static void verbs(void)
 	struct hak_request request;
 	for (size_t i = 0; i < HAK_COUNT_OF(names); i++) {
 		char line[64];
-		snprintf(line, sizeof(line), "  %s %s", names[i], i == HAK_VERB_mark ? "x" : "");
+		snprintf(line, sizeof(line), "  %s %s", names[i], i == HAK_VERB_mark ? "x" : i == HAK_VERB_guarded ? "address=0x1" : "");
 		CU_ASSERT_TRUE(parse(&request, line));
 		UNIT_EQUAL(request.verb, i);
 	}
@@ -190,4 +191,29 @@ static void zero_bytes(void)
 	}
 }
 
-UNIT_MAIN("request", UNIT(verbs), UNIT(subscriptions), UNIT(filters), UNIT(settings), UNIT(marks), UNIT(paths), UNIT(faults), UNIT(zero_bytes))
+static void guards(void)
+{
+	struct hak_request request;
+	CU_ASSERT_TRUE(parse(&request, "set guard=full guard_rate=12 guard_class=any guard_site=0xABCdef0123456789"));
+	UNIT_EQUAL(request.value[HAK_CONTROL_GUARD], HAK_GUARD_FULL);
+	UNIT_EQUAL(request.value[HAK_CONTROL_GUARD_RATE], 12);
+	UNIT_EQUAL(request.value[HAK_CONTROL_GUARD_CLASS], HAK_GUARD_ANY_CLASS);
+	UNIT_EQUAL(request.value[HAK_CONTROL_GUARD_SITE], 0xabcdef0123456789);
+	CU_ASSERT_TRUE(parse(&request, "set guard=off guard_class=0 guard_site=any"));
+	UNIT_EQUAL(request.value[HAK_CONTROL_GUARD], HAK_GUARD_OFF);
+	UNIT_EQUAL(request.value[HAK_CONTROL_GUARD_CLASS], 0);
+	UNIT_EQUAL(request.value[HAK_CONTROL_GUARD_SITE], 0);
+	UNIT_EQUAL(request.given, 1u << HAK_CONTROL_GUARD | 1u << HAK_CONTROL_GUARD_CLASS | 1u << HAK_CONTROL_GUARD_SITE);
+	CU_ASSERT_TRUE(parse(&request, "guarded address=0x7f00 bytes=2097152"));
+	UNIT_EQUAL(request.address, 0x7f00);
+	UNIT_EQUAL(request.bytes, 2097152);
+	static const char *const wrong[] = {"set guard=on", "set guard=", "set guard_rate=0", "set guard_rate=9007199254740992", "set guard_class=255",
+		"set guard_class=-1", "set guard_site=0x", "set guard_site=0x0", "set guard_site=12", "set guard_site=0xg", "set guard_site=0x11112222333344445",
+		"guarded", "guarded address=any", "guarded address=0x1 bytes=0", "guarded address=0x1 bytes=2097153"};
+	for (size_t i = 0; i < HAK_COUNT_OF(wrong); i++) {
+		CU_ASSERT_FALSE(parse(&request, wrong[i]));
+		UNIT_EQUAL(request.error, HAK_ERROR_bad_argument);
+	}
+}
+
+UNIT_MAIN("request", UNIT(guards), UNIT(verbs), UNIT(subscriptions), UNIT(filters), UNIT(settings), UNIT(marks), UNIT(paths), UNIT(faults), UNIT(zero_bytes))

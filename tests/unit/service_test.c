@@ -6,6 +6,7 @@
 
 #include "introspect/control.h"
 #include "introspect/ring.h"
+#include "lib/hakmem.h"
 #include "lib/trace.h"
 #include "tests/unit/unit.h"
 
@@ -339,7 +340,7 @@ static void connections_use_memory_again(void)
 static void some_requests_count_for_more(void)
 {
 	static const char *const costly[] = {"snapshot", "subscribe", "unsubscribe\nresync", "dump", "drain", "purge", "trim",
-		"set debug=none", "stats meshable=1", "stats format=openmetrics"};
+		"set debug=none", "stats meshable=1", "stats format=openmetrics", "guarded address=0x10"};
 	static const char *const cheap[] = {"ping", "stats", "schema", "set", "mark x", "unsubscribe", "nonsense", "dump x"};
 	begin();
 	for (size_t i = 0; i < HAK_COUNT_OF(costly); i++) {
@@ -353,13 +354,27 @@ static void some_requests_count_for_more(void)
 	end();
 }
 
+/* Of what isn't guarded there is nothing to tell. */
+static void guarded_blocks(void)
+{
+	begin();
+	ask("guarded address=0x10000 bytes=65536");
+	CU_ASSERT_TRUE(strncmp(got, "{\"type\":\"guarded\",\"time_us\":", 28) == 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(got, ",\"blocks\":[],\"modules\":[{\"path\":\""));
+	ask("guarded");
+	CU_ASSERT_PTR_NOT_NULL(strstr(got, "\"code\":\"bad_argument\",\"message\":\"address says where to look\""));
+	end();
+}
+
 static void settings_are_told_and_revert(void)
 {
 	begin();
+	hak_free(hak_malloc(1)); /* what is guarded is known when the heap works */
 	hak_control_begin(0);
-	ask("set drain_interval=100 purge_delay_ms=1000");
+	ask("set drain_interval=100 purge_delay_ms=1000 guard_rate=7");
 	UNIT_STRING(got, "{\"type\":\"ok\",\"request\":\"set\",\"settings\":{\"trace\":[],\"debug\":[],"
-		"\"drain_interval\":100,\"purge_delay_ms\":1000,\"prof_rate\":0},\"reverts_ms\":{}}\n");
+		"\"drain_interval\":100,\"purge_delay_ms\":1000,\"prof_rate\":0,\"guard\":\"off\",\"guard_rate\":7,\"guard_class\":null,"
+		"\"guard_site\":null},\"reverts_ms\":{}}\n");
 	ask("set trace=lru,drain drain_interval=200 for_ms=5000");
 	CU_ASSERT_PTR_NOT_NULL(strstr(got, "\"trace\":[\"lru\",\"drain\"],"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(got, "\"reverts_ms\":{\"trace\":5000,\"drain_interval\":5000}}"));
@@ -423,6 +438,6 @@ static void a_line_too_long_ends_it(void)
 
 UNIT_MAIN("service", UNIT(answers), UNIT(snapshots_come_at_their_interval), UNIT(a_slow_client_is_told),
 	UNIT(deltas_name_their_base), UNIT(requests_have_a_rate), UNIT(some_requests_count_for_more),
-	UNIT(connections_use_memory_again), UNIT(settings_are_told_and_revert),
+	UNIT(connections_use_memory_again), UNIT(guarded_blocks), UNIT(settings_are_told_and_revert),
 	UNIT(requests_of_all_have_a_rate), UNIT(the_idle_make_room),
 	UNIT(events_are_streamed_and_losses_counted), UNIT(a_line_too_long_ends_it))
