@@ -147,11 +147,13 @@ static void new_handlers()
 	std::set_new_handler(nullptr);
 }
 
-int main()
+// An argument leaves out what guards report.
+int main(int argc, char **)
 {
 	plain_forms();
 	aligned_forms();
-	wrong_sizes();
+	if (argc == 1)
+		wrong_sizes();
 	out_of_memory();
 	new_handlers();
 	std::puts("operators work");

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """life.py CASE [TIMES]: programs that live, fork and die in every way, on the preloaded library: plainly, with the endpoint and all events
-on, and with debug lines into a file. With TIMES, so many times in a row."""
+on, with debug lines into a file, and with all blocks guarded, or many. With TIMES, so many times in a row."""
 import os
 import pathlib
 import shutil
@@ -8,7 +8,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from support import LIBRARY, Folder, check, check_trace, equal, program, run, traced
+from support import GUARDS, LIBRARY, Folder, check, check_trace, equal, program, run, traced
 
 MODULE = program("life_module.so")
 
@@ -17,6 +17,8 @@ def variants(folder):
     """(name, variables) of each way to run a program."""
     return (("plain", {}),
             ("watched", {"HAKMEM_INTROSPECT": 1, "HAKMEM_DIR": folder / "sockets", "HAKMEM_TRACE": "all", "HAKMEM_TRACE_BYTES": "1M"}),
+            ("sample", GUARDS["sample"]),
+            ("full", GUARDS["full"]),
             ("traced", {**traced(folder / "log"), "HAKMEM_SS_FREE_DEBUG": 1, "HAKMEM_TINY_SLL_DRAIN_DEBUG": 1}))
 
 
@@ -45,7 +47,7 @@ def signals_during_malloc():
 
 def fork_storm():
     """Without the endpoint it is preload/fork_storm."""
-    plain_run([program("fork_storm")], "forks are safe", only=("watched", "traced"))
+    plain_run([program("fork_storm")], "forks are safe", only=("watched", "traced", "sample", "full"))
 
 
 def last_words():
