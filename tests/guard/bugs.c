@@ -1,15 +1,13 @@
-/* One planted bug a name, in C: bugs NAME. What each level of guarding, and each of the other checkers, makes of them is
- * in expected.py. They know nothing of HAKMEM, so that the same source runs under AddressSanitizer. */
+/* One planted bug a name, in C: bugs NAME. What each level of guarding, and each of the other checkers, makes of them
+ * is in expected.py. They know nothing of HAKMEM, so that the same source runs under AddressSanitizer. */
 #include "bug.h"
 
 #include <malloc.h>
 #include <pthread.h>
-#include <stdlib.h>
 
-#define BYTES 100     /* no multiple of 16: the block that serves it is longer */
-#define LARGE 200000  /* beyond the size classes */
+#define BYTES 100    /* no multiple of 16: the block that serves it is longer */
+#define LARGE 200000 /* beyond the size classes */
 #define PAGE 4096
-#define CHURNED (8 << 20) /* bytes, several times what quarantines hold in the tests */
 #define OTHERS 16
 
 /* Read anew each time, so that no compiler follows the block from its allocation to its misuse. */
@@ -83,7 +81,7 @@ APART void misuses_it_by_realloc(char *address)
 /* Work of other kinds: what was freed leaves its quarantine, lists are drained. */
 APART void churns(void)
 {
-	for (size_t done = 0; done < CHURNED; done += BYTES) {
+	for (size_t done = 0; done < bug_churned; done += BYTES) {
 		other[0] = malloc(BYTES);
 		*other[0] = 'o';
 		free(other[0]);
@@ -114,7 +112,8 @@ static void double_free(void)
 	churns();
 }
 
-/* Other blocks are freed before it and between, so that it is neither in the first place where freed blocks wait nor the first there. */
+/* Other blocks are freed before it and between, so that it is neither in the first place where freed blocks wait nor
+ * the first there. */
 static void double_free_delayed(void)
 {
 	allocates_others();
@@ -299,9 +298,11 @@ static void leak(void)
 
 int main(int argc, char **argv)
 {
-	static const struct bug bugs[] = {BUG(double_free), BUG(double_free_delayed), BUG(double_free_reused), BUG(invalid_free), BUG(interior_free),
-		BUG(stack_free), BUG(overflow_by_1), BUG(overflow_by_page), BUG(overflow_in_libc), BUG(overflow_read), BUG(overflow_aligned),
-		BUG(overflow_large), BUG(overflow_shrunk), BUG(overflow_across_threads), BUG(underflow), BUG(write_after_free),
-		BUG(write_after_free_large), BUG(read_after_free), BUG(write_after_quarantine), BUG(realloc_of_freed), BUG(leak)};
+	static const struct bug bugs[] = {BUG(double_free), BUG(double_free_delayed), BUG(double_free_reused),
+		BUG(invalid_free), BUG(interior_free), BUG(stack_free), BUG(overflow_by_1), BUG(overflow_by_page),
+		BUG(overflow_in_libc), BUG(overflow_read), BUG(overflow_aligned), BUG(overflow_large),
+		BUG(overflow_shrunk), BUG(overflow_across_threads), BUG(underflow), BUG(write_after_free),
+		BUG(write_after_free_large), BUG(read_after_free), BUG(write_after_quarantine), BUG(realloc_of_freed),
+		BUG(leak)};
 	return bug_main(argc, argv, bugs, sizeof(bugs) / sizeof(bugs[0]));
 }

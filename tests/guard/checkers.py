@@ -3,10 +3,11 @@ import functools
 import re
 
 import expected
-from support import LIBRARY, SOURCE, fail, program, run, tool
+from reports import named
+from support import LIBRARY, SOURCE, fail, program, run
 
 QUARANTINE = 1 << 20  # bytes, a fraction of what the programs churn through
-FRAME = re.compile(r"(/\S+)\+0x([0-9a-f]+)$", re.M)
+LITTLE = 256 << 10  # that they churn through where every malloc changes the protection of pages
 SECONDS = 60
 
 
@@ -23,28 +24,20 @@ def source_of(bug):
     return fail(f"no program has the bug {bug}")
 
 
-def named(text):
-    """The text with the functions' names behind the frames, which HAKMEM prints as FILE+0xOFFSET."""
-    frames = {}
-    for path, offset in FRAME.findall(text):
-        frames.setdefault(path, set()).add(offset)
-    names = {}
-    for path, offsets in frames.items():
-        some = sorted(offsets)
-        lines = run([tool("addr2line"), "-f", "-C", "-e", path, *(f"0x{offset}" for offset in some)], expect=None).stdout.splitlines()
-        names.update({(path, offset): name for offset, name in zip(some, lines[::2])})
-    return FRAME.sub(lambda frame: f"{frame[0]} {names.get((frame[1], frame[2]), '')}", text)
-
-
 class Outcome:
     """How a program ended, what it told, and what was said about it."""
 
     def __init__(self, result):
-        self.status, self.text = result.returncode, named(result.stderr)
+        self.status, self.said = result.returncode, result.stderr
         self.went_on = result.stdout.endswith("went on\n")
         words = [line.split() for line in result.stdout.splitlines()]
         self.block = next(((int(word[1], 16), int(word[2])) for word in reversed(words) if word[0] == "block"), None)
         self.misuse = next(((int(word[1], 16), int(word[2])) for word in words if word[0] == "misuse"), None)
+
+    @functools.cached_property
+    def text(self):
+        """What was said, with the functions' names."""
+        return named(self.said)
 
     def functions(self):
         """The letters of the functions that the text names."""
@@ -52,14 +45,16 @@ class Outcome:
 
 
 class Checker:
-    """A library to preload, or None, and variables; or programs of its own, by the names of their sources."""
+    """A library to preload, or None, and variables; or programs of its own, by the names of their sources; and how many bytes the programs
+    churn through."""
 
-    def __init__(self, name, library=None, variables=None, programs=None):
+    def __init__(self, name, library=None, variables=None, programs=None, churned=None):
         self.name, self.library, self.variables, self.programs = name, library, variables or {}, programs or {}
+        self.arguments = [] if churned is None else [churned]
 
     def run(self, bug, **variables):
         source = source_of(bug)
-        command = [self.programs.get(source, program(source)), bug]
+        command = [self.programs.get(source, program(source)), bug, *self.arguments]
         return Outcome(run(command, library=self.library, env={**self.variables, **variables}, expect=None, timeout=SECONDS))
 
     def cell(self, bug, **variables):
@@ -73,12 +68,13 @@ class Checker:
         return "other" if outcome.text.strip() else "crash"
 
 
-def hakmem(level, seed=1, rate=1, library=LIBRARY, **variables):
-    """HAKMEM at a level; at sample every block, as long as there are places."""
-    settings = {"HAKMEM_GUARD": level, "HAKMEM_QUARANTINE_BYTES": QUARANTINE}
+def hakmem(level, seed=1, rate=1, churned=None, library=LIBRARY):
+    """HAKMEM at a level; at sample every block, as long as there are places, if the rate is 1."""
+    variables = {"HAKMEM_GUARD": level, "HAKMEM_QUARANTINE_BYTES": QUARANTINE}
     if level == "sample":
-        settings.update(HAKMEM_GUARD_RATE=rate, HAKMEM_GUARD_SEED=seed)
-    return Checker(f"HAKMEM {level}", library, {**settings, **variables})
+        variables.update(HAKMEM_GUARD_RATE=rate, HAKMEM_GUARD_SEED=seed)
+        churned = LITTLE if churned is None else churned
+    return Checker(f"HAKMEM {level}", library, variables, churned=churned)
 
 
 def leaks(level):

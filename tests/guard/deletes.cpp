@@ -1,11 +1,12 @@
-// One planted bug a name, in C++: deletes NAME. A block is given back by another operator delete than its operator new asks for. What is made of
-// them is in expected.py.
+// One planted bug a name, in C++: deletes NAME. A block is given back by another operator delete than its operator new
+// asks for. What is made of them is in expected.py.
 #include "bug.h"
 
 #include <cstdlib>
 #include <new>
 
-namespace {
+namespace
+{
 
 constexpr size_t PLAIN_BYTES = 48;
 
@@ -77,7 +78,8 @@ void delete_of_array()
 	misuses_it_by_delete<Base>();
 }
 
-// As an allocator does that remembers another alignment than it asked for. Of neighbouring blocks of this size, few lie as aligned ones would.
+// As an allocator does that remembers another alignment than it asked for. Of neighbouring blocks of this size, few lie
+// as aligned ones would.
 void delete_aligned_of_plain()
 {
 	for (int i = 0; i < 8; i++) {
@@ -104,7 +106,7 @@ void delete_of_malloc()
 
 int main(int argc, char **argv)
 {
-	static const bug bugs[] = {
-		BUG(delete_as_base), BUG(delete_of_array), BUG(delete_aligned_of_plain), BUG(delete_plain_of_aligned), BUG(delete_of_malloc)};
+	static const bug bugs[] = {BUG(delete_as_base), BUG(delete_of_array), BUG(delete_aligned_of_plain),
+		BUG(delete_plain_of_aligned), BUG(delete_of_malloc)};
 	return bug_main(argc, argv, bugs, sizeof(bugs) / sizeof(bugs[0]));
 }

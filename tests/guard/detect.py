@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""detect.py LEVEL [BUG…]: the programs with planted bugs under HAKMEM_GUARD=LEVEL. Of each, what expected.py promises must be reported: the
-kind, the block, and the functions that play a part, by their stacks; once, and then the process ends or goes on as HAKMEM_ON_ERROR has it."""
+"""detect.py LEVEL [core] [BUG…]: the programs with planted bugs under HAKMEM_GUARD=LEVEL. Of each, what expected.py promises must be reported:
+the kind, the block, and the functions that play a part, by their stacks; once, and then the process ends or goes on as HAKMEM_ON_ERROR has it.
+libhakmem-core.so knows no stacks."""
 import pathlib
 import re
 import signal
@@ -8,58 +9,55 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from checkers import hakmem, leaks
-from expected import BUGS, LEVELS
-from support import check
+from expected import BUGS, FUNCTIONS, LEVELS
+from reports import reports
+from support import CORE_LIBRARY, LIBRARY, check
 
 SEEDS = 16  # of places at a page's one end or the other, enough that not all are the wrong one but once in 65,536
 ENDS = {"abort": -signal.SIGABRT, "exit:23": 23}
 GOES_ON = ("FOREIGN_FREE", "WRONG_SIZE")  # what HAKMEM_ON_ERROR=auto lets pass, since it does no harm
 
 
-def reports(text):
-    """The first line of each report."""
-    return re.findall(r"^hakmem: (?!  |live at the end)(.*)$", text, re.M)
-
-
-def problem(seen, outcome):
+def problem(seen, outcome, has_stacks):
     """What is wrong with an outcome in which `seen` should be reported, None if nothing is."""
-    lines = [line for line in reports(outcome.text) if line.startswith(f"{seen.text} (")]
-    if not lines:
-        return f"no report of a {seen.text!r}"
-    facts = dict(re.findall(r"(\w+)=(-?\w+)", lines[0]))
-    address, (start, length) = int(facts["address"], 16), outcome.misuse
-    if "m" in seen.functions or "OVERFLOW" in seen.kind or "UNDERFLOW" in seen.kind:
-        if not start <= address < start + length:
-            return f"address {address:#x}, where {length} bytes at {start:#x} were misused"
+    report = next((one for one in reports(outcome.text) if one.kind == seen.text), None)
+    if report is None:
+        return f"no report of a {seen.text!r}: {outcome.text or 'nothing was said'}"
+    address, (start, length) = report.number("address"), outcome.misuse
+    if (set(seen.functions) & {"m"} or seen.is_damage) and not start <= address < start + length:
+        return f"address {address:#x}, where {length} bytes at {start:#x} were misused: {report.line}"
     if seen.names_block:
         block, size = outcome.block
-        told = (int(facts.get("block", "0"), 16), int(facts.get("bytes", "0")), int(facts.get("offset", "0")))
+        told = report.number("block"), report.number("bytes"), report.number("offset")
         if told != (block, size, address - block):
-            return f"block, bytes and offset {told}, not {(block, size, address - block)}: {lines[0]}"
-    missing = seen.functions - outcome.functions()
-    return f"no stack through {', '.join(missing)}: {outcome.text}" if missing else None
+            return f"block, bytes and offset {told}, not {(block, size, address - block)}: {report.line}"
+    for letter in seen.functions if has_stacks else ():
+        who = {"a": "allocated", "o": "allocated", "m": "access", "f": "freed" if "freed" in report.stacks else "access"}[letter]
+        if not any(re.search(rf"\b{FUNCTIONS[letter]}", frame) for frame in report.stacks.get(who, ())):
+            return f"no {FUNCTIONS[letter]} in the stack {who!r}: {outcome.text}"
+    return None
 
 
-def ends_rightly(level, bug, seen, seed):
+def ends_rightly(level, bug, seen, seed, library):
     """The other settings of what follows a report. One mistake is one report where the program goes on."""
     for setting, status in ENDS.items():
-        outcome = hakmem(level, seed).run(bug, HAKMEM_ON_ERROR=setting)
+        outcome = hakmem(level, seed, library=library).run(bug, HAKMEM_ON_ERROR=setting)
         if outcome.status != status or outcome.went_on:
             yield f"{bug}: status {outcome.status} with HAKMEM_ON_ERROR={setting}, not {status}"
-    outcome = hakmem(level, seed).run(bug, HAKMEM_ON_ERROR="report")
+    outcome = hakmem(level, seed, library=library).run(bug, HAKMEM_ON_ERROR="report")
     if outcome.status != 0 or not outcome.went_on:
         yield f"{bug}: status {outcome.status} with HAKMEM_ON_ERROR=report, where it should go on\n{outcome.text}"
     elif len(reports(outcome.text)) != seen.times:
         yield f"{bug}: {len(reports(outcome.text))} reports with HAKMEM_ON_ERROR=report, not {seen.times}\n{outcome.text}"
 
 
-def found(level, bug):
+def found(level, bug, library):
     """(the report that came, the seed it came with); else what went wrong, as text."""
     row, wrong = BUGS[bug], {}
     for seed in range(1, SEEDS + 1):
-        outcome = hakmem(level, seed).run(bug)
+        outcome = hakmem(level, seed, library=library).run(bug)
         for seen in row.levels[level]:
-            wrong[seen] = problem(seen, outcome)
+            wrong[seen] = problem(seen, outcome, library == LIBRARY)
             if wrong[seen] is None:
                 status = 0 if seen.kind in GOES_ON else -signal.SIGABRT
                 if outcome.status == status:
@@ -70,18 +68,18 @@ def found(level, bug):
     return "; or ".join(wrong.values()), 0
 
 
-def missed(level, bugs):
+def missed(level, bugs, library):
     """What is promised and isn't so, a line each."""
     for bug in bugs:
         row = BUGS[bug]
         if not row.levels[level]:
             continue
-        seen, seed = found(level, bug)
+        seen, seed = found(level, bug, library)
         if isinstance(seen, str):
             yield f"{bug}: {seen}"
             continue
         print(f"{bug:26} {seen.text}", flush=True)
-        yield from ends_rightly(level, bug, seen, seed)
+        yield from ends_rightly(level, bug, seen, seed, library)
 
 
 def leak(level):
@@ -92,9 +90,11 @@ def leak(level):
 
 
 def main():
-    level, bugs = sys.argv[1], sys.argv[2:] or list(BUGS)
+    level, bugs = sys.argv[1], sys.argv[2:]
+    library = CORE_LIBRARY if bugs[:1] == ["core"] else LIBRARY
+    bugs = bugs[library == CORE_LIBRARY:] or list(BUGS)
     check(level in LEVELS, f"{level} is no level")
-    wrong = [*missed(level, bugs), *(leak(level) if "leak" in bugs else [])]
+    wrong = [*missed(level, bugs, library), *(leak(level) if "leak" in bugs and library == LIBRARY else [])]
     print("\n".join(wrong))
     check(not wrong, f"{len(wrong)} of the promises at level {level} are broken")
 

@@ -31,6 +31,7 @@ class Seen:
 
     def __init__(self, kind, functions="", names_block=None, times=1):
         self.kind, self.text, self.functions, self.times = kind, KINDS[kind], set(functions), times
+        self.is_damage = kind in ("OVERFLOW", "UNDERFLOW")  # found later, at its first byte
         self.names_block = bool({"a", "f"} & self.functions) if names_block is None else names_block
 
 
@@ -89,6 +90,6 @@ BUGS = {
     "delete_as_base": Bug("delete as a smaller base class", DELETE, "ma", **WRONG_DELETE),
     "delete_of_array": Bug("delete of an array", DELETE, "ma", **WRONG_DELETE),
     "delete_aligned_of_plain": Bug("aligned delete of a block that isn't", DELETE, "ma", **WRONG_DELETE),
-    "delete_plain_of_aligned": Bug("plain delete of an aligned block", DELETE, "ma", **WRONG_DELETE),
+    "delete_plain_of_aligned": Bug("plain delete of an aligned block", DELETE, "ma"),
     "delete_of_malloc": Bug("delete of malloc's block", DELETE, "ma"),
 }
