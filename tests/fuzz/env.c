@@ -28,6 +28,23 @@ static bool read_number(const struct hak_env_row *row, const char *text, uint64_
 	return text[digits] == '\0' && sum >= row->minimum && sum <= row->maximum;
 }
 
+/* One of the words; behind one that ends in a colon a number follows, which stands above the word's own in the value. */
+static bool read_word(const struct hak_env_row *row, const char *text, uint64_t *value)
+{
+	uint64_t number = 0;
+
+	for (unsigned i = 0; row->words[i]; i++) {
+		size_t length = strlen(row->words[i]);
+		bool open = length > 0 && row->words[i][length - 1] == ':';
+
+		if (strncmp(text, row->words[i], length) != 0 || (open ? !read_number(row, text + length, &number) : text[length] != '\0'))
+			continue;
+		*value = i + (open ? number * 256 : 0);
+		return true;
+	}
+	return false;
+}
+
 /* Each word must be followed by a comma and another word, or by the end; no text at all is no word. */
 static bool read_words(const struct hak_env_row *row, const char *text, uint64_t *value)
 {
@@ -67,7 +84,9 @@ static void check_value(const struct hak_env_row *row, const char *text)
 
 	memcpy(before, row->value, bytes);
 	bool valid = text_type ? strlen(text) < HAK_ENV_TEXT_MAX
-		: row->type == HAK_ENV_WORDS ? read_words(row, text, &want) : read_number(row, text, &want);
+		: row->type == HAK_ENV_WORDS ? read_words(row, text, &want)
+		: row->type == HAK_ENV_WORD  ? read_word(row, text, &want)
+					     : read_number(row, text, &want);
 	FUZZ_CHECK(hak_env_assign(row, text) == valid);
 	if (!valid) {
 		FUZZ_CHECK(memcmp(before, row->value, bytes) == 0);
