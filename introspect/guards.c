@@ -129,7 +129,7 @@ void hak_guards_report(const struct hak_report_details *details)
 
 static void encode_blocks(struct hak_json *json, uintptr_t address, uint64_t bytes)
 {
-	uintptr_t end = address + (bytes ? bytes : 1), last = 0;
+	uintptr_t end = address ? address + (bytes ? bytes : 1) : 0, last = 0;
 	struct hak_guarded block;
 	unsigned count = 0;
 
@@ -157,6 +157,7 @@ void hak_guards_message(struct hak_json *json, uintptr_t address, uint64_t bytes
 	hak_json_array(json);
 	encode_blocks(json, address, bytes);
 	hak_json_end(json);
+	hak_misuse_encode(json);
 	hak_dump_modules(json, exe);
 	hak_json_end(json);
 }

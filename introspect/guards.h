@@ -26,8 +26,8 @@ bool hak_guards_stack_has(uint32_t stack, uintptr_t address);
  * on, or the process ends by the status that it names; else the signal takes its course. */
 bool hak_guards_fault(const struct hak_fault *fault);
 
-/* The reply to the verb `guarded`: the guarded blocks in `bytes` bytes at `address`, or with 0 the one that it belongs to or
- * is nearest to. For the endpoint's thread. */
+/* The reply to the verb `guarded`: the reports that are kept, and the guarded blocks in `bytes` bytes at `address`, or with 0 the
+ * one that it belongs to or is nearest to; with address 0 none. For the endpoint's thread. */
 void hak_guards_message(struct hak_json *json, uintptr_t address, uint64_t bytes);
 
 /* In a child of fork: nobody is reporting here. */

@@ -23,6 +23,7 @@
  * ends. */
 #define HAK_PROTOCOL_LINE_MAX 4096
 
+#define HAK_PROTOCOL_GUARDED_MAX 2097152 /* bytes that one request `guarded` looks through */
 #define HAK_PROTOCOL_PATH_MAX 512 /* a directory or a socket's path, with its terminating zero */
 #define HAK_PROTOCOL_NAME_MAX 48  /* a socket's name, with its terminating zero */
 
@@ -49,7 +50,8 @@
 		"change what is recorded, what is printed, and these settings; for N ms or for good; says what is set [ok]") \
 	X(profile, "", "who allocated what lives, and what went: the heap profile [profile]") \
 	X(guarded, "address=0x… bytes=N", \
-		"the guarded blocks in N bytes (1 to 2097152, default 1) at an address, or around it, with their stacks [guarded]") \
+		"the mistakes that were reported; and the guarded blocks in N bytes (1 to 2097152, default 1) at an address, or " \
+		"around it; all with their stacks [guarded]") \
 	X(mark, "TEXT", "an event of your own, of 1 to 40 bytes [ok, with recorded]") \
 	X(ping, "", "see whether the endpoint answers [pong]")
 

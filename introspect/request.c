@@ -292,8 +292,8 @@ static bool parse_address(struct hak_request *request, struct word value)
 
 static bool parse_bytes(struct hak_request *request, struct word value)
 {
-	return number_between(value, 1, HAK_GUARDED_BYTES_MAX, &request->bytes) ||
-		bad(request, "bytes is a number from 1 to " TEXT_OF(HAK_GUARDED_BYTES_MAX));
+	return number_between(value, 1, HAK_PROTOCOL_GUARDED_MAX, &request->bytes) ||
+		bad(request, "bytes is a number from 1 to " TEXT_OF(HAK_PROTOCOL_GUARDED_MAX));
 }
 
 static bool parse_for(struct hak_request *request, struct word value)
@@ -395,7 +395,7 @@ bool hak_request_parse(struct hak_request *request, const char *line, size_t len
 		if (!parse_argument(request, word))
 			return false;
 	}
-	if (request->verb == HAK_VERB_guarded && !request->address)
+	if (request->bytes && !request->address)
 		return bad(request, "address says where to look");
 	if (request->openmetrics && request->meshable)
 		return bad(request, "meshable is for the format json");

@@ -9,7 +9,6 @@
 #define HAK_INTERVAL_MS_MAX 3600000
 #define HAK_INTERVAL_MS_DEFAULT 200
 #define HAK_FILTER_THREADS 16
-#define HAK_GUARDED_BYTES_MAX 2097152
 
 /* Which events a subscriber wants. */
 struct hak_event_filter {
@@ -48,7 +47,7 @@ struct hak_request {
 	uint64_t for_ms; /* 0: for good */
 	uint64_t meshable; /* stats: 1 if asked for */
 	bool openmetrics;  /* stats: as OpenMetrics text */
-	uint64_t address, bytes; /* guarded: a range; bytes 0: none was given */
+	uint64_t address, bytes; /* guarded: a range; 0: none was given */
 	/* Both point into the line and reach to its end: */
 	const char *path; /* dump: NULL where HAKMEM_DUMP_PATH says where */
 	const char *text; /* mark */

@@ -22,7 +22,7 @@ static void verbs(void)
 	struct hak_request request;
 	for (size_t i = 0; i < HAK_COUNT_OF(names); i++) {
 		char line[64];
-		snprintf(line, sizeof(line), "  %s %s", names[i], i == HAK_VERB_mark ? "x" : i == HAK_VERB_guarded ? "address=0x1" : "");
+		snprintf(line, sizeof(line), "  %s %s", names[i], i == HAK_VERB_mark ? "x" : "");
 		CU_ASSERT_TRUE(parse(&request, line));
 		UNIT_EQUAL(request.verb, i);
 	}
@@ -209,7 +209,7 @@ static void guards(void)
 	UNIT_EQUAL(request.bytes, 2097152);
 	static const char *const wrong[] = {"set guard=on", "set guard=", "set guard_rate=0", "set guard_rate=9007199254740992", "set guard_class=255",
 		"set guard_class=-1", "set guard_site=0x", "set guard_site=0x0", "set guard_site=12", "set guard_site=0xg", "set guard_site=0x11112222333344445",
-		"guarded", "guarded address=any", "guarded address=0x1 bytes=0", "guarded address=0x1 bytes=2097153"};
+		"guarded bytes=1", "guarded address=any", "guarded address=0x1 bytes=0", "guarded address=0x1 bytes=2097153"};
 	for (size_t i = 0; i < HAK_COUNT_OF(wrong); i++) {
 		CU_ASSERT_FALSE(parse(&request, wrong[i]));
 		UNIT_EQUAL(request.error, HAK_ERROR_bad_argument);
