@@ -125,6 +125,8 @@ static bool read_hello(struct client *client, const cJSON *hello, struct problem
 			client->has_events = true;
 		if (cJSON_IsString(word) && strcmp(word->valuestring, "profile") == 0)
 			client->has_profile = true;
+		if (cJSON_IsString(word) && strcmp(word->valuestring, "guarded") == 0)
+			client->has_guarded = true;
 	}
 	return true;
 }

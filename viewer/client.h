@@ -26,6 +26,7 @@ struct client {
 	uint64_t pid, start_time;
 	char version[32], exe[256];
 	bool has_events; /* tracepoints are compiled in */
+	bool has_guarded; /* it knows the request */
 	bool has_profile; /* it knows the request */
 };
 

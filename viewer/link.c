@@ -33,9 +33,26 @@ int link_ask_profile(struct link *link, int every_ms)
 	return (int)(link->profile_at + every_ms - now);
 }
 
+int link_ask_guarded(struct link *link, int every_ms, uint64_t from, uint64_t to)
+{
+	int64_t now = client_now_ms();
+	char request[96];
+	/* More the request doesn't take: a large allocation is one block, which its beginning tells of. */
+	uint64_t bytes = to - from < HAK_PROTOCOL_GUARDED_MAX ? to - from : HAK_PROTOCOL_GUARDED_MAX;
+	if (!link_is_open(link) || !link->client.has_guarded)
+		return every_ms;
+	if (link->guarded_at == 0 || now - link->guarded_at >= every_ms || link->guarded_from != from) {
+		snprintf(request, sizeof(request), "guarded address=0x%llx bytes=%llu", (unsigned long long)from, (unsigned long long)bytes);
+		client_send(&link->client, request);
+		link->guarded_at = now;
+		link->guarded_from = from;
+	}
+	return (int)(link->guarded_at + every_ms - now);
+}
+
 void link_close(struct link *link)
 {
-	link->profile_at = 0;
+	link->profile_at = link->guarded_at = 0;
 	client_close(&link->client);
 }
 

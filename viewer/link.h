@@ -20,6 +20,8 @@ struct link {
 	uint64_t start_time;
 	int64_t retry_at;    /* launched: when to look again */
 	int64_t profile_at;  /* when the profile was asked for; 0: never */
+	int64_t guarded_at;  /* when guarded blocks were asked for; 0: never … */
+	uint64_t guarded_from; /* … and at which address */
 	char path[512];      /* of the socket, once known */
 };
 
@@ -37,6 +39,8 @@ bool link_is_open(const struct link *link);
 /* Asks for the heap profile if the target can give one and was last asked that long ago; the answer comes among the other
  * messages. Returns the milliseconds until it is time again, at most `every_ms`. */
 int link_ask_profile(struct link *link, int every_ms);
+/* The same for the guarded blocks from `from` to before `to`; another range than the last one is asked for at once. */
+int link_ask_guarded(struct link *link, int every_ms, uint64_t from, uint64_t to);
 void link_close(struct link *link);
 
 /* Whether the target's name is a process id: digits alone. */

@@ -12,6 +12,7 @@
 #include "viewer/compare.h"
 #include "viewer/discover.h"
 #include "viewer/export.h"
+#include "viewer/guard_run.h"
 #include "viewer/help_env.h"
 #include "viewer/html.h"
 #include "viewer/profile_run.h"
@@ -307,6 +308,8 @@ int main(int argc, char **argv)
 			return html_run(&options);
 		if (options.diff != NULL)
 			return compare_run(&options);
+		if (options.report == REPORT_GUARD)
+			return guard_run(&options);
 		if (profile_run_wanted(&options))
 			return profile_run(&options);
 		if (options.command != NULL)

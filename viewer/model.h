@@ -32,6 +32,8 @@
 #define MODEL_DRAIN(X, O) X(interval) X(drains) X(blocks)
 #define MODEL_SYSCALLS(X, O) X(mmap) X(munmap) X(madvise) X(mprotect) X(mremap)
 #define MODEL_FAULTS(X, O) O(out_of_memory) O(misuse_reports)
+#define MODEL_GUARD(X, O) \
+	O(rate) O(slots) O(armed) O(taken) O(lost) O(quarantined_blocks) O(quarantined_bytes) O(checked) O(reports)
 #define MODEL_TRACE(X, O) X(events) X(lost) O(overwritten) O(held)
 #define MODEL_PROCESS(X, O) X(pid) X(ppid) X(start_time) X(threads)
 #define MODEL_CLASS(X, O) \
@@ -42,7 +44,7 @@
 #define MODEL_SECTIONS(S) \
 	S(geometry, MODEL_GEOMETRY) S(memory, MODEL_MEMORY) S(stages, MODEL_STAGES) S(pool, MODEL_POOL) \
 	S(large, MODEL_LARGE) S(lru, MODEL_LRU) S(drain, MODEL_DRAIN) S(syscalls, MODEL_SYSCALLS) \
-	S(faults, MODEL_FAULTS)
+	S(faults, MODEL_FAULTS) S(guard, MODEL_GUARD)
 
 #define MODEL_FIELD(name) uint64_t name;
 
@@ -86,6 +88,7 @@ struct snapshot {
 	uint64_t protocol, seq, time_us, uptime_us;
 	uint64_t realtime_us; /* of the target's clock, 0: not said */
 	char version[32];     /* of the target's library, may be empty */
+	char guard_level[12]; /* guard.level: off, sample, full; may be empty */
 	struct {
 		MODEL_PROCESS(MODEL_FIELD, MODEL_FIELD)
 		char exe[256], cmdline[512];

@@ -242,6 +242,7 @@ static size_t room_for(uint16_t place)
 	switch (place) {
 	case offsetof(struct snapshot, process.exe): return sizeof(s->process.exe);
 	case offsetof(struct snapshot, process.cmdline): return sizeof(s->process.cmdline);
+	case offsetof(struct snapshot, guard_level): return sizeof(s->guard_level);
 	case offsetof(struct snapshot, trace.groups): return sizeof(s->trace.groups);
 	case offsetof(struct snapshot, reason): return sizeof(s->reason);
 	default: return sizeof(s->version);

@@ -27,6 +27,7 @@ static const struct field head_fields[] = {
 };
 static const struct field text_fields[] = {
 	HEAD(process.exe, true) HEAD(process.cmdline, false) HEAD(trace.groups, false) HEAD(reason, false) HEAD(version, false)
+	HEAD(guard_level, false)
 };
 #define CLASS_FIELD(name) {#name, offsetof(struct class_row, name), true},
 #define CLASS_OPTION(name) {#name, offsetof(struct class_row, name), false},

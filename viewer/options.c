@@ -64,6 +64,8 @@ void options_help(FILE *out)
 	      "      --dump=FILE     write the target's state to FILE as JSON, and end\n"
 	      "      --report=heap   the target in text: why it died and what lay at the address, classes, sparse\n"
 	      "                      SuperSlabs, last events; exit status 3 if the dump's sums don't hold\n"
+	      "      --report=guard  mistakes that were reported (double frees, writes behind a block's end): the\n"
+	      "                      stacks of access, allocation and free; status 3 if there were any\n"
 	      "      --report=sites  of a profile (HAKMEM_PROF=1): call sites by live bytes; pinned: by the memory\n"
 	      "                      that can't be given back because of them; leaks: what lives on; of a process,\n"
 	      "                      a dump or a recording; with --json as JSON\n"
@@ -91,8 +93,8 @@ void options_help(FILE *out)
 	      "  -V, --version       the version\n"
 	      "\n"
 	      "Exit status: COMMAND's own (128 + number for a signal), else 0; 1: it failed; 2: wrong usage,\n"
-	      "or there are several processes and no terminal to choose on; 3: --report found sums that don't hold,\n"
-	      "or --diff more growth than --fail-if-growth allows.\n", out);
+	      "or there are several processes and no terminal to choose on; 3: --report found sums that don't hold\n"
+	      "or mistakes, or --diff more growth than --fail-if-growth allows.\n", out);
 }
 
 static bool parse_frames(const char *text, long *frames, struct problem *problem)
@@ -142,7 +144,7 @@ static bool parse_bytes(const char *option, const char *text, uint64_t *bytes, s
 
 static bool parse_report(const char *text, enum report *report, struct problem *problem)
 {
-	static const char *const names[] = {[REPORT_HEAP] = "heap", [REPORT_SITES] = "sites", [REPORT_PINNED] = "pinned",
+	static const char *const names[] = {[REPORT_HEAP] = "heap", [REPORT_GUARD] = "guard", [REPORT_SITES] = "sites", [REPORT_PINNED] = "pinned",
 		[REPORT_LEAKS] = "leaks"};
 	for (int i = REPORT_HEAP; i <= REPORT_LEAKS; i++) {
 		if (strcmp(text, names[i]) == 0) {
@@ -150,7 +152,7 @@ static bool parse_report(const char *text, enum report *report, struct problem *
 			return true;
 		}
 	}
-	return problem_set(problem, "--report=%s: the reports are heap, sites, pinned and leaks", text);
+	return problem_set(problem, "--report=%s: the reports are heap, guard, sites, pinned and leaks", text);
 }
 
 static bool take_option(struct options *options, int option, const char *value, struct problem *problem)
@@ -244,8 +246,8 @@ static bool check(const struct options *options, struct problem *problem)
 		return problem_set(problem, "--report needs a dump or a process id");
 	if (options->report && options->dump != NULL)
 		return problem_set(problem, "--report and --dump: give one of them");
-	if (options->report == REPORT_HEAP && options->json)
-		return problem_set(problem, "--report=heap is text; --json is not for it");
+	if ((options->report == REPORT_HEAP || options->report == REPORT_GUARD) && options->json)
+		return problem_set(problem, "--report=%s is text; --json is not for it", options->report == REPORT_HEAP ? "heap" : "guard");
 	bool formats = options->pprof != NULL || options->collapsed != NULL || options->flamegraph != NULL || options->heap_v2 != NULL;
 	if (formats && options->target == NULL)
 		return problem_set(problem, "a profile of what? hakmem-top --pprof FILE PID|DUMP|RECORDING");

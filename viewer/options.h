@@ -10,7 +10,7 @@
 #include "viewer/site_values.h"
 
 /* What --report is about. */
-enum report { REPORT_NONE, REPORT_HEAP, REPORT_SITES, REPORT_PINNED, REPORT_LEAKS };
+enum report { REPORT_NONE, REPORT_HEAP, REPORT_GUARD, REPORT_SITES, REPORT_PINNED, REPORT_LEAKS };
 
 enum action {
 	ACTION_WATCH, /* attach, choose, launch or read a dump */

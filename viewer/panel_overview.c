@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "viewer/format.h"
+#include "viewer/guard_report.h"
 #include "viewer/panel.h"
 #include "viewer/slots.h"
 
@@ -138,6 +139,28 @@ static int draw_pool(struct area area, int y, const struct snapshot *snapshot)
 	return y + 1;
 }
 
+/* Where there is anything to say of guards. */
+static int draw_guards(struct area area, int y, const struct snapshot *snapshot)
+{
+	char text[FORMAT_MAX], bytes[FORMAT_MAX];
+	bool narrow = area.width < 66;
+	if (!guard_matters(snapshot))
+		return y;
+	area_text(area, 0, y, STYLE_LABEL, "Guards");
+	int x = area_text(area, LABEL_WIDTH, y, STYLE_STRONG, snapshot->guard_level[0] != '\0' ? snapshot->guard_level : "off");
+	if (snapshot->guard.slots > 0)
+		x = area_printf(area, x, y, STYLE_NORMAL, "   %llu/%llu armed", (unsigned long long)snapshot->guard.armed,
+			(unsigned long long)snapshot->guard.slots);
+	if (!narrow)
+		x = area_printf(area, x, y, STYLE_NORMAL, "   %s guarded", format_count(text, snapshot->guard.taken));
+	x = area_printf(area, x, y, STYLE_NORMAL, narrow ? "   %s kept" : "   %s in quarantine", format_count(text, snapshot->guard.quarantined_blocks));
+	if (!narrow)
+		x = area_printf(area, x, y, STYLE_NORMAL, " (%s)", format_bytes(bytes, snapshot->guard.quarantined_bytes));
+	area_printf(area, x + 3, y, snapshot->guard.reports > 0 ? STYLE_WARNING : STYLE_NORMAL, "%s report%s",
+		format_count(text, snapshot->guard.reports), snapshot->guard.reports == 1 ? "" : "s");
+	return y + 1;
+}
+
 /* How a map in `rows` rows is laid out: slots, as many SuperSlabs side by side as fit; or folded, where they would not. */
 struct map {
 	bool folded;
@@ -256,7 +279,7 @@ static void draw(struct area area, const struct watch *watch, struct panel_place
 	if (area.height >= TALL)
 		y = draw_more_courses(area, y, watch);
 	y = draw_stages(area, y, snapshot);
-	y = draw_pool(area, y, snapshot);
+	y = draw_guards(area, draw_pool(area, y, snapshot), snapshot);
 	bool spacious = area.height >= 24;
 	y += spacious;
 	/* What is left is shared: the map gets what it needs, but leaves the table a third. */

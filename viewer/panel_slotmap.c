@@ -10,8 +10,6 @@
 #include "viewer/slotmap_zoom.h"
 #include "viewer/slots.h"
 
-enum zoom { ZOOM_FOLDED, ZOOM_ROWS, ZOOM_SUPERSLAB, ZOOM_SLOT };
-
 #define WIDE 70 /* below, the words about a cell are short ones */
 
 /* SuperSlabs come and go: the cursor stays on the one that it was on. */

@@ -327,6 +327,14 @@ static bool read_type(const cJSON *document, struct snapshot *out, struct proble
 	return true;
 }
 
+/* Beside its section's counters. */
+static void read_guard_level(const cJSON *document, struct snapshot *out)
+{
+	const cJSON *level = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(document, "guard"), "level");
+	if (cJSON_IsString(level))
+		format_printable(out->guard_level, sizeof(out->guard_level), level->valuestring);
+}
+
 /* What need not be there. */
 static void read_version(const cJSON *document, struct snapshot *out)
 {
@@ -350,6 +358,7 @@ static bool read_all(const cJSON *document, struct snapshot *out, struct problem
 	if (!read_section(document, #section, section##_fields, COUNT_OF(section##_fields), &out->section, problem)) \
 		return false;
 	MODEL_SECTIONS(READ_SECTION)
+	read_guard_level(document, out);
 	if (out->geometry.slots_per_superslab != MODEL_SLOTS)
 		return problem_set(problem, "its SuperSlabs have %llu slots; this viewer knows 32",
 			(unsigned long long)out->geometry.slots_per_superslab);
@@ -389,6 +398,7 @@ static bool apply_sections(const cJSON *delta, struct snapshot *out, struct prob
 		&out->section, problem)) \
 		return false;
 	MODEL_SECTIONS(APPLY_SECTION)
+	read_guard_level(delta, out);
 	if (is_there(delta, "threads")) {
 		free(out->threads);
 		out->threads = NULL;

@@ -12,7 +12,7 @@
 
 bool profile_run_wanted(const struct options *options)
 {
-	return options->report > REPORT_HEAP || options->pprof != NULL || options->collapsed != NULL || options->flamegraph != NULL ||
+	return options->report >= REPORT_SITES || options->pprof != NULL || options->collapsed != NULL || options->flamegraph != NULL ||
 		options->heap_v2 != NULL;
 }
 
@@ -136,7 +136,7 @@ int profile_run(const struct options *options)
 	};
 	struct symbols *symbols = symbols_open(source.profile, &where);
 	if (symbols != NULL)
-		status = options->report > REPORT_HEAP ? print_report(options, &source, symbols) : write_formats(options, &source, symbols);
+		status = options->report >= REPORT_SITES ? print_report(options, &source, symbols) : write_formats(options, &source, symbols);
 	else
 		run_complain("out of memory");
 	symbols_close(symbols);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "viewer/format.h"
+#include "viewer/guard_report.h"
 
 #define CLASSES_SHOWN 8
 #define SPARSE_SHOWN 5
@@ -93,8 +94,48 @@ static const char *kind_in_words(const char *kind)
 	return "unknown: the heap's records could not be read";
 }
 
+/* What guards knew, with symbols for its stacks. */
+struct guarded {
+	struct guards *guards; /* NULL: nothing */
+	struct symbols *symbols;
+};
+
+static void open_guarded(struct guarded *guarded, const struct watch *watch, const cJSON *document, FILE *out)
+{
+	struct problem problem;
+	*guarded = (struct guarded){.guards = NULL};
+	if (!guards_are_in(document))
+		return;
+	guarded->guards = guards_parse(document, &problem);
+	if (guarded->guards != NULL)
+		guarded->symbols = symbols_open(guarded->guards->profile, &watch->where);
+	else
+		fprintf(out, "Guards     what they knew can't be read: %s\n", problem.text);
+}
+
+static void close_guarded(struct guarded *guarded)
+{
+	symbols_close(guarded->symbols);
+	guards_free(guarded->guards);
+}
+
+/* The guarded block that an address is of, or near to. */
+static void print_guarded(FILE *out, const struct guarded *guarded, const cJSON *at)
+{
+	const struct guard_block *block;
+	char where[GUARD_WORDS];
+	uint64_t address, begins;
+	if (guarded->guards == NULL || !address_of(get(get(at, "guarded"), "address"), &begins) || !address_of(get(at, "address"), &address))
+		return;
+	block = guards_block_at(guarded->guards, begins);
+	if (block == NULL)
+		return;
+	fprintf(out, "           %s\n", guard_words_where(where, address, block));
+	guard_report_block(out, guarded->guards, guarded->symbols, block, 13);
+}
+
 /* What the heap knows of an address: "24 bytes into a live block of 3072 bytes at 0x… (…)". */
-static void print_whereabouts(FILE *out, const cJSON *at)
+static void print_whereabouts(FILE *out, const struct guarded *guarded, const cJSON *at)
 {
 	char kind[TEXT_MAX], block[TEXT_MAX], superslab[TEXT_MAX], state[TEXT_MAX];
 	text_of(kind, get(at, "kind"));
@@ -112,6 +153,7 @@ static void print_whereabouts(FILE *out, const cJSON *at)
 		fprintf(out, " (SuperSlab %s, slot %" PRIu64 ", %s)", text_of(superslab, get(at, "ss")), number_of(get(at, "slot")),
 			text_of(state, get(at, "state")));
 	fputc('\n', out);
+	print_guarded(out, guarded, at);
 }
 
 /* ---- The crash ---- */
@@ -128,7 +170,7 @@ static bool is_stack_overflow(const cJSON *crash, uint64_t address)
 	return address < sp ? sp - address < OVERFLOW_BYTES : address - sp < OVERFLOW_BYTES;
 }
 
-static void print_address(FILE *out, const cJSON *crash)
+static void print_address(FILE *out, const struct guarded *guarded, const cJSON *crash)
 {
 	const cJSON *mapping = get(crash, "mapping");
 	char text[TEXT_MAX], path[TEXT_MAX], permissions[TEXT_MAX], code[TEXT_MAX];
@@ -142,7 +184,7 @@ static void print_address(FILE *out, const cJSON *crash)
 	if (cJSON_IsString(get(crash, "access")))
 		fprintf(out, " (%s)", text_of(text, get(crash, "access")));
 	fprintf(out, ": ");
-	print_whereabouts(out, get(crash, "heap"));
+	print_whereabouts(out, guarded, get(crash, "heap"));
 	if (is_stack_overflow(crash, address))
 		fprintf(out, "           probably a stack overflow: the stack pointer is near it, and nothing there can be read\n");
 	if (cJSON_IsObject(mapping))
@@ -166,7 +208,7 @@ static void print_stack(FILE *out, const cJSON *document, const cJSON *stack)
 	}
 }
 
-static void print_crash(FILE *out, const cJSON *document, const cJSON *crash)
+static void print_crash(FILE *out, const struct guarded *guarded, const cJSON *document, const cJSON *crash)
 {
 	const cJSON *pointer;
 	char name[TEXT_MAX], code[TEXT_MAX], thread[TEXT_MAX];
@@ -177,7 +219,7 @@ static void print_crash(FILE *out, const cJSON *document, const cJSON *crash)
 	if (cJSON_IsNumber(get(crash, "sender")))
 		fprintf(out, " sent by process %" PRIu64, number_of(get(crash, "sender")));
 	fprintf(out, ", in thread %" PRIu64 " %s\n", number_of(get(crash, "tid")), text_of(thread, get(crash, "thread")));
-	print_address(out, crash);
+	print_address(out, guarded, crash);
 	if (address_of(get(crash, "pc"), &pc)) {
 		fprintf(out, "At         ");
 		print_place(out, document, pc);
@@ -185,7 +227,7 @@ static void print_crash(FILE *out, const cJSON *document, const cJSON *crash)
 	}
 	cJSON_ArrayForEach(pointer, get(crash, "pointers")) {
 		fprintf(out, "%-10.10s %s: ", text_of(name, get(pointer, "register")), text_of(code, get(pointer, "address")));
-		print_whereabouts(out, pointer);
+		print_whereabouts(out, guarded, pointer);
 	}
 	print_stack(out, document, get(crash, "stack"));
 }
@@ -369,21 +411,31 @@ bool report_heap(FILE *out, const struct watch *watch, const cJSON *document)
 	const struct snapshot *snapshot = watch->snapshot;
 	const cJSON *crash = get(document, "crash"), *refused = get(document, "refused");
 	char text[FORMAT_MAX], live[FORMAT_MAX], committed[FORMAT_MAX], resident[FORMAT_MAX], name[TEXT_MAX];
+	char words[GUARD_WORDS];
+	struct guarded guarded;
 	fprintf(out, "Program    %s, process %" PRIu64 ", up %s%s%s\n", snapshot->process.exe, snapshot->process.pid,
 		format_clock(text, snapshot->uptime_us), snapshot->is_dump ? "; dump: " : "",
 		snapshot->is_dump ? format_printable(name, sizeof(name), snapshot->reason) : "");
 	if (cJSON_IsObject(refused))
 		fprintf(out, "Refused    %" PRIu64 " bytes, in thread %" PRIu64 "\n", number_of(get(refused, "bytes")), number_of(get(refused, "tid")));
+	open_guarded(&guarded, watch, document, out);
 	if (cJSON_IsObject(get(document, "report"))) {
 		char text_of_report[TEXT_MAX], address[TEXT_MAX];
 		fprintf(out, "Reported   %s: %s, ", text_of(text_of_report, get(get(document, "report"), "text")),
 			text_of(address, get(get(document, "report"), "address")));
-		print_whereabouts(out, get(document, "report"));
+		print_whereabouts(out, &guarded, get(document, "report"));
 	}
 	if (cJSON_IsObject(crash))
-		print_crash(out, document, crash);
+		print_crash(out, &guarded, document, crash);
 	fprintf(out, "Memory     live %s, committed %s, resident %s\n", format_bytes(live, snapshot->memory.live_bytes),
 		format_bytes(committed, snapshot->memory.committed_bytes), format_bytes(resident, snapshot->memory.resident_bytes));
+	if (guard_matters(snapshot))
+		fprintf(out, "Guards     %s\n", guard_words_level(words, snapshot));
+	if (guarded.guards != NULL && guarded.guards->report_count > 0) {
+		fprintf(out, "\nMistakes that were reported\n");
+		guard_report_text(out, guarded.guards, guarded.symbols);
+	}
+	close_guarded(&guarded);
 	print_classes(out, snapshot);
 	print_sparse(out, snapshot);
 	if (snapshot->is_dump)

@@ -219,7 +219,7 @@ static int report(const struct watch *watch, const char *text, size_t length)
 
 int run_file_report(const struct options *options)
 {
-	struct watch watch = {.state = WATCH_WAITING};
+	struct watch watch = {.state = WATCH_WAITING, .where = {.folders = options->binaries, .debug = options->debug_dir}};
 	struct problem problem;
 	size_t length;
 	int status = 1;

@@ -11,9 +11,11 @@
 #include <unistd.h>
 
 #include "viewer/accompany.h"
-#include "viewer/family.h"
 #include "viewer/discover.h"
+#include "viewer/family.h"
+#include "viewer/guard_report.h"
 #include "viewer/signals.h"
+#include "viewer/slotmap_zoom.h"
 #include "viewer/terminal.h"
 #include "viewer/travel.h"
 #include "viewer/ui.h"
@@ -257,6 +259,17 @@ static int look_at_profile(struct screen *screen)
 	return link_ask_profile(screen->link, screen->ui.shown == PANEL_sites ? interval : RECORD_PROFILE_MS);
 }
 
+/* The guarded blocks of a slot likewise, while it is shown from near. */
+static int look_at_guards(struct screen *screen)
+{
+	const struct watch *watch = screen->watch;
+	uint64_t from, to;
+	if (screen->link == NULL || screen->ui.shown != PANEL_slotmap || watch->snapshot == NULL || !guard_matters(watch->snapshot) ||
+		!slotmap_looks_at(watch, &screen->ui.places[PANEL_slotmap], &from, &to))
+		return INT_MAX;
+	return link_ask_guarded(screen->link, screen->ui.interval_ms > PROFILE_MS ? screen->ui.interval_ms : PROFILE_MS, from, to);
+}
+
 static void take_keys(struct screen *screen)
 {
 	int interval = screen->ui.interval_ms, colours = screen->ui.colours;
@@ -302,7 +315,8 @@ static void step(struct screen *screen)
 	}
 	see_whether_it_ended(screen);
 	look_at_family(screen);
-	int until_profile = look_at_profile(screen), longest = patience(screen, looking);
+	int until_profile = look_at_profile(screen), until_guards = look_at_guards(screen), longest = patience(screen, looking);
+	until_profile = until_profile < until_guards ? until_profile : until_guards;
 	if (linked)
 		notice_silence(screen);
 	int output = screen->launch != NULL && screen->watch->output != NULL ? screen->launch->output_fd : -1;

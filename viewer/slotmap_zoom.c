@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "viewer/format.h"
+#include "viewer/guard_rows.h"
 #include "viewer/slots.h"
 
 #define LABEL_WIDTH 11
@@ -31,6 +32,20 @@ static void run_of(const struct superslab *superslab, unsigned slot, unsigned *f
 	*end = slot + 1;
 	while (*end < MODEL_SLOTS && superslab->slots[*end].lead == lead)
 		(*end)++;
+}
+
+bool slotmap_looks_at(const struct watch *watch, const struct panel_place *place, uint64_t *from, uint64_t *to)
+{
+	const struct snapshot *snapshot = watch->snapshot;
+	unsigned first, end;
+	if (snapshot == NULL || place->zoom != ZOOM_SLOT || place->row < 0 || (size_t)place->row >= snapshot->superslab_count ||
+		place->column < 0 || place->column >= MODEL_SLOTS)
+		return false;
+	const struct superslab *superslab = &snapshot->superslabs[place->row];
+	run_of(superslab, (unsigned)place->column, &first, &end);
+	*from = superslab->address + first * snapshot->geometry.slot_bytes;
+	*to = superslab->address + end * snapshot->geometry.slot_bytes;
+	return true;
 }
 
 bool event_touches(const struct event *event, const struct snapshot *snapshot, const struct superslab *superslab,
@@ -232,5 +247,7 @@ void draw_one_slot(struct area area, const struct watch *watch, struct panel_pla
 	snprintf(line, sizeof(line), "0x%llx to 0x%llx", address + begin * slot_bytes, address + end * slot_bytes);
 	y = draw_line(area, y, "Memory at", line);
 	y += area.height >= 16;
+	/* The events have half of what is left. */
+	y = draw_guarded(area, y, (area.height - y) / 2, watch, address + begin * slot_bytes, address + end * slot_bytes);
 	draw_events(area_part(area, 0, y, area.width, area.height - y), watch, superslab, (int)slot);
 }

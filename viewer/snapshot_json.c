@@ -45,6 +45,10 @@ static void put_sections(FILE *out, const struct snapshot *snapshot)
 		fields(PUT_FIELD, PUT_FIELD) \
 		if (strcmp(#name, "geometry") == 0) \
 			put_class_sizes(out, snapshot); \
+		if (strcmp(#name, "guard") == 0) { \
+			fputs(",\"level\":", out); \
+			json_put_text(out, snapshot->guard_level[0] != '\0' ? snapshot->guard_level : "off"); \
+		} \
 		fputs("},", out); \
 	}
 	MODEL_SECTIONS(PUT_SECTION)

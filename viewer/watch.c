@@ -154,6 +154,16 @@ static enum watch_message take_profile(struct watch *watch, const cJSON *documen
 	return WATCH_PROFILE;
 }
 
+static enum watch_message take_guards(struct watch *watch, const cJSON *document, struct problem *problem)
+{
+	struct guards *guards = guards_parse(document, problem);
+	if (guards == NULL)
+		return WATCH_BAD;
+	guards_free(watch->guards);
+	watch->guards = guards;
+	return WATCH_GUARDED;
+}
+
 static enum watch_message take_snapshot(struct watch *watch, const cJSON *document, struct problem *problem)
 {
 	struct snapshot *snapshot = snapshot_parse(document, problem);
@@ -165,6 +175,8 @@ static enum watch_message take_snapshot(struct watch *watch, const cJSON *docume
 	/* A profile that can't be read isn't worth the rest of a dump. */
 	struct problem inner;
 	if (snapshot->is_dump && profile_is_in(document) && take_profile(watch, document, &inner) == WATCH_BAD)
+		snprintf(watch->note, sizeof(watch->note), "%s", inner.text);
+	if (snapshot->is_dump && guards_are_in(document) && take_guards(watch, document, &inner) == WATCH_BAD)
 		snprintf(watch->note, sizeof(watch->note), "%s", inner.text);
 	return take(watch, snapshot);
 }
@@ -214,6 +226,8 @@ static enum watch_message take_document(struct watch *watch, const cJSON *docume
 	}
 	if (profile_is_in(document))
 		return take_profile(watch, document, problem);
+	if (strcmp(type->valuestring, HAK_TYPE_GUARDED) == 0)
+		return take_guards(watch, document, problem);
 	if (strcmp(type->valuestring, HAK_TYPE_OK) == 0 || strcmp(type->valuestring, HAK_TYPE_PONG) == 0 ||
 		strcmp(type->valuestring, HAK_TYPE_DUMP_WRITTEN) == 0)
 		return WATCH_REPLY;
@@ -355,6 +369,7 @@ void watch_free(struct watch *watch)
 	snapshot_free(watch->pending);
 	snapshot_free(watch->mark);
 	profile_free(watch->profile);
+	guards_free(watch->guards);
 	past_free(&watch->past);
 	/* While paused, what is shown of the events is a part of the present's. */
 	events_free(watch->paused && watch->replay == NULL ? &watch->present.events : &watch->events);

@@ -10,6 +10,7 @@
 #include "viewer/courses.h"
 #include "viewer/document.h"
 #include "viewer/events.h"
+#include "viewer/guard_model.h"
 #include "viewer/model.h"
 #include "viewer/output.h"
 #include "viewer/past.h"
@@ -60,6 +61,7 @@ struct watch {
 	struct snapshot *mark;     /* what to compare with: the first one, until the user marks another; NULL: none */
 	bool marked;               /* by the user */
 	struct profile *profile;   /* the last one that came; NULL: none. It stands still while paused */
+	struct guards *guards;     /* the last answer about guarded blocks, or what a dump has of them; NULL: none */
 	struct binaries_where where; /* the files that the profile's symbols are in */
 	struct record *record;     /* where all that comes is written; NULL: nowhere */
 	bool resyncing;            /* a whole snapshot has been asked for: deltas are ignored until it comes */
@@ -81,6 +83,7 @@ enum watch_message {
 	WATCH_RESYNC,   /* a delta that doesn't fit: a whole snapshot is to be asked for */
 	WATCH_EVENTS,
 	WATCH_PROFILE,
+	WATCH_GUARDED, /* the answer to a request about guarded blocks */
 	WATCH_REPLY,    /* an ok, a pong, … */
 	WATCH_REFUSED,  /* an error message: `problem` quotes it */
 	WATCH_OTHER,    /* a type that this viewer doesn't know; ignored */

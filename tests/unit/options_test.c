@@ -127,7 +127,7 @@ static void mistakes_are_named(void)
 		{"--chrome-trace goes with", "--chrome-trace=x", "--json", "7"},
 		{"--metrics goes with", "--metrics", "--report=heap", "7"},
 		{"--metrics goes with", "--metrics", "--chrome-trace=x", "7"},
-		{"heap, sites, pinned and leaks", "--report=stacks", "7"},
+		{"heap, guard, sites, pinned and leaks", "--report=stacks", "7"},
 		{"--report=heap is text", "--report=heap", "--json", "7"},
 		{"--report needs", "--report=leaks"},
 		{"are for --report=leaks", "--report=sites", "--suppressions=x", "7"},

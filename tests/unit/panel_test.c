@@ -2,12 +2,14 @@
 
 #include <locale.h>
 
+#include "tests/unit/sample_guards.h"
 #include "tests/unit/sample_profile.h"
 #include "tests/unit/sample_snapshot.h"
 #include "tests/unit/unit.h"
 #include "viewer/batch.h"
 #include "viewer/family.h"
 #include "viewer/frame.h"
+#include "viewer/slotmap_zoom.h"
 #include "viewer/slots.h"
 
 static struct watch watch;
@@ -101,6 +103,49 @@ static void slot_map(void)
 	draw(PANEL_slotmap, 40, 8, GLYPHS_ASCII);
 	CU_ASSERT_TRUE(shows("   3  =---**o...."));
 	CU_ASSERT_TRUE(shows("3.5 ACTIVE large allocation of 128K"));
+	end();
+}
+
+/* Guards are told of where there are any: on the overview, and which blocks a slot holds where it is looked at from near. */
+static void guards(void)
+{
+	start(PANEL_overview);
+	draw(PANEL_overview, 100, 24, GLYPHS_ASCII);
+	for (int y = 0; y < 24; y++)
+		CU_ASSERT_PTR_NULL(strstr(row(y), "Guards"));
+	char *text = sample_with("\"syscalls\":", "\"guard\":{\"level\":\"sample\",\"rate\":50000,\"slots\":128,\"armed\":3,\"taken\":1200,"
+		"\"lost\":1,\"quarantined_blocks\":7,\"quarantined_bytes\":2048,\"checked\":5,\"reports\":1},\"syscalls\":");
+	UNIT_EQUAL(watch_take(&watch, text, strlen(text), NULL), WATCH_SNAPSHOT);
+	free(text);
+	draw(PANEL_overview, 100, 24, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(shows("Guards   sample   3/128 armed   1200 guarded   7 in quarantine (2.00K)   1 report"));
+	draw(PANEL_overview, 50, 24, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(shows("Guards   sample   3/128 armed   7 kept   1 report"));
+	UNIT_EQUAL(watch_take(&watch, sample_guards, strlen(sample_guards), NULL), WATCH_GUARDED);
+	panel_place_init(&panel_slotmap, &place);
+	draw(PANEL_slotmap, 120, 30, GLYPHS_ASCII);
+	uint64_t from, to;
+	CU_ASSERT_FALSE(slotmap_looks_at(&watch, &place, &from, &to));
+	panel_act(&panel_slotmap, &place, ACT_ENTER);
+	panel_act(&panel_slotmap, &place, ACT_ENTER);
+	draw(PANEL_slotmap, 120, 30, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(slotmap_looks_at(&watch, &place, &from, &to));
+	CU_ASSERT_TRUE(from == 0x7f5a00000000 && to == 0x7f5a00010000);
+	CU_ASSERT_TRUE(shows("Guarded blocks: 2"));
+	CU_ASSERT_TRUE(shows("  write beyond a block's end  0x7f5a0000009a by thread 6, thing+0x1000"));
+	CU_ASSERT_TRUE(shows(" 0x7f5a00000080     24B live     1.0s  libthing.so+0x122"));
+	CU_ASSERT_TRUE(shows(" 0x7f5a00000100      1B freed    2.0s  thing+0x100f; freed by (no stack)"));
+	/* Of another slot there is none. */
+	panel_act(&panel_slotmap, &place, ACT_DOWN);
+	draw(PANEL_slotmap, 120, 30, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(slotmap_looks_at(&watch, &place, &from, &to));
+	CU_ASSERT_TRUE(from == 0x7f5a00010000 && to == 0x7f5a00040000);
+	for (int y = 0; y < 30; y++)
+		CU_ASSERT_PTR_NULL(strstr(row(y), "Guarded"));
+	/* With little room there are fewer rows. */
+	panel_act(&panel_slotmap, &place, ACT_UP);
+	for (int height = 2; height < 20; height++)
+		draw(PANEL_slotmap, 30, height, GLYPHS_ASCII);
 	end();
 }
 
@@ -508,7 +553,7 @@ static void json_frames_are_one_line(void)
 	fclose(full);
 }
 
-UNIT_MAIN("panel", UNIT(overview), UNIT(slot_map), UNIT(slot_map_zooms), UNIT(slot_map_is_searched), UNIT(classes_are_sorted),
+UNIT_MAIN("panel", UNIT(overview), UNIT(slot_map), UNIT(slot_map_zooms), UNIT(guards), UNIT(slot_map_is_searched), UNIT(classes_are_sorted),
 	UNIT(the_other_panels), UNIT(rows_are_filtered_and_found), UNIT(events_stand_still), UNIT(processes_are_a_tree),
 	UNIT(call_sites), UNIT(every_panel_at_every_size),
 	UNIT(scrolling), UNIT(frame_parts), UNIT(batch_frames_are_plain_text), UNIT(json_frames_are_one_line))

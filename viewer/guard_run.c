@@ -1,0 +1,115 @@
+#include "viewer/guard_run.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "introspect/protocol.h"
+#include "viewer/guard_report.h"
+#include "viewer/link.h"
+#include "viewer/replay.h"
+#include "viewer/run.h"
+#include "viewer/watch.h"
+
+#define ANSWER_TIMEOUT_MS 10000
+
+static const cJSON *get(const cJSON *object, const char *name)
+{
+	return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+
+static int print(const struct options *options, const cJSON *document, pid_t pid)
+{
+	const struct binaries_where where = {.folders = options->binaries, .debug = options->debug_dir, .pid = pid};
+	struct problem problem;
+	struct guards *guards = guards_parse(document, &problem);
+	if (guards == NULL) {
+		run_complain(problem.text);
+		return 1;
+	}
+	struct symbols *symbols = symbols_open(guards->profile, &where);
+	bool any = guards->report_count > 0;
+	puts(any ? "Mistakes of the program's that were reported: the first ones, and the last" : "No mistake of the program's was reported.");
+	guard_report_text(stdout, guards, symbols);
+	symbols_close(symbols);
+	guards_free(guards);
+	int status = run_flush();
+	return status != 0 || !any ? status : GUARD_MISTAKES_FOUND;
+}
+
+/* The answer to the request, passing over what may come before it. NULL: `problem` says why. */
+static cJSON *wait_for_answer(struct link *link, struct problem *problem)
+{
+	int64_t deadline = client_now_ms() + ANSWER_TIMEOUT_MS;
+	size_t length;
+	for (char *line; (line = client_wait(&link->client, deadline, &length, problem)) != NULL;) {
+		cJSON *document = cJSON_ParseWithLength(line, length);
+		const cJSON *type = get(document, "type"), *code = get(document, "code");
+		const char *word = cJSON_IsString(type) ? type->valuestring : "";
+		if (strcmp(word, HAK_TYPE_GUARDED) == 0)
+			return document;
+		bool unknown = cJSON_IsString(code) && strcmp(code->valuestring, "unknown_verb") == 0;
+		bool refused = strcmp(word, HAK_TYPE_ERROR) == 0;
+		cJSON_Delete(document);
+		if (refused) {
+			problem_set(problem, unknown ? "its libhakmem.so is of a version that keeps no reports" : "the target refused to tell");
+			return NULL;
+		}
+	}
+	return NULL;
+}
+
+static int print_process(const struct options *options)
+{
+	struct link link;
+	struct problem problem;
+	link_init(&link);
+	if (!link_open(&link, options->target, LINK_TIMEOUT_MS, &problem)) {
+		run_complain(problem.text);
+		return 1;
+	}
+	client_send(&link.client, "guarded");
+	cJSON *document = wait_for_answer(&link, &problem);
+	int status = 1;
+	if (document != NULL)
+		status = print(options, document, link.client.peer_pid);
+	else
+		run_complain(problem.text);
+	cJSON_Delete(document);
+	link_close(&link);
+	return status;
+}
+
+static int print_file(const struct options *options)
+{
+	struct problem problem;
+	size_t length;
+	char *text = watch_read_file(options->target, &length, &problem);
+	cJSON *document = text != NULL ? cJSON_ParseWithLength(text, length) : NULL;
+	int status = 1;
+	if (cJSON_IsObject(document)) {
+		status = print(options, document, 0);
+	} else {
+		if (text != NULL)
+			problem_set(&problem, "%s: it is not JSON, or cut off", options->target);
+		run_complain(problem.text);
+	}
+	cJSON_Delete(document);
+	free(text);
+	return status;
+}
+
+int guard_run(const struct options *options)
+{
+	struct stat facts;
+	struct problem problem;
+	pid_t pid;
+	if (link_names_pid(options->target, &pid) || (stat(options->target, &facts) == 0 && S_ISSOCK(facts.st_mode)))
+		return print_process(options);
+	if (replay_names(options->target)) {
+		problem_set(&problem, "%s is a recording, which has no reports; --report=guard is for a process or a dump", options->target);
+		run_complain(problem.text);
+		return 1;
+	}
+	return print_file(options);
+}
