@@ -200,7 +200,7 @@ static void take_returned(uint32_t slab, uint32_t block_bytes, uint32_t want, st
 		}
 		unsigned block = slot->hint * 64u + (unsigned)__builtin_ctzll(word);
 
-		bits[slot->hint] = word & (word - 1);
+		hak_store_relaxed(&bits[slot->hint], word & (word - 1));
 		slot->free--;
 		hak_single_writer_add(&slot->used, 1);
 		batch_push(batch, start + (uintptr_t)block * block_bytes);
@@ -303,7 +303,7 @@ static bool return_block(const struct hak_size_class *size, struct returning *ru
 		hak_report(HAK_REPORT_DOUBLE_FREE, block);
 		return false;
 	}
-	*word |= bit;
+	hak_store_relaxed(word, *word | bit);
 	if (index / 64 < slot->hint)
 		slot->hint = (uint16_t)(index / 64);
 	run->count++;

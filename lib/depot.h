@@ -178,6 +178,16 @@ void *hak_depot_take_sampled(unsigned class);
 /* Gives it back. It is live, and nobody else's. */
 void hak_depot_return_sampled(unsigned class, void *block);
 
+/* Whether a block of an ACTIVE slab of a class has been given back to the slab. No lock: of a block that is live the answer is
+ * right. */
+HAK_INLINE bool hak_depot_has_back(const void *block, unsigned class)
+{
+	uint32_t slot = (uint32_t)hak_slot_of_address(block), slab = slot - hak_slot(slot)->distance;
+	uint32_t number = hak_block_of_offset(&hak_size_classes[class], (uint32_t)((uintptr_t)block - hak_slot_address(slab)));
+
+	return hak_load_relaxed(&hak_block_bits(slab)[number / 64]) >> number % 64 & 1;
+}
+
 /* Called at each drain of the class: batches that nobody fetched for two of these are taken apart. */
 void hak_depot_tick(unsigned class);
 

@@ -5,6 +5,7 @@
 
 #include "cache_counts.h"
 #include "cache_large.h"
+#include "guard_page.h"
 #include "init.h"
 #include "large.h"
 #include "mirror.h"
@@ -150,7 +151,7 @@ static HAK_NOINLINE void *malloc_long(size_t bytes, size_t requested)
 		if (HAK_UNLIKELY(!block) && give_caches_back(bytes))
 			block = alloc_small(hak_bin_of_size(bytes));
 	}
-	return HAK_LIKELY(block != NULL) ? hak_or_sample(block, requested) : hak_out_of_memory(bytes);
+	return HAK_LIKELY(block != NULL) ? hak_or_chosen(block, requested) : hak_out_of_memory(bytes);
 }
 
 HAK_INLINE void *malloc_slow(size_t bytes, size_t requested)
@@ -175,11 +176,30 @@ void *hak_malloc_slow(size_t bytes)
 	return malloc_slow(bytes, bytes);
 }
 
-HAK_NOINLINE void *hak_malloc_as(size_t bytes, size_t requested)
+HAK_NOINLINE void *hak_malloc_as(size_t bytes, size_t requested, size_t alignment)
 {
 	void *block = hak_cache_pop(bytes);
 
-	return HAK_LIKELY(block != NULL) ? block : malloc_slow(bytes, requested);
+	if (HAK_LIKELY(block != NULL))
+		return block;
+	hak_guard_alignment = alignment;
+	block = malloc_slow(bytes, requested);
+	hak_guard_alignment = 0;
+	return block;
+}
+
+static HAK_NOINLINE void free_long(void *block);
+
+/* A guarded block goes, and the one whose place it took; or it is a mistake. */
+static HAK_COLD void free_none(void *block)
+{
+	void *ordinary;
+
+	if (!hak_guard_page_holds(block))
+		hak_report(HAK_REPORT_INVALID_FREE, block);
+	else if (hak_guard_free(block, &ordinary) && !hak_cache_push(ordinary))
+		free_long(ordinary);
+	hak_trace_flush();
 }
 
 static HAK_NOINLINE void free_long(void *block)
@@ -193,8 +213,7 @@ static HAK_NOINLINE void free_long(void *block)
 	if (!block)
 		return;
 	if (bin == HAK_BIN_NONE) {
-		hak_report(HAK_REPORT_INVALID_FREE, block);
-		hak_trace_flush();
+		free_none(block);
 		errno = saved;
 		return;
 	}
@@ -266,7 +285,7 @@ void *hak_entry_calloc(size_t count, size_t bytes)
 		block = alloc_large(total, HAK_ALIGNMENT, &zero);
 		if (!block)
 			return hak_out_of_memory(total);
-		block = hak_or_sample(block, total);
+		block = hak_or_chosen(block, total);
 	} else {
 		block = hak_entry_malloc(total);
 	}
@@ -303,15 +322,19 @@ void *hak_entry_memalign(size_t alignment, size_t bytes)
 	if (bytes <= HAK_MAX_SMALL && alignment <= HAK_MAX_SMALL)
 		bin = bin_for_alignment(alignment, bytes);
 	if (bin < HAK_BIN_LARGE) /* a class's block size is what makes the fast path choose that class */
-		return hak_malloc_as(hak_size_classes[HAK_CLASS_OF_BIN(bin)].block_bytes, bytes);
+		return hak_malloc_as(hak_size_classes[HAK_CLASS_OF_BIN(bin)].block_bytes, bytes, alignment);
 	block = alloc_large(bytes, alignment, &zero);
-	return block ? hak_or_sample(block, bytes) : hak_out_of_memory(bytes);
+	return block ? hak_or_chosen(block, bytes) : hak_out_of_memory(bytes);
 }
 
-/* The same as hak_usable, of a sample too. */
+/* The same as hak_usable, of a sample or a guarded block too. */
 static size_t usable_of_any(const void *block)
 {
-	return hak_bin_of_address(block) == HAK_BIN_SAMPLED ? hak_sample_usable(block) : hak_usable(block);
+	unsigned bin = hak_bin_of_address(block);
+
+	if (bin == HAK_BIN_SAMPLED)
+		return hak_sample_usable(block);
+	return bin == HAK_BIN_NONE ? hak_guard_usable(block) : hak_usable(block);
 }
 
 size_t hak_entry_usable_size(const void *block)
@@ -322,19 +345,37 @@ size_t hak_entry_usable_size(const void *block)
 		return 0;
 	bytes = usable_of_any(block);
 	if (!bytes) {
-		hak_report(HAK_REPORT_INVALID_USABLE, block);
+		hak_guard_misuse(HAK_REPORT_INVALID_USABLE, block);
 		hak_trace_flush();
 	}
 	return bytes;
 }
 
-void hak_check_sized_free(const void *block, size_t bytes, size_t alignment)
+/* Of an ordinary block that it is longer may be right: an alignment or realloc made it so. */
+static HAK_NOINLINE void check_size(const void *block, size_t bytes, size_t alignment)
 {
-	size_t room = block ? usable_of_any(block) : 0;
+	size_t room = usable_of_any(block);
 
 	/* An address that is no block's is for free to report. */
-	if (!room || (bytes <= room && (uintptr_t)block % alignment == 0))
-		return;
-	hak_report_size(block, bytes, alignment, NULL);
+	if (hak_guard_page_holds(block))
+		hak_guard_check_size(block, bytes, alignment);
+	else if (room && (bytes > room || ((uintptr_t)block & (alignment - 1)) != 0))
+		hak_report_size(block, bytes, alignment, NULL);
 	hak_trace_flush();
+}
+
+void hak_check_sized_free(const void *block, size_t bytes, size_t alignment)
+{
+	unsigned bin = hak_bin_of_address(block);
+
+	if (!block || (hak_bin_is_class(bin) && bytes <= hak_size_classes[HAK_CLASS_OF_BIN(bin)].block_bytes &&
+		((uintptr_t)block & (alignment - 1)) == 0))
+		return;
+	check_size(block, bytes, alignment);
+}
+
+void hak_free_sized_slow(void *block, size_t bytes, size_t alignment)
+{
+	hak_check_sized_free(block, bytes, alignment);
+	hak_free_slow(block);
 }

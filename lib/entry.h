@@ -6,8 +6,8 @@
 #define HAK_ENTRY_H
 
 #include "front_cache.h"
+#include "guard.h"
 #include "large.h"
-#include "sample.h"
 
 /* The slow paths: first use, refilling, large blocks. On failure they return NULL with errno = ENOMEM. */
 void *hak_malloc_slow(size_t bytes);
@@ -18,16 +18,17 @@ void *hak_entry_calloc(size_t count, size_t bytes);
 void *hak_entry_memalign(size_t alignment, size_t bytes);
 size_t hak_entry_usable_size(const void *block);
 
-/* What hak_entry_malloc does, for a program that asked for `requested` <= bytes: a sample says what was asked for. */
-void *hak_malloc_as(size_t bytes, size_t requested);
+/* What hak_entry_malloc does, for a program that asked for `requested` <= bytes, which a sample or a guarded block goes by, at
+ * an alignment that all blocks for so many bytes have. */
+void *hak_malloc_as(size_t bytes, size_t requested, size_t alignment);
 
 /* Says to whom it may concern that `bytes` can't be had. Returns NULL, with errno = ENOMEM. */
 HAK_COLD void *hak_out_of_memory(size_t bytes);
 
-/* What a slow path returned, for a request of `bytes`: if it is to be a sample, another block may take its place. */
-HAK_INLINE void *hak_or_sample(void *block, size_t bytes)
+/* What a slow path returned, for a request of `bytes`: if it was chosen, another block may take its place. */
+HAK_INLINE void *hak_or_chosen(void *block, size_t bytes)
 {
-	return HAK_LIKELY(!hak_sample_due) ? block : hak_sample_take(block, bytes);
+	return HAK_LIKELY(!hak_sample_due) ? block : hak_guard_chosen(block, bytes);
 }
 
 /* Bytes of the live block at `block`, 0 if none starts there, or a sample does. That a small block is live, only its slab
@@ -49,8 +50,10 @@ HAK_INLINE size_t hak_usable(const void *block)
 	return hak_block_of_offset(class, offset) * class->block_bytes == offset ? class->block_bytes : 0;
 }
 
-/* Debug builds report a block that is too short for `bytes`, or whose address is no multiple of `alignment`. */
+/* Of a free that says how long the block is, 0 if it doesn't, and its alignment: reports what can't be so. */
 void hak_check_sized_free(const void *block, size_t bytes, size_t alignment);
+/* The slow path of such a free: that, and then the block is freed all the same. */
+void hak_free_sized_slow(void *block, size_t bytes, size_t alignment);
 
 HAK_INLINE void *hak_entry_malloc(size_t bytes)
 {
@@ -66,16 +69,16 @@ HAK_INLINE void hak_entry_free(void *block)
 }
 
 /* For free and delete with a size. The size and alignment are the caller's word, which real callers get wrong: the
- * block knows better. Only debug builds look at them. */
+ * block knows better. The slow path looks at them, and debug builds always do. */
 HAK_INLINE void hak_entry_free_sized(void *block, size_t bytes, size_t alignment)
 {
 #if HAK_DEBUG
 	hak_check_sized_free(block, bytes, alignment);
-#else
-	(void)bytes;
-	(void)alignment;
-#endif
 	hak_entry_free(block);
+#else
+	if (HAK_UNLIKELY(!hak_cache_push(block)))
+		hak_free_sized_slow(block, bytes, alignment);
+#endif
 }
 
 #endif

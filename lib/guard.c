@@ -1,13 +1,23 @@
 #include "guard.h"
 
+#include <errno.h>
+
+#include "arena.h"
 #include "atomic.h"
+#include "front_cache.h"
+#include "guard_page.h"
 #include "os.h"
 #include "report.h"
+#include "sample.h"
 #include "size_class.h"
 #include "stats.h"
 
+HAK_TLS size_t hak_guard_alignment;
+
 static struct hak_guard_choice in_force; /* its words are read without a lock: one may be of the choice before */
 static uint64_t seed;
+
+/* ---- What is to be guarded ---- */
 
 void hak_guard_init(void)
 {
@@ -19,25 +29,148 @@ void hak_guard_init(void)
 	hak_guard_set(&choice);
 }
 
-bool hak_guard_set(const struct hak_guard_choice *choice)
+static bool is_possible(const struct hak_guard_choice *choice)
 {
 	const struct hak_sink *sink = hak_trace_sink();
 
 	if (choice->level > HAK_GUARD_FULL || choice->rate == 0 ||
 		(choice->class >= HAK_CLASS_COUNT && choice->class != HAK_GUARD_ANY_CLASS))
 		return false;
-	if (choice->site && (!sink || !sink->capture || !sink->stack_has))
+	return !choice->site || (sink && sink->capture && sink->stack_has);
+}
+
+bool hak_guard_set(const struct hak_guard_choice *choice)
+{
+	struct hak_guarding guarding = {.seed = hak_load_relaxed(&seed),
+		.class = choice->class == HAK_GUARD_ANY_CLASS ? HAK_CLASS_COUNT : choice->class,
+		.level = choice->level};
+
+	if (!is_possible(choice))
 		return false;
+	if (choice->level == HAK_GUARD_SAMPLE && !hak_guard_page_start((uint32_t)hak_settings.guard_slots, guarding.seed))
+		return false;
+	if (choice->level != HAK_GUARD_OFF)
+		guarding.rate = choice->level == HAK_GUARD_FULL ? 1 : choice->rate;
 	hak_store_relaxed(&in_force.level, choice->level);
 	hak_store_relaxed(&in_force.class, choice->class);
 	hak_store_relaxed(&in_force.rate, choice->rate);
 	hak_store_relaxed(&in_force.site, choice->site);
+	hak_cache_request_guards(&guarding);
 	return true;
 }
 
+/* ---- The life of a guarded block ---- */
+
+static uint32_t capture(void)
+{
+	const struct hak_sink *sink = hak_trace_sink();
+	uint32_t stack = 0;
+
+	if (!sink || !sink->capture || hak_trace_busy)
+		return 0;
+	hak_trace_busy = true;
+	stack = sink->capture();
+	hak_trace_busy = false;
+	return stack;
+}
+
+static bool is_the_site(uint32_t stack)
+{
+	const struct hak_sink *sink = hak_trace_sink();
+	uintptr_t site = hak_load_relaxed(&in_force.site);
+
+	return !site || (sink && sink->stack_has && sink->stack_has(stack, site));
+}
+
+static void *take(void *ordinary, size_t bytes)
+{
+	unsigned bin = hak_bin_of_address(ordinary);
+	struct hak_guarded wanted = {.bytes = bytes};
+	size_t alignment = hak_guard_alignment ? hak_guard_alignment : HAK_ALIGNMENT;
+
+	wanted.alloc_stack = capture();
+	wanted.align_shift = (uint8_t)__builtin_ctzl(alignment);
+	wanted.class = hak_bin_is_class(bin) ? (uint8_t)HAK_CLASS_OF_BIN(bin) : HAK_SAMPLE_LARGE;
+	return is_the_site(wanted.alloc_stack) ? hak_guard_page_take(&wanted, ordinary) : NULL;
+}
+
+void *hak_guard_chosen(void *block, size_t bytes)
+{
+	uint64_t due = hak_sample_due, rate = due & ~HAK_DUE_GUARD;
+	int saved = errno;
+	void *guarded = NULL;
+
+	hak_sample_due = 0;
+	if (hak_trace_busy)
+		return block;
+	if (due & HAK_DUE_GUARD)
+		guarded = take(block, bytes);
+	errno = saved;
+	if (rate)
+		return hak_sample_take(block, bytes, rate, guarded);
+	return guarded ? guarded : block;
+}
+
+size_t hak_guard_usable(const void *block)
+{
+	return hak_guard_page_usable(block);
+}
+
+bool hak_guard_free(void *block, void **ordinary)
+{
+	/* Before the address can be another block's. */
+	hak_sample_free(block, ordinary);
+	if (hak_guard_page_free(block, capture(), ordinary))
+		return true;
+	hak_guard_misuse(HAK_REPORT_INVALID_FREE, block);
+	return false;
+}
+
+void hak_guard_check_size(const void *block, size_t bytes, size_t alignment)
+{
+	struct hak_guarded guarded;
+	size_t least = alignment > HAK_ALIGNMENT ? alignment : HAK_ALIGNMENT;
+
+	if (!hak_guard_find((uintptr_t)block, &guarded) || guarded.address != (uintptr_t)block ||
+		guarded.state != HAK_GUARDED_LIVE)
+		return; /* free will find that */
+	if ((bytes && bytes != guarded.bytes) || least != (size_t)1 << guarded.align_shift)
+		hak_report_size(block, bytes, alignment, &guarded);
+}
+
+void hak_guard_misuse(enum hak_report_kind kind, const void *address)
+{
+	struct hak_guarded block;
+
+	if (!hak_guard_find((uintptr_t)address, &block)) {
+		hak_report(kind, address);
+		return;
+	}
+	if (block.state == HAK_GUARDED_FREED && block.address == (uintptr_t)address) {
+		if (kind == HAK_REPORT_INVALID_FREE)
+			kind = HAK_REPORT_DOUBLE_FREE;
+		else if (kind == HAK_REPORT_INVALID_REALLOC)
+			kind = HAK_REPORT_REALLOC_OF_FREED;
+	}
+	hak_report_guarded(kind, address, &block);
+}
+
+/* ---- Looking ---- */
+
 void hak_guard_count(struct hak_guard_counts *out)
 {
-	*out = (struct hak_guard_counts){.reports = hak_stat_get(misuse_reports), .seed = hak_load_relaxed(&seed)};
+	struct hak_guard_page_counts pages;
+
+	hak_guard_page_count(&pages);
+	*out = (struct hak_guard_counts){.seed = hak_load_relaxed(&seed),
+		.slots = pages.places,
+		.armed = pages.live,
+		.taken = pages.taken,
+		.lost = pages.lost,
+		.quarantined_blocks = pages.freed,
+		.quarantined_bytes = pages.freed_bytes,
+		.checked = pages.checked,
+		.reports = hak_stat_get(misuse_reports)};
 	out->choice.level = hak_load_relaxed(&in_force.level);
 	out->choice.class = hak_load_relaxed(&in_force.class);
 	out->choice.rate = hak_load_relaxed(&in_force.rate);
@@ -46,22 +179,29 @@ void hak_guard_count(struct hak_guard_counts *out)
 
 bool hak_guard_find(uintptr_t address, struct hak_guarded *out)
 {
-	*out = (struct hak_guarded){.address = 0};
-	(void)address;
-	return false;
+	return hak_guard_page_find(address, out);
+}
+
+/* What an access to an address that the processor refused was, if it had to do with `block`. */
+static enum hak_report_kind kind_of_fault(uintptr_t address, const struct hak_guarded *block)
+{
+	if (address < block->address)
+		return HAK_REPORT_FAULT_UNDERFLOW;
+	return address - block->address < (block->bytes ? block->bytes : 1) ? HAK_REPORT_FAULT_AFTER_FREE
+									     : HAK_REPORT_FAULT_OVERFLOW;
 }
 
 bool hak_guard_fault(uintptr_t address, enum hak_access access, struct hak_report_details *details, bool *printed)
 {
 	struct hak_guarded block;
 
-	if (!hak_guard_find(address, &block))
+	if (!hak_guard_page_find(address, &block))
 		return false;
-	*printed = hak_report_fault(HAK_REPORT_FAULT_AFTER_FREE, address, access, &block, details);
+	*printed = hak_report_fault(kind_of_fault(address, &block), address, access, &block, details);
 	return true;
 }
 
 bool hak_guard_open(uintptr_t address)
 {
-	return hak_os_commit(hak_align_down(address, hak_os_page_size()), hak_os_page_size());
+	return hak_guard_page_open(address);
 }

@@ -7,6 +7,7 @@
 #define HAK_GUARD_H
 
 #include "base.h"
+#include "report.h"
 #include "settings.h"
 #include "trace.h"
 
@@ -53,5 +54,29 @@ bool hak_guard_find(uintptr_t address, struct hak_guarded *out);
 bool hak_guard_fault(uintptr_t address, enum hak_access access, struct hak_report_details *details, bool *printed);
 /* Makes that page accessible, so that the program can go on. Returns false if the system refuses. Async-signal-safe. */
 bool hak_guard_open(uintptr_t address);
+
+/* For entry.c and realloc.c, with no lock held. */
+
+/* The alignment of the request that a slow path serves, where that is above HAK_ALIGNMENT; else 0. The caller sets and resets
+ * it. */
+extern HAK_HIDDEN HAK_TLS size_t hak_guard_alignment;
+
+/* `block` was returned by a slow path that set hak_sample_due, for a request of `bytes`. Makes it a sample, or a guarded
+ * block, or both, and returns the block to give to the program. */
+void *hak_guard_chosen(void *block, size_t bytes);
+
+/* For an address in guard_page.h's mapping: bytes that may be used of the live block there, 0 if none begins there. */
+size_t hak_guard_usable(const void *block);
+/* The same: frees the block there. *ordinary is the block to be freed now, as any other. Returns false if none begins
+ * there, which is reported. */
+bool hak_guard_free(void *block, void **ordinary);
+
+/* The same: a free of the block there says so many bytes (0: it doesn't) and this alignment. Reports it if they are not those
+ * that were asked for. */
+void hak_guard_check_size(const void *block, size_t bytes, size_t alignment);
+
+/* Reports INVALID_… of any address with the guarded block that it belongs to, if there is one, and as what it is if that block
+ * was freed. */
+void hak_guard_misuse(enum hak_report_kind kind, const void *address);
 
 #endif

@@ -98,6 +98,16 @@ bool hak_os_commit(uintptr_t address, size_t bytes)
 	return ok;
 }
 
+bool hak_os_protect(uintptr_t address, size_t bytes, bool accessible)
+{
+	int saved = errno;
+	bool ok = mprotect((void *)address, bytes, accessible ? PROT_READ | PROT_WRITE : PROT_NONE) == 0;
+
+	hak_stat_add(mprotect, 1);
+	errno = saved;
+	return ok;
+}
+
 void hak_os_dump(uintptr_t address, size_t bytes)
 {
 	int saved = errno;

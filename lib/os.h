@@ -25,6 +25,10 @@ bool hak_os_unmap(void *address, size_t bytes);
  * refuses; nothing has changed then. */
 bool hak_os_commit(uintptr_t address, size_t bytes);
 
+/* Makes a part of a mapping accessible, or inaccessible with its contents kept. Returns false if the system refuses.
+ * Async-signal-safe. */
+bool hak_os_protect(uintptr_t address, size_t bytes, bool accessible);
+
 /* Puts a part of a reservation into core dumps that isn't accessible. */
 void hak_os_dump(uintptr_t address, size_t bytes);
 

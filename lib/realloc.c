@@ -4,14 +4,20 @@
 #include <string.h>
 
 #include "cache_large.h"
+#include "depot.h"
 #include "entry.h"
+#include "guard_page.h"
 #include "report.h"
+#include "sample.h"
 #include "straddle.h"
 #include "thread.h"
 #include "trace.h"
 
 /* Blocks longer than this get no room to grow when realloc moves them: they can often grow in place. */
 #define ROOM_MAX ((size_t)512 << 10)
+
+/* Blocks that a thread freed last, in which realloc looks for the one that it is to move. */
+#define FREED_LOOKED_AT 8
 
 /* Of a block that realloc makes smaller this much may lie idle, or it moves. */
 #define SPARE_MAX(bytes) ((bytes) / 2)
@@ -54,7 +60,7 @@ static size_t with_room(size_t old, size_t bytes)
 static void *move(void *block, size_t old, size_t bytes)
 {
 	int saved = errno;
-	void *moved = hak_malloc_as(with_room(old, bytes), bytes);
+	void *moved = hak_malloc_as(with_room(old, bytes), bytes, HAK_ALIGNMENT);
 
 	if (!moved && with_room(old, bytes) != bytes)
 		moved = hak_entry_malloc(bytes);
@@ -80,7 +86,7 @@ static void grew(void *block, size_t old, size_t bytes)
 	if (now <= old || !thread || HAK_LIKELY(!hak_cache_samples(&thread->cache)))
 		return;
 	hak_cache_large_grew(&thread->cache, now - old);
-	hak_or_sample(block, bytes);
+	hak_or_chosen(block, bytes);
 }
 
 static bool resize_sampled(void *block, size_t bytes)
@@ -93,6 +99,35 @@ static bool resize_sampled(void *block, size_t bytes)
 	return done;
 }
 
+/* Whether an ordinary block of a class was freed: where that is plain to see, in its slab or among those that this thread
+ * freed last. */
+static bool was_freed(const void *block)
+{
+	unsigned bin = hak_bin_of_address(block);
+	const struct hak_block *freed = hak_bins.head[bin];
+
+	if (!hak_bin_is_class(bin))
+		return false;
+	for (unsigned i = 0; i < FREED_LOOKED_AT && hak_bin_of_address(freed) == bin; i++, freed = freed->next) {
+		if (freed == block)
+			return true;
+	}
+	return hak_depot_has_back(block, HAK_CLASS_OF_BIN(bin));
+}
+
+static HAK_COLD void *refuse(void *block)
+{
+	unsigned bin = hak_bin_of_address(block);
+
+	if (bin == HAK_BIN_SAMPLED ? hak_sample_was_freed(block) : hak_usable(block) && was_freed(block))
+		hak_report(HAK_REPORT_REALLOC_OF_FREED, block);
+	else
+		hak_guard_misuse(HAK_REPORT_INVALID_REALLOC, block);
+	hak_trace_flush();
+	errno = EINVAL;
+	return NULL;
+}
+
 /* realloc of a sample, by the same rules as of any block. */
 static HAK_COLD void *realloc_sampled(void *block, size_t bytes)
 {
@@ -100,12 +135,8 @@ static HAK_COLD void *realloc_sampled(void *block, size_t bytes)
 	bool small = hak_bin_is_class(hak_slot((uint32_t)hak_slot_of_address(block))->bin);
 	bool stays = old && fits_in(old, bytes);
 
-	if (!old) {
-		hak_report(HAK_REPORT_INVALID_REALLOC, block);
-		hak_trace_flush();
-		errno = EINVAL;
-		return NULL;
-	}
+	if (!old)
+		return refuse(block);
 	if (bytes > HAK_MAX_REQUEST)
 		return hak_out_of_memory(bytes);
 	if (!stays && small)
@@ -132,12 +163,10 @@ static HAK_NOINLINE void *realloc_slow(void *block, size_t bytes)
 	if (HAK_UNLIKELY(hak_bin_of_address(block) == HAK_BIN_SAMPLED))
 		return realloc_sampled(block, bytes);
 	old = hak_usable(block);
-	if (!old) {
-		hak_report(HAK_REPORT_INVALID_REALLOC, block);
-		hak_trace_flush();
-		errno = EINVAL;
-		return NULL;
-	}
+	if (!old && hak_guard_page_holds(block))
+		old = hak_guard_usable(block);
+	if (!old || was_freed(block))
+		return refuse(block);
 	if (bytes > HAK_MAX_REQUEST)
 		return hak_out_of_memory(bytes);
 	if (old <= HAK_MAX_SMALL) {

@@ -181,6 +181,16 @@ static void report(struct hak_report_details *about, const struct whereabouts *a
 	hak_trace_queue_report(about);
 }
 
+/* Whether an address is the start of a block that the records know to be free as a whole. */
+static bool is_start_of_freed(const struct whereabouts *at)
+{
+	bool empty = hak_slot_state(at->slab) == HAK_SLOT_EMPTY;
+
+	if (at->bin == HAK_BIN_LARGE)
+		return at->offset == 0 && (empty || hak_slot(at->slab)->free);
+	return empty && at->offset % hak_size_classes[HAK_CLASS_OF_BIN(at->bin)].block_bytes == 0;
+}
+
 void hak_report(enum hak_report_kind kind, const void *address)
 {
 	struct whereabouts at = find(address);
@@ -191,6 +201,9 @@ void hak_report(enum hak_report_kind kind, const void *address)
 	/* The start of a large run that waits in a thread's cache: nothing but a free brings it there. */
 	if (kind == HAK_REPORT_INVALID_FREE && at.bin == HAK_BIN_LARGE && at.offset == 0 && hak_slot(at.slab)->free)
 		kind = HAK_REPORT_DOUBLE_FREE;
+	/* A block of an EMPTY slab was live once, if it ever was one. */
+	if (kind == HAK_REPORT_INVALID_REALLOC && at.ours && is_start_of_freed(&at))
+		kind = HAK_REPORT_REALLOC_OF_FREED;
 	about.kind = (uint16_t)kind;
 	report(&about, &at, false);
 }

@@ -86,6 +86,12 @@ static uint32_t reserve(uintptr_t address)
 	return number;
 }
 
+/* Whether it lies in a slab of samples, so that its stand-in is neither live nor in a cache. */
+static bool has_slab(const struct hak_sample *sample)
+{
+	return sample->stand_in && hak_bin_of_address((void *)sample->address) == HAK_BIN_SAMPLED;
+}
+
 static void insert(uint32_t number, const struct hak_sample *sample)
 {
 	struct part *part = part_of(sample->address);
@@ -98,7 +104,7 @@ static void insert(uint32_t number, const struct hak_sample *sample)
 	hak_single_writer_add(&part->live, 1);
 	hak_single_writer_add(&part->taken, 1);
 	hak_lock_release(&part->lock);
-	if (sample->stand_in)
+	if (has_slab(sample))
 		hak_add_relaxed(&stand_ins[sample->class], 1u);
 }
 
@@ -121,7 +127,7 @@ static bool remove_sample(uintptr_t address, struct hak_sample *out)
 		hak_single_writer_add(&part->live, -1);
 	}
 	hak_lock_release(&part->lock);
-	if (number && out->stand_in)
+	if (number && has_slab(out))
 		hak_add_relaxed(&stand_ins[out->class], (uint64_t)-1);
 	return number != 0;
 }
@@ -182,14 +188,15 @@ static struct hak_sample describe(void *block, size_t bytes, uint64_t rate)
 	return sample;
 }
 
-/* Gives the sample the address under which free will recognise it. */
-static bool settle_down(struct hak_sample *sample)
+/* Gives the sample the address under which free will recognise it: that of the guarded block, if it is one. */
+static bool settle_down(struct hak_sample *sample, void *guarded)
 {
-	void *block;
+	void *block = guarded;
 
 	if (sample->class == HAK_SAMPLE_LARGE)
 		return true;
-	block = hak_depot_take_sampled(sample->class);
+	if (!block)
+		block = hak_depot_take_sampled(sample->class);
 	if (!block)
 		return false;
 	sample->stand_in = sample->address;
@@ -197,16 +204,16 @@ static bool settle_down(struct hak_sample *sample)
 	return true;
 }
 
-static bool try_to_take(struct hak_sample *sample)
+static bool try_to_take(struct hak_sample *sample, void *guarded)
 {
 	const struct hak_sink *sink = hak_trace_sink();
 	uint32_t number;
 
-	if (!settle_down(sample))
+	if (!settle_down(sample, guarded))
 		return false;
 	number = reserve(sample->address);
 	if (number == NO_PLACE) {
-		if (sample->stand_in)
+		if (has_slab(sample))
 			hak_depot_return_sampled(sample->class, (void *)sample->address);
 		return false;
 	}
@@ -218,27 +225,22 @@ static bool try_to_take(struct hak_sample *sample)
 	return true;
 }
 
-void *hak_sample_take(void *block, size_t bytes)
+void *hak_sample_take(void *block, size_t bytes, uint64_t rate, void *guarded)
 {
 	struct hak_sample sample;
 	int saved = errno;
 	bool taken;
 
-	if (hak_trace_busy) {
-		hak_sample_due = 0;
-		return block;
-	}
 	hak_trace_busy = true;
-	sample = describe(block, bytes, hak_sample_due);
-	hak_sample_due = 0;
-	taken = try_to_take(&sample);
+	sample = describe(block, bytes, rate);
+	taken = try_to_take(&sample, guarded);
 	hak_trace_busy = false;
 	hak_trace_flush();
 	errno = saved;
 	if (taken)
 		return (void *)sample.address;
 	hak_add_relaxed(&lost, 1u);
-	return block;
+	return guarded ? guarded : block;
 }
 
 static bool look_up(uintptr_t address, struct hak_sample *out)
@@ -272,16 +274,16 @@ bool hak_sample_free(void *block, void **ordinary)
 	struct hak_sample sample;
 	bool nested = hak_trace_busy;
 
-	if (!remove_sample((uintptr_t)block, &sample))
+	if (!hak_sample_places() || !remove_sample((uintptr_t)block, &sample))
 		return false;
 	hak_trace_busy = true;
 	if (sink && sink->sample_freed && !nested)
 		sink->sample_freed(&sample,
 			sample.tid == (uint32_t)hak_os_tid() && sample.serial == serial);
 	hak_trace_busy = nested;
-	if (sample.stand_in)
+	if (has_slab(&sample))
 		hak_depot_return_sampled(sample.class, block);
-	else
+	else if (!sample.stand_in)
 		hak_sample_uncover(block, true);
 	*ordinary = sample.stand_in ? (void *)sample.stand_in : block;
 	hak_trace_flush();

@@ -1,7 +1,7 @@
 /* sample.h: blocks that are chosen by chance, and what is known of each while it lives.
  *
  * The slow paths of malloc notice that a block is to be a sample (front_cache.h); poisson.h has the chances. A sample of a
- * size class gets a block in a slab that holds samples only, so that free, realloc and malloc_usable_size recognise it by
+ * size class gets a block in a slab that holds samples only (but for one that is guarded, which has a place of its own), so that free, realloc and malloc_usable_size recognise it by
  * the class map's byte, at no cost to other blocks. The ordinary block that it would have been is its stand-in: taken, and
  * freed together with it, so that the slab in which it lies can tell what the sample's kind of blocks keep there. A large
  * block stays where it is, and its first slot's byte changes.
@@ -47,9 +47,9 @@ uint64_t hak_sample_stand_ins(unsigned class);
 
 /* For entry.c, with no lock held. */
 
-/* `block` was returned by a slow path that set hak_sample_due, for a request of `bytes`. Makes it a sample, and returns the
- * block to give to the program. */
-void *hak_sample_take(void *block, size_t bytes);
+/* `block` was chosen at `rate`, for a request of `bytes`. Makes it a sample, and returns the block to give to the program. If
+ * that is guarded too it is `guarded` (guard_page.h), which the sample is known by then; else that is NULL. */
+void *hak_sample_take(void *block, size_t bytes, uint64_t rate, void *guarded);
 /* Bytes that may be used of a block of HAK_BIN_SAMPLED; 0 if there is no sample at this address. */
 size_t hak_sample_usable(const void *block);
 /* Takes a sample out of the table. A block of a class goes back to its slab; *ordinary is the block to be freed now, as any

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "guard_page.h"
 #include "mirror.h"
 #include "os.h"
 #include "sample.h"
@@ -286,6 +287,7 @@ static void fork_prepare(void)
 	/* The child will read the hot parts of all threads in the registry: they must be there. */
 	hak_thread_reap();
 	hak_sample_fork_lock();
+	hak_guard_page_fork_lock();
 	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++)
 		hak_lock_acquire(&hak_depots[class].lock);
 	hak_lock_acquire(&hak_pool.lock);
@@ -298,6 +300,7 @@ static void fork_unlock(void)
 	hak_lock_release(&hak_pool.lock);
 	for (unsigned class = HAK_CLASS_COUNT; class -- > 0;)
 		hak_lock_release(&hak_depots[class].lock);
+	hak_guard_page_fork_unlock();
 	hak_sample_fork_unlock();
 	hak_lock_release(&hak_threads.lock);
 	hak_lock_release(&orphan_lock);

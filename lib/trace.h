@@ -96,6 +96,7 @@ struct hak_guarded {
 	uint8_t level;     /* enum hak_guard_level (settings.h) */
 	uint8_t state;     /* enum hak_guarded_state */
 	uint8_t class;     /* size class that serves so many bytes; HAK_SAMPLE_LARGE: none does */
+	uint8_t align_shift; /* the logarithm of the alignment that the program asked for, or of HAK_ALIGNMENT */
 	uint32_t alloc_stack, free_stack; /* what sink->capture said of them, 0 if there is none */
 	uint32_t alloc_tid, free_tid;     /* 0: not freed */
 	uint64_t alloc_ns, free_ns;       /* CLOCK_MONOTONIC; 0: not freed, or not kept */
