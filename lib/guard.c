@@ -182,13 +182,13 @@ bool hak_guard_find(uintptr_t address, struct hak_guarded *out)
 	return hak_guard_page_find(address, out);
 }
 
-/* What an access to an address that the processor refused was, if it had to do with `block`. */
+/* What an access to an address that the processor refused was, if it had to do with `block`. In the place of one that was freed
+ * another may have lain before, longer or elsewhere. */
 static enum hak_report_kind kind_of_fault(uintptr_t address, const struct hak_guarded *block)
 {
-	if (address < block->address)
-		return HAK_REPORT_FAULT_UNDERFLOW;
-	return address - block->address < (block->bytes ? block->bytes : 1) ? HAK_REPORT_FAULT_AFTER_FREE
-									     : HAK_REPORT_FAULT_OVERFLOW;
+	if (block->state == HAK_GUARDED_FREED && !hak_guard_page_is_gap(address))
+		return HAK_REPORT_FAULT_AFTER_FREE;
+	return address < block->address ? HAK_REPORT_FAULT_UNDERFLOW : HAK_REPORT_FAULT_OVERFLOW;
 }
 
 bool hak_guard_fault(uintptr_t address, enum hak_access access, struct hak_report_details *details, bool *printed)

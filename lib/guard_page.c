@@ -18,6 +18,7 @@ enum place_state { PLACE_UNUSED, PLACE_IN_MOTION, PLACE_LIVE, PLACE_FREED };
 
 struct place {
 	struct hak_guarded block; /* read without the lock, in words: copy */
+	struct hak_guarded earlier; /* the one before it, which may have lain elsewhere in the place */
 	void *ordinary;
 	uint32_t next;   /* FREED: freed after this one */
 	uint8_t state;   /* enum place_state; the lock's */
@@ -210,6 +211,7 @@ void *hak_guard_page_take(const struct hak_guarded *wanted, void *ordinary)
 		/* Never zero, nor one that is often written. */
 		places[number].pattern = (uint8_t)(0x81 + (chance & 0x3f));
 		surround(&block, places[number].pattern);
+		copy(&places[number].earlier, &places[number].block);
 		copy(&places[number].block, &block);
 		places[number].ordinary = ordinary;
 	}
@@ -337,7 +339,20 @@ bool hak_guard_page_find(uintptr_t address, struct hak_guarded *out)
 		least = distance(&block, address);
 		*out = block;
 	}
+	/* Near the block that has the place now it is rather that one which was overrun. */
+	if (least > hak_os_page_size()) {
+		struct hak_guarded earlier;
+
+		copy(&earlier, &places[middle].earlier);
+		if (earlier.address && distance(&earlier, address) == 0)
+			*out = earlier;
+	}
 	return out->address != 0;
+}
+
+bool hak_guard_page_is_gap(uintptr_t address)
+{
+	return (address - hak_guard_pages.start) / place_bytes % 2 == 0;
 }
 
 bool hak_guard_page_open(uintptr_t address)

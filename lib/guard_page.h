@@ -42,9 +42,11 @@ size_t hak_guard_page_usable(const void *block);
  * reported. Returns false, having done nothing, if there is no live one. *ordinary is the block to be freed with it. */
 bool hak_guard_page_free(void *block, uint32_t stack, void **ordinary);
 
-/* The block that is in the place of `address`, or the nearest in those beside it. Returns false if there has been none, or the
- * address is not in the mapping. No lock; async-signal-safe. */
+/* The block that is in the place of `address`, or was there before it if that one held the address, far from this one; or the nearest in the
+ * places beside it. Returns false if there has been none, or the address is not in the mapping. No lock; async-signal-safe. */
 bool hak_guard_page_find(uintptr_t address, struct hak_guarded *out);
+/* Whether an address in the mapping lies between places: where no block has ever been. */
+bool hak_guard_page_is_gap(uintptr_t address);
 
 /* Makes the page of `address`, an address in the mapping, accessible until its place is used next. */
 bool hak_guard_page_open(uintptr_t address);

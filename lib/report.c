@@ -157,7 +157,9 @@ static void put_line(
 	hak_fmt_text(&fmt, "hakmem: ");
 	hak_fmt_text(&fmt, about->text);
 	put_facts(&fmt, about, at, link);
-	if (about->end == HAK_REPORT_ABORTS)
+	if (about->end == HAK_REPORT_ABORTS && about->kind >= HAK_REPORT_FAULT_OVERFLOW)
+		hak_fmt_text(&fmt, "; ending by the signal");
+	else if (about->end == HAK_REPORT_ABORTS)
 		hak_fmt_text(&fmt, "; ending by abort, as HAKMEM_ON_ERROR demands");
 	else if (about->end == HAK_REPORT_EXITS)
 		put_number(&fmt, "; ending by exit, as HAKMEM_ON_ERROR demands, with the status ", about->exit_status);

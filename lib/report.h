@@ -60,8 +60,8 @@ void hak_report_damage(enum hak_report_kind kind, const void *address, size_t da
 void hak_report_size(const void *block, size_t bytes, size_t alignment, const struct hak_guarded *guarded);
 
 /* Reports an access that the processor refused, FAULT_…, as the others, but to the caller, a handler of the signal: the report
- * is put together in *out, and neither is it printed nor does the process end. Returns false if it is not to be printed,
- * as there were many before. Async-signal-safe. */
+ * is put together in *out, and neither is it printed nor does the process end. HAK_REPORT_ABORTS says that it ends by
+ * the signal, as it would have. Returns false if it is not to be printed, as there were many before. Async-signal-safe. */
 bool hak_report_fault(enum hak_report_kind kind, uintptr_t address, enum hak_access access,
 	const struct hak_guarded *block, struct hak_report_details *out);
 

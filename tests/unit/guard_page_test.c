@@ -272,6 +272,35 @@ static void addresses_are_told(void)
 	CU_ASSERT_TRUE(found.free_ns >= found.alloc_ns);
 }
 
+/* The block that had the place before is known where the one that has it now didn't lie. */
+static void the_block_before_is_told(void)
+{
+	struct hak_guarded found;
+	char *first = NULL, *second = NULL;
+	unsigned seen = 0;
+	start();
+	for (int round = 0; round < 20; round++) {
+		first = take(100, 4);
+		release(first);
+		for (int i = 1; i < PLACES; i++)
+			release(take(100, 4));
+		second = take(200, 4); /* where the first was */
+		UNIT_EQUAL(place_of(first), place_of(second));
+		if (labs(first - second) > 8192) {
+			CU_ASSERT_TRUE(hak_guard_page_find((uintptr_t)first + 50, &found));
+			UNIT_EQUAL(found.address, first);
+			UNIT_EQUAL(found.state, HAK_GUARDED_FREED);
+			seen++;
+		}
+		CU_ASSERT_TRUE(hak_guard_page_find((uintptr_t)second + 150, &found));
+		UNIT_EQUAL(found.address, second);
+		CU_ASSERT_FALSE(hak_guard_page_is_gap((uintptr_t)second));
+		CU_ASSERT_TRUE(hak_guard_page_is_gap((uintptr_t)second - (hak_os_page_size() > 32768 ? hak_os_page_size() : 32768)));
+		release(second);
+	}
+	CU_ASSERT_TRUE(seen > 2);
+}
+
 /* After a fault the program may go on: what was written before is there, and the place is closed when it is used again. */
 static void a_page_opens_until_its_place_is_used(void)
 {
@@ -327,5 +356,5 @@ static void little_address_space(void)
 }
 
 UNIT_MAIN("guard_page", UNIT(little_address_space), UNIT(all_of_it_is_accessible_and_nothing_beside), UNIT(alignments), UNIT(no_bytes_have_an_address),
-	UNIT(the_longest_freed_is_next), UNIT(writes_beside_it_are_found), UNIT(what_is_free_is_not_freed), UNIT(addresses_are_told),
+	UNIT(the_longest_freed_is_next), UNIT(writes_beside_it_are_found), UNIT(what_is_free_is_not_freed), UNIT(addresses_are_told), UNIT(the_block_before_is_told),
 	UNIT(a_page_opens_until_its_place_is_used))
