@@ -31,6 +31,12 @@ HAK_INLINE bool hak_cas_acquire_u32(uint32_t *p, uint32_t *expected, uint32_t de
 	return __atomic_compare_exchange_n(p, expected, desired, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
+/* The same of a byte. */
+HAK_INLINE bool hak_cas_acquire_u8(uint8_t *p, uint8_t *expected, uint8_t desired)
+{
+	return __atomic_compare_exchange_n(p, expected, desired, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
 /* Lowers a 32-bit counter with a single writer, read by others, and tells whether it is below 0 then. The writer's
  * plain read-modify-write compiles to one instruction on memory, which an atomic load and store pair would not; TSan
  * builds use that pair, because the tool can't know that the hardware's aligned word store is whole. Readers use

@@ -1,5 +1,6 @@
 #include "audit.h"
 
+#include "cell.h"
 #include "hakmem.h"
 #include "inspect.h"
 #include "shared_pool.h"
@@ -241,12 +242,12 @@ static const char *audit_slab(unsigned class, uint32_t slab, uint64_t *handed_ou
 }
 
 static const char *audit_buckets(
-	const uint32_t buckets[HAK_DEPOT_BUCKETS], bool sampled, uint32_t listed, uint32_t *length)
+	const uint32_t buckets[HAK_DEPOT_BUCKETS], enum hak_slot_blocks blocks, uint32_t listed, uint32_t *length)
 {
 	for (unsigned b = 0; b < HAK_DEPOT_BUCKETS; b++) {
 		for (uint32_t slab = buckets[b]; slab != HAK_NO_SLOT; slab = hak_slot(slab)->next) {
 			CHECK(hak_slot(slab)->listed == b + 1, "a bucket holds a slab that says otherwise");
-			CHECK(hak_slot(slab)->sampled == sampled, "samples lie in slabs of their own");
+			CHECK(hak_slot(slab)->sampled == blocks, "samples and guarded blocks lie in slabs of their own");
 			CHECK(++*length <= listed, "the buckets hold more slabs than have room");
 		}
 	}
@@ -270,9 +271,11 @@ static const char *audit_depot(unsigned class)
 		if (wrong)
 			return wrong;
 	}
-	wrong = audit_buckets(depot->buckets, false, listed, &length);
+	wrong = audit_buckets(depot->buckets, HAK_SLOT_ORDINARY, listed, &length);
 	if (!wrong && hak_sampled_slabs[class].ready)
-		wrong = audit_buckets(hak_sampled_slabs[class].buckets, true, listed, &length);
+		wrong = audit_buckets(hak_sampled_slabs[class].buckets, HAK_SLOT_SAMPLED, listed, &length);
+	if (!wrong && hak_cell_is_begun())
+		wrong = audit_buckets(hak_cell_buckets[class], HAK_SLOT_GUARDED, listed, &length);
 	if (wrong)
 		return wrong;
 	CHECK(length == listed, "a slab with room is in no bucket");

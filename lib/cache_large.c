@@ -1,7 +1,6 @@
 #include "cache_large.h"
 
 #include "large.h"
-#include "poisson.h"
 #include "settings.h"
 
 /* Slots of freed runs that a thread may keep: of its share of memory half at most. */
@@ -20,19 +19,10 @@ static void *alloc_cached_run(struct hak_cache *cache, size_t bytes)
 	return run == HAK_NO_SLOT ? NULL : (void *)hak_slot_address(run);
 }
 
-static HAK_NOINLINE void count_down(struct hak_sampler *sampler, size_t bytes)
-{
-	sampler->large_left -= (double)bytes;
-	if (sampler->large_left > 0)
-		return;
-	hak_sample_due = sampler->rate;
-	sampler->large_left = hak_poisson_bytes(&sampler->random, sampler->rate);
-}
-
 HAK_INLINE void sample_large(struct hak_cache *cache, size_t bytes)
 {
 	if (HAK_UNLIKELY(cache->sampler.rate))
-		count_down(&cache->sampler, bytes);
+		hak_sampler_count(&cache->sampler, bytes);
 }
 
 void hak_cache_large_grew(struct hak_cache *cache, size_t bytes)

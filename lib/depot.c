@@ -5,7 +5,6 @@
 #include "trace.h"
 
 #define LANE_MIN 2   /* blocks of a lane: shorter ones are not worth it */
-#define PICK_LOOKS 8 /* slabs of the fullest bucket among which the lowest address is chosen */
 
 struct hak_depot hak_depots[HAK_CLASS_COUNT] = {
 #define HAK_CLASS(bytes, slots) \
@@ -19,63 +18,6 @@ struct hak_depot hak_depots[HAK_CLASS_COUNT] = {
 struct hak_parcel hak_parcels[HAK_DEPOT_PLACES];
 
 struct hak_sampled_slabs hak_sampled_slabs[HAK_CLASS_COUNT];
-
-/* ---- Partly used slabs, in buckets by how full they are ---- */
-
-static void bucket_remove(uint32_t *buckets, uint32_t slab)
-{
-	struct hak_slot *slot = hak_slot(slab);
-
-	if (!slot->listed)
-		return;
-	if (slot->previous == HAK_NO_SLOT)
-		buckets[slot->listed - 1] = slot->next;
-	else
-		hak_slot(slot->previous)->next = slot->next;
-	if (slot->next != HAK_NO_SLOT)
-		hak_slot(slot->next)->previous = slot->previous;
-	slot->listed = 0;
-}
-
-/* Moves a slab to the bucket that fits its fill; a full one is on no list: it has nothing to offer. */
-static void bucket_update(uint32_t *buckets, uint32_t slab)
-{
-	struct hak_slot *slot = hak_slot(slab);
-	unsigned bucket = slot->used * HAK_DEPOT_BUCKETS / slot->capacity;
-	bool full = slot->used == slot->capacity;
-
-	slot->idle = 0;
-	if (!full && slot->listed == bucket + 1)
-		return;
-	bucket_remove(buckets, slab);
-	if (full)
-		return;
-	slot->listed = (uint8_t)(bucket + 1);
-	slot->previous = HAK_NO_SLOT;
-	slot->next = buckets[bucket];
-	if (slot->next != HAK_NO_SLOT)
-		hak_slot(slot->next)->previous = slab;
-	buckets[bucket] = slab;
-}
-
-/* Fullest first and lowest first: new blocks fill the gaps of slabs that are in use anyway, and the others get a chance
- * to empty. */
-static uint32_t pick_slab(const uint32_t buckets[HAK_DEPOT_BUCKETS])
-{
-	for (unsigned b = HAK_DEPOT_BUCKETS; b-- > 0;) {
-		uint32_t best = buckets[b];
-		uint32_t slab = best;
-
-		for (unsigned looks = 0; slab != HAK_NO_SLOT && looks < PICK_LOOKS;
-			looks++, slab = hak_slot(slab)->next) {
-			if (slab < best)
-				best = slab;
-		}
-		if (best != HAK_NO_SLOT)
-			return best;
-	}
-	return HAK_NO_SLOT;
-}
 
 /* ---- Lists ---- */
 
@@ -234,7 +176,7 @@ static void take_blocks(struct hak_depot *depot, uint32_t *buckets, unsigned cla
 		carve(slab, block_bytes, want, batch);
 	depot->handed_out += batch->length - before;
 	hak_mirror_used(slab, hak_slot(slab)->used);
-	bucket_update(buckets, slab);
+	hak_slab_list(buckets, slab);
 	hak_ss_touch(hak_slot_ss(slab));
 }
 
@@ -264,11 +206,11 @@ static void finish_returning(
 	hak_mirror_used(run->slab, slot->used);
 	run->count = 0;
 	if (slot->used == 0) {
-		bucket_remove(buckets, run->slab);
+		hak_slab_unlist(buckets, run->slab);
 		hak_pool_release_slab(run->slab, cause);
 		run->bytes = 0; /* it is the pool's again */
 	} else {
-		bucket_update(buckets, run->slab);
+		hak_slab_list(buckets, run->slab);
 	}
 }
 
@@ -431,7 +373,7 @@ struct hak_batch hak_depot_fetch(unsigned class, uint32_t want)
 			depot->idle_batches = depot->batches;
 	}
 	while (batch.length == 0 || batch.length < want / 2) {
-		uint32_t slab = pick_slab(depot->buckets);
+		uint32_t slab = hak_slab_pick(depot->buckets);
 
 		if (slab == HAK_NO_SLOT)
 			break;
@@ -548,7 +490,7 @@ static uint32_t acquire_sampled(unsigned class)
 	if (slab == HAK_NO_SLOT)
 		return slab;
 	hak_lock_acquire(&hak_pool.lock);
-	hak_slots_sample(hak_slot_ss(slab), hak_slot_place(slab), hak_slot(slab)->span, true);
+	hak_slots_sample(hak_slot_ss(slab), hak_slot_place(slab), hak_slot(slab)->span, HAK_SLOT_SAMPLED);
 	hak_lock_release(&hak_pool.lock);
 	return slab;
 }
@@ -570,7 +512,7 @@ void *hak_depot_take_sampled(unsigned class)
 	for (unsigned b = 0; b < HAK_DEPOT_BUCKETS && !slabs->ready; b++)
 		slabs->buckets[b] = HAK_NO_SLOT;
 	slabs->ready = true;
-	slab = pick_slab(slabs->buckets);
+	slab = hak_slab_pick(slabs->buckets);
 	if (slab == HAK_NO_SLOT)
 		slab = acquire_sampled(class);
 	if (slab != HAK_NO_SLOT)

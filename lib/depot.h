@@ -9,6 +9,7 @@
 #include "lock.h"
 #include "settings.h"
 #include "shared_pool.h"
+#include "slab_list.h"
 
 /* A free block. The link is the only thing that HAKMEM stores in memory a program has used. */
 struct hak_block {
@@ -34,8 +35,7 @@ HAK_INLINE bool hak_link_leads_to(const struct hak_block *block, unsigned bin, c
 }
 _Static_assert(HAK_ALIGNMENT == 1 << 4, "the rotation is by its bits");
 
-#define HAK_DEPOT_LANES 8   /* parts of a batch in transit that can be walked over side by side */
-#define HAK_DEPOT_BUCKETS 8 /* partly used slabs are sorted by eighths of their capacity in use */
+#define HAK_DEPOT_LANES 8 /* parts of a batch in transit that can be walked over side by side */
 
 /* A batch in transit. If the thread that freed its blocks only frees, they lie in the cache of that thread's processor.
  * Who takes them would wait for one after the other, as each names the next: so where eight parts begin stands beside

@@ -5,6 +5,7 @@
 
 #include "cache_counts.h"
 #include "cache_large.h"
+#include "full.h"
 #include "guard_page.h"
 #include "init.h"
 #include "large.h"
@@ -135,14 +136,51 @@ static void *alloc_large(size_t bytes, size_t alignment, bool *zero)
 	return block;
 }
 
-/* A block of `bytes` for a program that asked for `requested`. */
-static HAK_NOINLINE void *malloc_long(size_t bytes, size_t requested)
+/* A guarded block, counted as one of the bin of what holds it. */
+static void *alloc_guarded(size_t bytes, size_t alignment, bool zeroed, uint32_t stack)
+{
+	struct hak_full_block made;
+	struct hak_cache *cache;
+	uint64_t rate;
+
+	while (HAK_UNLIKELY(!hak_full_alloc(bytes, alignment, zeroed, stack, &made))) {
+		if (!hak_full_yield())
+			return NULL;
+	}
+	cache = hak_thread_enter(false);
+	if (bytes <= HAK_MAX_SMALL) /* the fast path has moved the word below its end */
+		hak_store_relaxed(&hak_bins.left[hak_bin_of_size(bytes)].alloc_left, 0);
+	hak_cache_count(cache, made.bin, 1, 0);
+	hak_sampler_count(&cache->sampler, made.cell_bytes);
+	slow_paths = (uint8_t)(slow_paths + WEIGHT_SMALL);
+	purge_now_and_then();
+	leave(cache, made.bin);
+	rate = hak_sample_due;
+	hak_sample_due = 0;
+	if (HAK_UNLIKELY(rate))
+		hak_full_sample(made.block, bytes, rate);
+	return made.block;
+}
+
+/* A guarded block, if the request is to be guarded and there is memory for that, else NULL. */
+static HAK_COLD void *guard(size_t bytes, size_t alignment, bool zeroed)
+{
+	int saved = errno;
+	uint32_t stack;
+	void *block = NULL;
+
+	if (hak_init() && hak_full_wants(bytes, &stack))
+		block = alloc_guarded(bytes, alignment, zeroed, stack);
+	errno = saved;
+	return block;
+}
+
+/* An ordinary block of `bytes` for a program that asked for `requested`. */
+HAK_INLINE void *malloc_ordinary(size_t bytes, size_t requested)
 {
 	void *block;
 	bool zero;
 
-	if (HAK_UNLIKELY(!hak_init()))
-		return hak_out_of_memory(bytes);
 	rest_none();
 	if (bytes > HAK_MAX_SMALL) {
 		block = alloc_large(bytes, HAK_ALIGNMENT, &zero);
@@ -152,6 +190,26 @@ static HAK_NOINLINE void *malloc_long(size_t bytes, size_t requested)
 			block = alloc_small(hak_bin_of_size(bytes));
 	}
 	return HAK_LIKELY(block != NULL) ? hak_or_chosen(block, requested) : hak_out_of_memory(bytes);
+}
+
+static HAK_COLD void *malloc_unguarded(size_t bytes, size_t requested)
+{
+	return malloc_ordinary(bytes, requested);
+}
+
+static HAK_COLD void *malloc_guarded(size_t bytes, size_t requested)
+{
+	void *block = guard(requested, hak_guard_alignment ? hak_guard_alignment : HAK_ALIGNMENT, false);
+
+	if (block)
+		return block;
+	return hak_init() ? malloc_unguarded(bytes, requested) : hak_out_of_memory(bytes);
+}
+
+/* What brought a call here otherwise is that the heap has to be made, or that the request may have to be guarded. */
+static HAK_NOINLINE void *malloc_long(size_t bytes, size_t requested)
+{
+	return hak_full_is_off() ? malloc_ordinary(bytes, requested) : malloc_guarded(bytes, requested);
 }
 
 HAK_INLINE void *malloc_slow(size_t bytes, size_t requested)
@@ -233,15 +291,32 @@ static HAK_NOINLINE void free_long(void *block)
 	errno = saved;
 }
 
-/* A sample goes, and then the block that stood for it, or the large block that it was. */
+static void free_guarded(unsigned bin)
+{
+	struct hak_cache *cache = hak_thread_enter(true);
+
+	hak_cache_count(cache, bin, 0, 1);
+	slow_paths = (uint8_t)(slow_paths + WEIGHT_SMALL);
+	purge_now_and_then();
+	leave(cache, bin);
+}
+
+/* A guarded block goes to its quarantine; a sample goes, and then the block that stood for it, or the large block that it was. */
 static HAK_COLD void free_sampled(void *block)
 {
+	enum hak_full_answer answer;
 	void *ordinary;
+	unsigned bin;
 	int saved = errno;
 
 	/* The fast path has moved the word below its end. */
 	hak_store_relaxed(&hak_bins.left[HAK_BIN_SAMPLED].free_left, 0);
-	if (hak_sample_free(block, &ordinary)) {
+	answer = hak_full_free(block, &bin);
+	if (answer == HAK_FULL_DONE) {
+		free_guarded(bin);
+	} else if (answer == HAK_FULL_REFUSED) {
+		hak_trace_flush();
+	} else if (hak_sample_free(block, &ordinary)) {
 		if (!hak_cache_push(ordinary))
 			free_long(ordinary);
 	} else {
@@ -280,6 +355,9 @@ void *hak_entry_calloc(size_t count, size_t bytes)
 
 	if (HAK_UNLIKELY(__builtin_mul_overflow(count, bytes, &total)))
 		return hak_out_of_memory(SIZE_MAX);
+	block = HAK_LIKELY(hak_full_is_off()) ? NULL : guard(total, HAK_ALIGNMENT, true);
+	if (HAK_UNLIKELY(block != NULL))
+		return block;
 	if (total > HAK_MAX_SMALL && hak_init()) {
 		rest_none();
 		block = alloc_large(total, HAK_ALIGNMENT, &zero);
@@ -319,6 +397,9 @@ void *hak_entry_memalign(size_t alignment, size_t bytes)
 		return hak_entry_malloc(bytes);
 	if (HAK_UNLIKELY(!hak_init()))
 		return hak_out_of_memory(bytes);
+	block = HAK_LIKELY(hak_full_is_off()) ? NULL : guard(bytes, alignment, false);
+	if (HAK_UNLIKELY(block != NULL))
+		return block;
 	if (bytes <= HAK_MAX_SMALL && alignment <= HAK_MAX_SMALL)
 		bin = bin_for_alignment(alignment, bytes);
 	if (bin < HAK_BIN_LARGE) /* a class's block size is what makes the fast path choose that class */
@@ -343,6 +424,8 @@ size_t hak_entry_usable_size(const void *block)
 
 	if (!block)
 		return 0;
+	if (hak_full_usable(block, &bytes))
+		return bytes;
 	bytes = usable_of_any(block);
 	if (!bytes) {
 		hak_guard_misuse(HAK_REPORT_INVALID_USABLE, block);
@@ -354,10 +437,10 @@ size_t hak_entry_usable_size(const void *block)
 /* Of an ordinary block that it is longer may be right: an alignment or realloc made it so. */
 static HAK_NOINLINE void check_size(const void *block, size_t bytes, size_t alignment)
 {
-	size_t room = usable_of_any(block);
+	size_t room = usable_of_any(block), exact;
 
 	/* An address that is no block's is for free to report. */
-	if (hak_guard_page_holds(block))
+	if (hak_guard_page_holds(block) || hak_full_usable(block, &exact))
 		hak_guard_check_size(block, bytes, alignment);
 	else if (room && (bytes > room || ((uintptr_t)block & (alignment - 1)) != 0))
 		hak_report_size(block, bytes, alignment, NULL);

@@ -508,11 +508,12 @@ static void meet_sampling(struct hak_cache *cache)
 
 static HAK_NOINLINE bool meet(struct hak_cache *cache, uint32_t asked)
 {
-	if ((cache->epoch & ~HAK_EPOCH_SAMPLING) == asked)
+	if ((cache->epoch & ~(HAK_EPOCH_STEP - 1)) == asked)
 		return false;
 	hak_fence_acquire(); /* pairs with the release in hak_cache_request_sampling and …_guards */
 	meet_sampling(cache);
-	cache->epoch = asked + (hak_sampler_is_on(&cache->sampler) ? HAK_EPOCH_SAMPLING : 0);
+	cache->epoch = asked + (hak_sampler_is_on(&cache->sampler) ? HAK_EPOCH_SAMPLING : 0) +
+		(cache->sampler.guarding.level == HAK_GUARD_FULL ? HAK_EPOCH_FULL : 0);
 	return true;
 }
 
@@ -526,7 +527,7 @@ void hak_cache_init(struct hak_cache *cache, struct hak_bins *bins)
 
 void hak_cache_request_drain(void)
 {
-	hak_add_relaxed(&hak_cache_epoch, 1u + HAK_EPOCH_SAMPLING);
+	hak_add_relaxed(&hak_cache_epoch, HAK_EPOCH_STEP);
 }
 
 void hak_cache_request_sampling(uint64_t rate, uint64_t seed)

@@ -157,7 +157,7 @@ HAK_INLINE uint32_t hak_steps_taken(int32_t armed, int32_t left)
  * sees the same even number before and after has a consistent copy (cache_counts.h). */
 struct hak_cache {
 	uint32_t version;
-	uint32_t epoch; /* the last request to all threads that this one has met; one more while its sampler is on */
+	uint32_t epoch; /* the last request to all threads that this one has met; with bits for what its sampler does */
 	struct hak_sampler sampler;
 	uint64_t stashed_bytes;
 	uint32_t mirror_row, mirror_generation; /* where mirror.h shows the counts, and in which mirror */
@@ -173,12 +173,15 @@ HAK_INLINE bool hak_cache_class_in_use(const struct hak_cache_class *class)
 	return class->fetch != 0;
 }
 
-/* Requests to all threads so far, times two: the lowest bit is for caches to say that they sample. */
+/* Requests to all threads so far, times four: the lowest bits are for caches to say that their sampler is on, and that it
+ * is at level full. */
 #define HAK_EPOCH_SAMPLING 1u
+#define HAK_EPOCH_FULL 2u
+#define HAK_EPOCH_STEP 4u
 extern HAK_HIDDEN uint32_t hak_cache_epoch;
 
 /* Whether all threads were asked for something that this one has not met: the long slow paths do. Of one that samples it
- * is always true, unless it is asked for as `sampling`. */
+ * is always true, unless it is asked for as `sampling`; at level full always, for it may not take the short ones. */
 HAK_INLINE bool hak_cache_is_asked(const struct hak_cache *cache, bool sampling)
 {
 	return HAK_UNLIKELY(
@@ -216,6 +219,17 @@ bool hak_cache_free_short(struct hak_cache *cache, unsigned bin, void *block);
 HAK_INLINE bool hak_cache_samples(const struct hak_cache *cache)
 {
 	return (cache->epoch & HAK_EPOCH_SAMPLING) != 0;
+}
+
+/* Counts blocks of the bin that came or went by other ways than the cache's. The owner, between begin and end. */
+HAK_INLINE void hak_cache_count(struct hak_cache *cache, unsigned bin, unsigned allocs, unsigned frees)
+{
+	struct hak_cache_class *class = &cache->classes[bin];
+
+	hak_store_relaxed(&class->allocs, class->allocs + allocs);
+	hak_store_relaxed(&class->frees, class->frees + frees);
+	/* What is chosen next of those that come by the cache is as far off as before. */
+	hak_drawn_shift(&class->drawn, allocs);
 }
 
 /* The slow paths of the owner. All are called between begin and end. They may set hak_sample_due. */

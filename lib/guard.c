@@ -5,8 +5,10 @@
 #include "arena.h"
 #include "atomic.h"
 #include "front_cache.h"
+#include "full.h"
 #include "guard_page.h"
 #include "os.h"
+#include "quarantine.h"
 #include "report.h"
 #include "sample.h"
 #include "size_class.h"
@@ -49,6 +51,10 @@ bool hak_guard_set(const struct hak_guard_choice *choice)
 		return false;
 	if (choice->level == HAK_GUARD_SAMPLE && !hak_guard_page_start((uint32_t)hak_settings.guard_slots, guarding.seed))
 		return false;
+	if (choice->level == HAK_GUARD_FULL && !hak_full_start(choice->class, choice->site, guarding.seed))
+		return false;
+	if (choice->level != HAK_GUARD_FULL)
+		hak_full_stop();
 	if (choice->level != HAK_GUARD_OFF)
 		guarding.rate = choice->level == HAK_GUARD_FULL ? 1 : choice->rate;
 	hak_store_relaxed(&in_force.level, choice->level);
@@ -157,6 +163,20 @@ void hak_guard_misuse(enum hak_report_kind kind, const void *address)
 
 /* ---- Looking ---- */
 
+static void count_full(struct hak_guard_counts *out)
+{
+	struct hak_full_counts full;
+
+	hak_full_count(&full);
+	out->taken += full.taken;
+	out->lost += full.lost;
+	out->checked += full.checked;
+	out->quarantined_bytes += hak_quarantine_bytes();
+	out->quarantined_blocks += hak_quarantine_large();
+	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++)
+		out->quarantined_blocks += hak_quarantine_blocks(class);
+}
+
 void hak_guard_count(struct hak_guard_counts *out)
 {
 	struct hak_guard_page_counts pages;
@@ -175,11 +195,20 @@ void hak_guard_count(struct hak_guard_counts *out)
 	out->choice.class = hak_load_relaxed(&in_force.class);
 	out->choice.rate = hak_load_relaxed(&in_force.rate);
 	out->choice.site = hak_load_relaxed(&in_force.site);
+	count_full(out);
+}
+
+void hak_guard_check(struct hak_guard_checked *out)
+{
+	struct hak_cell_checked sums;
+
+	hak_full_check(&sums);
+	*out = (struct hak_guard_checked){sums.live, sums.kept, sums.damaged};
 }
 
 bool hak_guard_find(uintptr_t address, struct hak_guarded *out)
 {
-	return hak_guard_page_find(address, out);
+	return hak_full_find(address, out) || hak_guard_page_find(address, out);
 }
 
 /* What an access to an address that the processor refused was, if it had to do with `block`. In the place of one that was freed
@@ -194,14 +223,19 @@ static enum hak_report_kind kind_of_fault(uintptr_t address, const struct hak_gu
 bool hak_guard_fault(uintptr_t address, enum hak_access access, struct hak_report_details *details, bool *printed)
 {
 	struct hak_guarded block;
+	enum hak_report_kind kind = HAK_REPORT_FAULT_AFTER_FREE;
 
-	if (!hak_guard_page_find(address, &block))
+	if (hak_full_is_closed(address))
+		hak_full_find(address, &block);
+	else if (hak_guard_page_find(address, &block))
+		kind = kind_of_fault(address, &block);
+	else
 		return false;
-	*printed = hak_report_fault(kind_of_fault(address, &block), address, access, &block, details);
+	*printed = hak_report_fault(kind, address, access, &block, details);
 	return true;
 }
 
 bool hak_guard_open(uintptr_t address)
 {
-	return hak_guard_page_open(address);
+	return hak_full_open(address) || hak_guard_page_open(address);
 }

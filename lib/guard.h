@@ -43,6 +43,14 @@ struct hak_guard_counts {
 };
 void hak_guard_count(struct hak_guard_counts *out);
 
+struct hak_guard_checked {
+	uint64_t live;        /* blocks whose zones were verified */
+	uint64_t quarantined; /* freed ones that were verified as a whole */
+	uint64_t damaged;     /* of all of them; each was reported */
+};
+/* Verifies now every pattern that is to be whole at level full. Other threads may go on. No lock is held. */
+void hak_guard_check(struct hak_guard_checked *out);
+
 /* The guarded block that `address` lies in, or that is nearest to it if it lies in a zone or a page that guards one. Returns
  * false if there is none; *out is all zero then. No lock is taken, and it is async-signal-safe; of a block that is changing
  * at this moment the facts may be mixed up. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "entry.h"
+#include "guard.h"
 #include "init.h"
 #include "inspect.h"
 #include "realloc.h"
@@ -55,6 +56,14 @@ size_t hak_drain(void)
 size_t hak_purge(void)
 {
 	return hak_inspect_purge();
+}
+
+size_t hak_check(void)
+{
+	struct hak_guard_checked sums;
+
+	hak_guard_check(&sums);
+	return (size_t)sums.damaged;
 }
 
 bool hak_mark(const char *text)

@@ -54,6 +54,10 @@ int hak_snapshot_to(int descriptor);
 /* Writes a dump to `path`; NULL: to where HAKMEM_DUMP_PATH says. Returns 0 or a negative errno, as above. */
 int hak_dump(const char *path);
 
+/* Verifies the zones of every guarded block, and what quarantine holds, as HAKMEM_GUARD=full has them: what is found is reported
+ * as ever, before this returns. Returns how many blocks were damaged. */
+size_t hak_check(void);
+
 /* How slabs were acquired since the process started, over all classes (README.md, "stages"). */
 struct hak_stage_counts {
 	uint64_t depot;      /* refills served by the depot, without a new slab */

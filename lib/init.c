@@ -2,6 +2,7 @@
 
 #include "arena.h"
 #include "atomic.h"
+#include "full.h"
 #include "guard.h"
 #include "lock.h"
 #include "log.h"
@@ -41,6 +42,7 @@ static bool init_locked(void)
 	hak_thread_init();
 	/* Pairs with the acquire in hak_is_ready: who sees it sees the tables. */
 	hak_store_release(&ready, true);
+	hak_store_release(&hak_full_plain, true);
 	return true;
 }
 

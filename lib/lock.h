@@ -13,7 +13,9 @@ enum hak_lock_rank {
 	HAK_RANK_THREADS, /* thread.c: the registry of threads and the counts of dead ones */
 	HAK_RANK_SAMPLES, /* sample.c: a part of the table of samples */
 	HAK_RANK_GUARDS,  /* guard_page.c: places that are free */
+	HAK_RANK_QUARANTINE, /* quarantine.c: the list of freed blocks that are kept */
 	HAK_RANK_DEPOT,   /* depot.c: batches and partly used slabs of one class */
+	HAK_RANK_CELLS,   /* cell.c: large cells and their records */
 	HAK_RANK_POOL,    /* shared_pool.c: all slot states, SuperSlab places, the arena */
 	HAK_RANK_LINES,   /* trace.c: buffers for debug lines */
 	HAK_RANK_COUNT

@@ -6,6 +6,7 @@
 #include "cache_large.h"
 #include "depot.h"
 #include "entry.h"
+#include "full.h"
 #include "guard_page.h"
 #include "report.h"
 #include "sample.h"
@@ -150,6 +151,26 @@ static HAK_COLD void *realloc_sampled(void *block, size_t bytes)
 	return block;
 }
 
+/* realloc of a guarded block or a sample. */
+static HAK_COLD void *realloc_special(void *block, size_t bytes)
+{
+	size_t old;
+
+	switch (hak_full_resize(block, bytes, &old)) {
+	case HAK_FULL_DONE:
+		return block;
+	case HAK_FULL_MOVE:
+		return bytes > HAK_MAX_REQUEST ? hak_out_of_memory(bytes) : move(block, old, bytes);
+	case HAK_FULL_REFUSED:
+		hak_trace_flush();
+		errno = EINVAL;
+		return NULL;
+	case HAK_FULL_OTHER:
+		break;
+	}
+	return realloc_sampled(block, bytes);
+}
+
 static HAK_NOINLINE void *realloc_slow(void *block, size_t bytes)
 {
 	size_t old;
@@ -161,7 +182,7 @@ static HAK_NOINLINE void *realloc_slow(void *block, size_t bytes)
 		return NULL;
 	}
 	if (HAK_UNLIKELY(hak_bin_of_address(block) == HAK_BIN_SAMPLED))
-		return realloc_sampled(block, bytes);
+		return realloc_special(block, bytes);
 	old = hak_usable(block);
 	if (!old && hak_guard_page_holds(block))
 		old = hak_guard_usable(block);

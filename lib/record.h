@@ -7,7 +7,7 @@
  *   class_slots[b] = slots of bin b that are ACTIVE or EMPTY here
  *   place = IN_USE  <=>  active != 0;  in the LRU cache and when retired all slots are UNUSED
  *   away  =>  place = RETIRED, and all slots are known to be zero
- *   class_map byte of a slot = its bin if it is ACTIVE, or HAK_BIN_SAMPLED if it is sampled too, else HAK_BIN_NONE
+ *   class_map byte of a slot = its bin if it is ACTIVE, or HAK_BIN_SAMPLED if its blocks aren't ordinary, else HAK_BIN_NONE
  *   used + free + (capacity - carved) = capacity, for each ACTIVE slab of a size class
  *
  * Who may touch what: the pool's lock guards states, bits, places, links of EMPTY slabs and all the sets. used, carved,
@@ -36,6 +36,9 @@ HAK_INLINE bool hak_run_has_kind(unsigned place, uint32_t slots)
 
 enum hak_slot_state { HAK_SLOT_UNUSED, HAK_SLOT_ACTIVE, HAK_SLOT_EMPTY };
 
+/* What the blocks of an ACTIVE slab are, or a large run is: ordinary, samples (sample.h), or guarded (cell.h). */
+enum hak_slot_blocks { HAK_SLOT_ORDINARY, HAK_SLOT_SAMPLED, HAK_SLOT_GUARDED };
+
 enum hak_place {
 	HAK_PLACE_NONE,    /* never taken from the arena */
 	HAK_PLACE_IN_USE,  /* at least one slot is ACTIVE */
@@ -59,7 +62,7 @@ struct hak_slot {
 	uint16_t free;           /* blocks that came back: bits set in its block bits */
 	uint16_t hint;           /* no bit is set in the words of block bits below this */
 	uint8_t idle;            /* ACTIVE: times that the sweep came by since a block went or came; sweep.c */
-	uint8_t sampled; /* ACTIVE: 1 if the slab's blocks are samples; of a large run in its first slot (sample.h) */
+	uint8_t sampled; /* ACTIVE: enum hak_slot_blocks; of a large run in its first slot */
 	uint32_t since_ms;       /* when its state last changed */
 	uint32_t next, previous; /* on the list that `listed` names */
 	uint32_t age_next, age_previous; /* EMPTY: on the list of EMPTY slabs by age */

@@ -173,19 +173,28 @@ void hak_sample_stop(void)
 
 /* ---- The life of a sample ---- */
 
-static struct hak_sample describe(void *block, size_t bytes, uint64_t rate)
+static struct hak_sample describe(void *block, size_t bytes, uint8_t class, size_t decided, uint64_t rate)
+{
+	return (struct hak_sample){
+		.address = (uintptr_t)block,
+		.bytes = bytes,
+		.class = class,
+		.decided = decided,
+		.rate = rate,
+		.weight = 1 / hak_poisson_probability(decided, rate),
+		.time_ns = hak_os_clock_ns(),
+		.tid = (uint32_t)hak_os_tid(),
+		.serial = ++serial,
+	};
+}
+
+static struct hak_sample describe_ordinary(void *block, size_t bytes, uint64_t rate)
 {
 	unsigned bin = hak_bin_of_address(block);
-	struct hak_sample sample = {.address = (uintptr_t)block, .bytes = bytes, .rate = rate};
+	uint8_t class = hak_bin_is_class(bin) ? (uint8_t)HAK_CLASS_OF_BIN(bin) : HAK_SAMPLE_LARGE;
+	size_t decided = class == HAK_SAMPLE_LARGE ? hak_large_usable(block) : hak_size_classes[class].block_bytes;
 
-	sample.class = hak_bin_is_class(bin) ? (uint8_t)HAK_CLASS_OF_BIN(bin) : HAK_SAMPLE_LARGE;
-	sample.decided = sample.class == HAK_SAMPLE_LARGE ? hak_large_usable(block)
-							   : hak_size_classes[sample.class].block_bytes;
-	sample.weight = 1 / hak_poisson_probability(sample.decided, rate);
-	sample.time_ns = hak_os_clock_ns();
-	sample.tid = (uint32_t)hak_os_tid();
-	sample.serial = ++serial;
-	return sample;
+	return describe(block, bytes, class, decided, rate);
 }
 
 /* Gives the sample the address under which free will recognise it: that of the guarded block, if it is one. */
@@ -232,7 +241,7 @@ void *hak_sample_take(void *block, size_t bytes, uint64_t rate, void *guarded)
 	bool taken;
 
 	hak_trace_busy = true;
-	sample = describe(block, bytes, rate);
+	sample = describe_ordinary(block, bytes, rate);
 	taken = try_to_take(&sample, guarded);
 	hak_trace_busy = false;
 	hak_trace_flush();
@@ -241,6 +250,24 @@ void *hak_sample_take(void *block, size_t bytes, uint64_t rate, void *guarded)
 		return (void *)sample.address;
 	hak_add_relaxed(&lost, 1u);
 	return guarded ? guarded : block;
+}
+
+bool hak_sample_note(void *block, size_t bytes, unsigned class, size_t decided, uint64_t rate)
+{
+	const struct hak_sink *sink = hak_trace_sink();
+	struct hak_sample sample = describe(block, bytes, (uint8_t)class, decided, rate);
+	uint32_t number = hak_trace_busy || !hak_load_acquire(&places) ? NO_PLACE : reserve(sample.address);
+
+	if (number == NO_PLACE) {
+		hak_add_relaxed(&lost, 1u);
+		return false;
+	}
+	hak_trace_busy = true;
+	if (sink && sink->sample)
+		sample.stack = sink->sample(&sample);
+	hak_trace_busy = false;
+	insert(number, &sample);
+	return true;
 }
 
 static bool look_up(uintptr_t address, struct hak_sample *out)
@@ -268,19 +295,34 @@ size_t hak_sample_usable(const void *block)
 						: hak_size_classes[sample.class].block_bytes;
 }
 
-bool hak_sample_free(void *block, void **ordinary)
+/* Takes a sample out of the table, and tells the sink. */
+static bool forget(void *block, struct hak_sample *sample)
 {
 	const struct hak_sink *sink = hak_trace_sink();
-	struct hak_sample sample;
 	bool nested = hak_trace_busy;
 
-	if (!hak_sample_places() || !remove_sample((uintptr_t)block, &sample))
+	if (!hak_sample_places() || !remove_sample((uintptr_t)block, sample))
 		return false;
 	hak_trace_busy = true;
 	if (sink && sink->sample_freed && !nested)
-		sink->sample_freed(&sample,
-			sample.tid == (uint32_t)hak_os_tid() && sample.serial == serial);
+		sink->sample_freed(sample, sample->tid == (uint32_t)hak_os_tid() && sample->serial == serial);
 	hak_trace_busy = nested;
+	return true;
+}
+
+void hak_sample_forget(void *block)
+{
+	struct hak_sample sample;
+
+	forget(block, &sample);
+}
+
+bool hak_sample_free(void *block, void **ordinary)
+{
+	struct hak_sample sample;
+
+	if (!forget(block, &sample))
+		return false;
 	if (has_slab(&sample))
 		hak_depot_return_sampled(sample.class, block);
 	else if (!sample.stand_in)
@@ -333,7 +375,7 @@ void hak_sample_uncover(void *block, bool uncovered)
 	uint32_t run = (uint32_t)hak_slot_of_address(block);
 
 	hak_lock_acquire(&hak_pool.lock);
-	hak_slots_sample(hak_slot_ss(run), hak_slot_place(run), 1, !uncovered);
+	hak_slots_sample(hak_slot_ss(run), hak_slot_place(run), 1, uncovered ? HAK_SLOT_ORDINARY : HAK_SLOT_SAMPLED);
 	hak_lock_release(&hak_pool.lock);
 }
 

@@ -50,6 +50,10 @@ uint64_t hak_sample_stand_ins(unsigned class);
 /* `block` was chosen at `rate`, for a request of `bytes`. Makes it a sample, and returns the block to give to the program. If
  * that is guarded too it is `guarded` (guard_page.h), which the sample is known by then; else that is NULL. */
 void *hak_sample_take(void *block, size_t bytes, uint64_t rate, void *guarded);
+/* The same of a guarded block of full.h, which stays where it is and what it is: chosen for its cell, of `decided` bytes and of
+ * size class `class` or HAK_SAMPLE_LARGE. Returns whether it is a sample now; hak_sample_forget ends that. */
+bool hak_sample_note(void *block, size_t bytes, unsigned class, size_t decided, uint64_t rate);
+void hak_sample_forget(void *block);
 /* Bytes that may be used of a block of HAK_BIN_SAMPLED; 0 if there is no sample at this address. */
 size_t hak_sample_usable(const void *block);
 /* Takes a sample out of the table. A block of a class goes back to its slab; *ordinary is the block to be freed now, as any

@@ -73,11 +73,23 @@ void hak_sampler_draw(
 	drawn->next = drawn->sample < drawn->guard ? drawn->sample : drawn->guard;
 }
 
+HAK_NOINLINE void hak_sampler_count(struct hak_sampler *sampler, size_t bytes)
+{
+	if (!sampler->rate)
+		return;
+	sampler->large_left -= (double)bytes;
+	if (sampler->large_left > 0)
+		return;
+	hak_sample_due = sampler->rate;
+	sampler->large_left = hak_poisson_bytes(&sampler->random, sampler->rate);
+}
+
 void hak_sampler_choose(struct hak_sampler *sampler, struct hak_drawn *drawn, unsigned class)
 {
 	bool samples = drawn->next == drawn->sample, guards = drawn->next == drawn->guard;
 
-	hak_sample_due = (samples ? sampler->rate : 0) | (guards ? HAK_DUE_GUARD : 0);
+	hak_sample_due = (samples ? sampler->rate : 0) |
+		(guards && sampler->guarding.level != HAK_GUARD_FULL ? HAK_DUE_GUARD : 0);
 	hak_sampler_draw(sampler, drawn, class, drawn->next,
 		(samples ? HAK_SAMPLER_SAMPLES : 0u) | (guards ? HAK_SAMPLER_GUARDS : 0u));
 }

@@ -32,7 +32,7 @@ struct hak_guarding {
 struct hak_sampler {
 	uint64_t rate, seed; /* as it was asked for samples */
 	uint64_t random;     /* their source: poisson.h */
-	double large_left;   /* bytes of large blocks until the next that is a sample */
+	double large_left;   /* bytes of blocks that no class counts until the next that is a sample: large ones, and guarded at level full */
 	struct hak_guarding guarding;
 	uint64_t guard_random;
 	uint32_t number;
@@ -61,7 +61,19 @@ HAK_INLINE bool hak_sampler_is_on(const struct hak_sampler *sampler)
 void hak_sampler_draw(
 	struct hak_sampler *sampler, struct hak_drawn *drawn, unsigned class, uint64_t allocs, unsigned parts);
 
-/* The malloc number drawn->next is made: sets hak_sample_due, and draws the next of what it was chosen for. */
+/* All that was drawn comes `by` mallocs later. */
+HAK_INLINE void hak_drawn_shift(struct hak_drawn *drawn, unsigned by)
+{
+	drawn->next += drawn->next == HAK_SAMPLE_NEVER ? 0 : by;
+	drawn->sample += drawn->sample == HAK_SAMPLE_NEVER ? 0 : by;
+	drawn->guard += drawn->guard == HAK_SAMPLE_NEVER ? 0 : by;
+}
+
+/* Counts the bytes of a block that no class counts: sets hak_sample_due if it is a sample. */
+void hak_sampler_count(struct hak_sampler *sampler, size_t bytes);
+
+/* The malloc number drawn->next is made: sets hak_sample_due, and draws the next of what it was chosen for. At level full
+ * the slow path has decided already whether it is to be guarded. */
 void hak_sampler_choose(struct hak_sampler *sampler, struct hak_drawn *drawn, unsigned class);
 
 #endif

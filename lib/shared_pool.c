@@ -316,7 +316,7 @@ void hak_pool_release_slab(uint32_t slab, enum hak_release_cause cause)
 	hak_trace_release(hak_ss_address(index), hak_slot_place(slab), slot->kind, slot->used, cause);
 	hak_pool.kinds[slot->kind].active_slabs--;
 	if (HAK_UNLIKELY(slot->sampled))
-		hak_slots_sample(index, hak_slot_place(slab), slot->span, false);
+		hak_slots_sample(index, hak_slot_place(slab), slot->span, HAK_SLOT_ORDINARY);
 	hak_slots_empty(index, hak_slot_place(slab), slot->span);
 	hak_empty_insert(slab);
 	hak_pool_leave_if_idle(index);

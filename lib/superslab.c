@@ -252,14 +252,14 @@ void hak_slots_reactivate(uint32_t index, unsigned first, unsigned count)
 	change_state(index, first, count, &ss->empty, &ss->active, ss->slots[first].bin);
 }
 
-void hak_slots_sample(uint32_t index, unsigned first, unsigned count, bool sampled)
+void hak_slots_sample(uint32_t index, unsigned first, unsigned count, enum hak_slot_blocks blocks)
 {
 	struct hak_superslab *ss = hak_ss(index);
 
 	HAK_ASSERT((ss->active & hak_slot_mask(first, count)) == hak_slot_mask(first, count));
 	for (unsigned i = 0; i < count; i++)
-		ss->slots[first + i].sampled = sampled;
-	write_map(index, first, count, sampled ? HAK_BIN_SAMPLED : ss->slots[first].bin);
+		ss->slots[first + i].sampled = (uint8_t)blocks;
+	write_map(index, first, count, blocks ? HAK_BIN_SAMPLED : ss->slots[first].bin);
 }
 
 void hak_slots_form(uint32_t index, unsigned first, unsigned count)

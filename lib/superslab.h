@@ -78,8 +78,8 @@ void hak_slots_empty(uint32_t index, unsigned first, unsigned count);           
 void hak_slots_reactivate(uint32_t index, unsigned first, unsigned count);             /* EMPTY → ACTIVE, same bin */
 void hak_slots_reset(uint32_t index, unsigned first, unsigned count);                  /* any → UNUSED */
 
-/* Makes the blocks of ACTIVE slots known as samples, or as others again: before they cease to be ACTIVE. */
-void hak_slots_sample(uint32_t index, unsigned first, unsigned count, bool sampled);
+/* Says what the blocks of ACTIVE slots are; ordinary again before they cease to be ACTIVE. */
+void hak_slots_sample(uint32_t index, unsigned first, unsigned count, enum hak_slot_blocks blocks);
 
 /* What the class map has of a slot, by its record. */
 HAK_INLINE unsigned hak_slot_map_bin(const struct hak_slot *slot, bool active)

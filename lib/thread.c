@@ -6,9 +6,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cell.h"
 #include "guard_page.h"
 #include "mirror.h"
 #include "os.h"
+#include "quarantine.h"
 #include "sample.h"
 #include "trace.h"
 
@@ -288,8 +290,10 @@ static void fork_prepare(void)
 	hak_thread_reap();
 	hak_sample_fork_lock();
 	hak_guard_page_fork_lock();
+	hak_quarantine_fork_lock();
 	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++)
 		hak_lock_acquire(&hak_depots[class].lock);
+	hak_cell_fork_lock();
 	hak_lock_acquire(&hak_pool.lock);
 	hak_trace_fork_lock();
 }
@@ -298,8 +302,10 @@ static void fork_unlock(void)
 {
 	hak_trace_fork_unlock();
 	hak_lock_release(&hak_pool.lock);
+	hak_cell_fork_unlock();
 	for (unsigned class = HAK_CLASS_COUNT; class -- > 0;)
 		hak_lock_release(&hak_depots[class].lock);
+	hak_quarantine_fork_unlock();
 	hak_guard_page_fork_unlock();
 	hak_sample_fork_unlock();
 	hak_lock_release(&hak_threads.lock);

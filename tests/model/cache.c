@@ -26,7 +26,7 @@ static void setup_drains(void)
 	memset(&cache, 0, sizeof(cache));
 	memset(&bins, 0, sizeof(bins));
 	memset(block, 0, sizeof(block));
-	hak_cache_epoch = UINT32_MAX - HAK_EPOCH_SAMPLING; /* it wraps */
+	hak_cache_epoch = 0u - HAK_EPOCH_STEP; /* it wraps */
 	hak_cache_init(&cache, &bins);
 	next_block = frees_done = allocs_done = asked = met = 0;
 }

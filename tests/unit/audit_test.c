@@ -182,7 +182,7 @@ static void depots(void)
 	DAMAGE(hak_audit_depots, slot->listed, 0, "a slab is in the wrong bucket");
 	DAMAGE(hak_audit_depots, slot->listed, slot->listed + 1, "a slab is in the wrong bucket");
 	DAMAGE(hak_audit_depots, depot->buckets[slot->listed - 1], HAK_NO_SLOT, "a slab with room is in no bucket");
-	DAMAGE(hak_audit_depots, slot->sampled, 1, "samples lie in slabs of their own");
+	DAMAGE(hak_audit_depots, slot->sampled, 1, "samples and guarded blocks lie in slabs of their own");
 	DAMAGE(hak_audit_depots, depot->handed_out, depot->handed_out + 1, "a depot's count of blocks handed out is wrong");
 }
 

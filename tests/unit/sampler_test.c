@@ -81,12 +81,63 @@ static void as_often_as_asked(void)
 static void only_the_class_that_is_asked_for(void)
 {
 	static const struct hak_sampling none = {0, 0};
-	struct hak_guarding guarding = {1, 9, CLASS, HAK_GUARD_FULL};
+	struct hak_guarding guarding = {1, 9, CLASS, HAK_GUARD_SAMPLE};
 	make_mallocs(guards, &none, &guarding);
 	UNIT_EQUAL(count(guards, HAK_SAMPLER_GUARDS), MALLOCS);
 	guarding.class = CLASS + 1;
 	make_mallocs(guards, &none, &guarding);
 	UNIT_EQUAL(count(guards, HAK_SAMPLER_GUARDS), 0);
+}
+
+/* At level full each malloc comes to the slow path, which has decided on it already; samples come among them as ever. */
+static void level_full_chooses_no_guards(void)
+{
+	static const struct hak_sampling sampling = {4000, 3};
+	static const struct hak_guarding guarding = {1, 9, HAK_CLASS_COUNT, HAK_GUARD_FULL}, no_guarding = {0, 0, 0, 0};
+	struct hak_sampler sampler = {.number = 5};
+	struct hak_drawn drawn;
+	unsigned wrong = 0;
+	make_mallocs(samples, &sampling, &no_guarding);
+	hak_sampler_ask_guards(&guarding);
+	hak_sampler_meet(&sampler);
+	hak_sampler_draw(&sampler, &drawn, CLASS, 0, HAK_SAMPLER_SAMPLES | HAK_SAMPLER_GUARDS);
+	for (uint64_t i = 1; i <= MALLOCS; i++) {
+		UNIT_EQUAL(drawn.next, i);
+		hak_sample_due = 0;
+		hak_sampler_choose(&sampler, &drawn, CLASS);
+		wrong += hak_sample_due != (samples[i - 1] ? sampling.rate : 0);
+	}
+	UNIT_EQUAL(wrong, 0);
+	hak_sample_due = 0;
+}
+
+/* What was drawn keeps its distance when mallocs were counted that went another way; what never comes never does. */
+static void what_was_drawn_is_shifted(void)
+{
+	struct hak_drawn drawn = {10, 10, HAK_SAMPLE_NEVER};
+	hak_drawn_shift(&drawn, 3);
+	UNIT_EQUAL(drawn.next, 13);
+	UNIT_EQUAL(drawn.sample, 13);
+	UNIT_EQUAL(drawn.guard, HAK_SAMPLE_NEVER);
+}
+
+/* Blocks that no class counts: one in so many bytes. */
+static void bytes_are_counted(void)
+{
+	struct hak_sampler sampler = {.number = 5};
+	unsigned chosen = 0;
+	hak_sampler_ask_samples(&(struct hak_sampling){0, 1});
+	hak_sampler_meet(&sampler);
+	hak_sampler_count(&sampler, 1 << 30);
+	UNIT_EQUAL(hak_sample_due, 0);
+	hak_sampler_ask_samples(&(struct hak_sampling){100000, 1});
+	hak_sampler_meet(&sampler);
+	for (unsigned i = 0; i < 100000; i++) {
+		hak_sampler_count(&sampler, 100);
+		chosen += hak_sample_due == 100000;
+		hak_sample_due = 0;
+	}
+	CU_ASSERT_TRUE(chosen > 60 && chosen < 140); /* 100, within four deviations */
 }
 
 static void what_has_changed_is_met_once(void)
@@ -109,5 +160,6 @@ static void what_has_changed_is_met_once(void)
 	UNIT_EQUAL(sampler.guarding.level, HAK_GUARD_FULL);
 }
 
-UNIT_MAIN("sampler", UNIT(neither_moves_the_other), UNIT(as_often_as_asked), UNIT(only_the_class_that_is_asked_for),
+UNIT_MAIN("sampler", UNIT(neither_moves_the_other), UNIT(as_often_as_asked), UNIT(only_the_class_that_is_asked_for), UNIT(level_full_chooses_no_guards), UNIT(what_was_drawn_is_shifted),
+	UNIT(bytes_are_counted),
 	UNIT(what_has_changed_is_met_once))

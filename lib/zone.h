@@ -1,0 +1,22 @@
+/* zone.h: the patterns that guarded blocks are surrounded by and filled with, and what is left of one.
+ *
+ * As pointers the patterns are addresses that no program has, so that one that is followed stops there. Pure. */
+#ifndef HAK_ZONE_H
+#define HAK_ZONE_H
+
+#include "base.h"
+
+#define HAK_ZONE_BYTE 0xf5  /* before and behind a block */
+#define HAK_NEW_BYTE 0xcb   /* in a block that was just handed out */
+#define HAK_FREED_BYTE 0xd9 /* in a block that was freed */
+
+void hak_zone_fill(uintptr_t start, size_t bytes, uint8_t pattern);
+
+/* What was written over in a zone. */
+struct hak_damage {
+	uintptr_t first; /* the first byte that is not as it was filled; 0: all are */
+	size_t bytes;    /* from there to the last such */
+};
+struct hak_damage hak_zone_look(uintptr_t start, size_t bytes, uint8_t pattern);
+
+#endif
