@@ -185,11 +185,10 @@ bool hak_guards_fault(const struct hak_fault *fault)
 {
 	uintptr_t address = (uintptr_t)fault->info->si_addr;
 	struct hak_report_details details;
-	bool mine = begin_turn(), printed = false, goes_on;
+	bool mine = begin_turn(), printed = false, goes_on = is_open(address);
 
-	if (!hak_guard_fault(address, access_of(fault->context), &details, &printed)) {
-		goes_on = is_open(address);
-	} else {
+	/* One report an error: who comes second finds the page open, and tries again. */
+	if (!goes_on && hak_guard_fault(address, access_of(fault->context), &details, &printed)) {
 		report(&details, fault->context, printed);
 		if (details.end == HAK_REPORT_EXITS)
 			_exit(details.exit_status);

@@ -1,0 +1,173 @@
+/* Faults on guarded blocks and others, for guard_faults.py: each case is a program that touches what it must not, and says how it
+ * went on. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define BYTES 40
+#define THREADS 8
+
+static char *volatile block; /* so that compilers don't know what is freed */
+static sigjmp_buf before;
+
+__attribute__((noinline)) static void make_block(void)
+{
+	block = malloc(BYTES);
+	memset(block, 'a', BYTES);
+}
+
+__attribute__((noinline)) static void drop_block(void)
+{
+	free(block);
+	__asm__ volatile("" ::: "memory"); /* a call, not a jump: its frame is looked for */
+}
+
+__attribute__((noinline)) static int read_block(void)
+{
+	return ((volatile char *)block)[3];
+}
+
+__attribute__((noinline)) static void write_block(void)
+{
+	((volatile char *)block)[5] = 'b';
+}
+
+/* NOLINTBEGIN(bugprone-signal-handler,cert-sig30-c): the signals are raised by what this program does */
+static void own_handler(int signal, siginfo_t *info, void *context)
+{
+	(void)context;
+	printf("own handler: signal %d at %p\n", signal, info->si_addr);
+	siglongjmp(before, 1);
+}
+
+static void install_own(int flags)
+{
+	struct sigaction action = {.sa_flags = SA_SIGINFO | flags};
+	action.sa_sigaction = own_handler;
+	sigaction(SIGSEGV, &action, NULL);
+}
+/* NOLINTEND(bugprone-signal-handler,cert-sig30-c) */
+
+static void null_pointer(void)
+{
+	char *volatile nowhere = (char *)16;
+	*(volatile char *)nowhere = 1;
+}
+
+static void use_after_free(void)
+{
+	make_block();
+	drop_block();
+	printf("read %d\n", read_block() != 0);
+	write_block();
+	printf("read %c\n", ((volatile char *)block)[5]);
+}
+
+static void two_blocks(void)
+{
+	for (int i = 0; i < 2; i++) {
+		make_block();
+		drop_block();
+		read_block();
+	}
+}
+
+static void *read_in_thread(void *barrier)
+{
+	pthread_barrier_wait(barrier);
+	read_block();
+	return NULL;
+}
+
+/* All at the same moment on the same page: one of them reports it. */
+static void threads(void)
+{
+	pthread_t thread[THREADS];
+	pthread_barrier_t barrier;
+	pthread_barrier_init(&barrier, NULL, THREADS);
+	for (int i = 0; i < THREADS; i++)
+		pthread_create(&thread[i], NULL, read_in_thread, &barrier);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+}
+
+static void same_block(void)
+{
+	make_block();
+	drop_block();
+	threads();
+}
+
+/* The program's own handler goes on being the program's, whether it was there first or not, and on a stack of its own. */
+static void handled(void)
+{
+	static char stack[65536];
+	const stack_t alternate = {.ss_sp = stack, .ss_size = sizeof(stack)};
+	sigaltstack(&alternate, NULL);
+	install_own(SA_ONSTACK);
+	if (sigsetjmp(before, 1) == 0)
+		null_pointer();
+	make_block();
+	drop_block();
+	if (sigsetjmp(before, 1) == 0)
+		read_block();
+}
+
+/* A child goes on being guarded. */
+static void in_child(void)
+{
+	int status;
+	make_block();
+	drop_block();
+	fflush(stdout);
+	pid_t child = fork();
+	if (child == 0) {
+		read_block();
+		_exit(3);
+	}
+	waitpid(child, &status, 0);
+	printf("child %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
+}
+
+/* Waits until guards are switched on from outside. */
+static void at_run_time(void)
+{
+	char line[16];
+	make_block();
+	drop_block();
+	puts("ready");
+	fflush(stdout);
+	if (fgets(line, sizeof(line), stdin) == NULL)
+		exit(9);
+	for (int i = 0; i < 100; i++) { /* the thread hears of it at its next slow path */
+		make_block();
+		drop_block();
+	}
+	read_block();
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} cases[] = {
+	{"use_after_free", use_after_free}, {"two_blocks", two_blocks}, {"same_block", same_block}, {"null_pointer", null_pointer},
+	{"handled", handled}, {"in_child", in_child}, {"at_run_time", at_run_time},
+};
+
+int main(int argc, char **argv)
+{
+	for (size_t i = 0; argc == 2 && i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (strcmp(argv[1], cases[i].name) != 0)
+			continue;
+		cases[i].run();
+		puts("end");
+		return 0;
+	}
+	fprintf(stderr, "no such case\n");
+	return 2;
+}
