@@ -13,6 +13,7 @@
 #define FRAMES_SHOWN 12
 #define EVENTS_SHOWN 20
 #define MOVING_SHOWN 8
+#define TOLD_MAX 16
 #define OVERFLOW_BYTES 65536 /* a fault so near to the stack pointer, where nothing is mapped */
 #define TEXT_MAX 160
 
@@ -98,6 +99,8 @@ static const char *kind_in_words(const char *kind)
 struct guarded {
 	struct guards *guards; /* NULL: nothing */
 	struct symbols *symbols;
+	const struct guard_block *told[TOLD_MAX]; /* blocks whose stacks were printed */
+	unsigned told_count;
 };
 
 static void open_guarded(struct guarded *guarded, const struct watch *watch, const cJSON *document, FILE *out)
@@ -119,27 +122,37 @@ static void close_guarded(struct guarded *guarded)
 	guards_free(guarded->guards);
 }
 
-/* The guarded block that an address is of, or near to. */
-static void print_guarded(FILE *out, const struct guarded *guarded, const cJSON *at)
+/* The guarded block that an address is of, or near to; NULL: none. */
+static const struct guard_block *guarded_block(const struct guarded *guarded, const cJSON *at)
 {
-	const struct guard_block *block;
-	char where[GUARD_WORDS];
-	uint64_t address, begins;
-	if (guarded->guards == NULL || !address_of(get(get(at, "guarded"), "address"), &begins) || !address_of(get(at, "address"), &address))
-		return;
-	block = guards_block_at(guarded->guards, begins);
-	if (block == NULL)
-		return;
-	fprintf(out, "           %s\n", guard_words_where(where, address, block));
+	uint64_t begins;
+	if (guarded->guards == NULL || !address_of(get(get(at, "guarded"), "address"), &begins))
+		return NULL;
+	return guards_block_at(guarded->guards, begins);
+}
+
+/* Its stacks, where it is named for the first time. */
+static void print_guarded(FILE *out, struct guarded *guarded, const struct guard_block *block)
+{
+	for (unsigned i = 0; i < guarded->told_count; i++) {
+		if (guarded->told[i] == block)
+			return;
+	}
+	if (guarded->told_count < TOLD_MAX)
+		guarded->told[guarded->told_count++] = block;
 	guard_report_block(out, guarded->guards, guarded->symbols, block, 13);
 }
 
 /* What the heap knows of an address: "24 bytes into a live block of 3072 bytes at 0x… (…)". */
-static void print_whereabouts(FILE *out, const struct guarded *guarded, const cJSON *at)
+static void print_whereabouts(FILE *out, struct guarded *guarded, const cJSON *at)
 {
-	char kind[TEXT_MAX], block[TEXT_MAX], superslab[TEXT_MAX], state[TEXT_MAX];
+	char kind[TEXT_MAX], block[TEXT_MAX], superslab[TEXT_MAX], state[TEXT_MAX], where[GUARD_WORDS];
+	const struct guard_block *guard = guarded_block(guarded, at);
+	uint64_t address;
 	text_of(kind, get(at, "kind"));
-	if (!cJSON_IsString(get(at, "block"))) {
+	if (guard != NULL && address_of(get(at, "address"), &address)) {
+		fprintf(out, "%s", guard_words_where(where, address, guard));
+	} else if (!cJSON_IsString(get(at, "block"))) {
 		fprintf(out, "%s", kind_in_words(kind));
 	} else {
 		bool large = cJSON_IsNull(get(at, "class"));
@@ -153,7 +166,8 @@ static void print_whereabouts(FILE *out, const struct guarded *guarded, const cJ
 		fprintf(out, " (SuperSlab %s, slot %" PRIu64 ", %s)", text_of(superslab, get(at, "ss")), number_of(get(at, "slot")),
 			text_of(state, get(at, "state")));
 	fputc('\n', out);
-	print_guarded(out, guarded, at);
+	if (guard != NULL)
+		print_guarded(out, guarded, guard);
 }
 
 /* ---- The crash ---- */
@@ -170,7 +184,7 @@ static bool is_stack_overflow(const cJSON *crash, uint64_t address)
 	return address < sp ? sp - address < OVERFLOW_BYTES : address - sp < OVERFLOW_BYTES;
 }
 
-static void print_address(FILE *out, const struct guarded *guarded, const cJSON *crash)
+static void print_address(FILE *out, struct guarded *guarded, const cJSON *crash)
 {
 	const cJSON *mapping = get(crash, "mapping");
 	char text[TEXT_MAX], path[TEXT_MAX], permissions[TEXT_MAX], code[TEXT_MAX];
@@ -208,7 +222,7 @@ static void print_stack(FILE *out, const cJSON *document, const cJSON *stack)
 	}
 }
 
-static void print_crash(FILE *out, const struct guarded *guarded, const cJSON *document, const cJSON *crash)
+static void print_crash(FILE *out, struct guarded *guarded, const cJSON *document, const cJSON *crash)
 {
 	const cJSON *pointer;
 	char name[TEXT_MAX], code[TEXT_MAX], thread[TEXT_MAX];
