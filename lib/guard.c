@@ -41,28 +41,44 @@ static bool is_possible(const struct hak_guard_choice *choice)
 	return !choice->site || (sink && sink->capture && sink->stack_has);
 }
 
-bool hak_guard_set(const struct hak_guard_choice *choice)
+/* Tells the threads. */
+static void ask(const struct hak_guard_choice *choice)
 {
 	struct hak_guarding guarding = {.seed = hak_load_relaxed(&seed),
 		.class = choice->class == HAK_GUARD_ANY_CLASS ? HAK_CLASS_COUNT : choice->class,
 		.level = choice->level};
 
+	if (choice->level != HAK_GUARD_OFF)
+		guarding.rate = choice->level == HAK_GUARD_FULL ? 1 : choice->rate;
+	hak_cache_request_guards(&guarding);
+}
+
+bool hak_guard_set(const struct hak_guard_choice *choice)
+{
 	if (!is_possible(choice))
 		return false;
-	if (choice->level == HAK_GUARD_SAMPLE && !hak_guard_page_start((uint32_t)hak_settings.guard_slots, guarding.seed))
+	if (choice->level == HAK_GUARD_SAMPLE &&
+		!hak_guard_page_start((uint32_t)hak_settings.guard_slots, hak_load_relaxed(&seed)))
 		return false;
-	if (choice->level == HAK_GUARD_FULL && !hak_full_start(choice->class, choice->site, guarding.seed))
+	if (choice->level == HAK_GUARD_FULL && !hak_full_start(choice->class, choice->site, hak_load_relaxed(&seed)))
 		return false;
 	if (choice->level != HAK_GUARD_FULL)
 		hak_full_stop();
-	if (choice->level != HAK_GUARD_OFF)
-		guarding.rate = choice->level == HAK_GUARD_FULL ? 1 : choice->rate;
 	hak_store_relaxed(&in_force.level, choice->level);
 	hak_store_relaxed(&in_force.class, choice->class);
 	hak_store_relaxed(&in_force.rate, choice->rate);
 	hak_store_relaxed(&in_force.site, choice->site);
-	hak_cache_request_guards(&guarding);
+	ask(choice);
 	return true;
+}
+
+void hak_guard_fork_child(void)
+{
+	if (in_force.level != HAK_GUARD_SAMPLE || hak_settings.guard_seed)
+		return;
+	hak_store_relaxed(&seed, hak_os_random());
+	hak_guard_page_shuffle(seed);
+	ask(&in_force);
 }
 
 /* ---- The life of a guarded block ---- */

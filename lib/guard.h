@@ -23,6 +23,8 @@ struct hak_guard_choice {
 
 /* Goes by HAKMEM_GUARD. Once, at initialisation, when the heap works. */
 void hak_guard_init(void);
+/* In a child of fork: what it chooses is not what its parent and other children do, unless HAKMEM_GUARD_SEED fixes it. */
+void hak_guard_fork_child(void);
 
 /* Goes by `choice` from each thread's next slow path on; blocks that are guarded stay so. Returns false, and nothing has
  * changed, if that can't be done: a class that there isn't, a site without a sink that knows stacks, or no memory. One

@@ -67,6 +67,13 @@ bool hak_guard_page_start(uint32_t wanted, uint64_t seed)
 	return place_count != 0;
 }
 
+void hak_guard_page_shuffle(uint64_t seed)
+{
+	hak_lock_acquire(&lock);
+	random = hak_random_begin(seed, 0);
+	hak_lock_release(&lock);
+}
+
 static uintptr_t place_start(uint32_t number)
 {
 	return hak_guard_pages.start + (2 * (size_t)number + 1) * place_bytes;

@@ -18,6 +18,9 @@
  * Chance begins with `seed`. Returns false if there is none. One caller at a time. */
 bool hak_guard_page_start(uint32_t places, uint64_t seed);
 
+/* Chance begins anew with `seed`: in a child of fork. */
+void hak_guard_page_shuffle(uint64_t seed);
+
 /* The mapping: written once, before any block of it is handed out. */
 struct hak_guard_pages {
 	uintptr_t start;

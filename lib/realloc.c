@@ -18,7 +18,7 @@
 #define ROOM_MAX ((size_t)512 << 10)
 
 /* Blocks that a thread freed last, in which realloc looks for the one that it is to move. */
-#define FREED_LOOKED_AT 8
+#define FREED_LOOKED_AT 4
 
 /* Of a block that realloc makes smaller this much may lie idle, or it moves. */
 #define SPARE_MAX(bytes) ((bytes) / 2)

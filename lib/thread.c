@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cell.h"
+#include "guard.h"
 #include "guard_page.h"
 #include "mirror.h"
 #include "os.h"
@@ -361,6 +362,7 @@ static void fork_child(void)
 		if (thread != hak_thread_mine)
 			adopt_vanished(thread);
 	}
+	hak_guard_fork_child();
 	/* The registry is right again, should the sink look at it. */
 	if (sink && sink->fork_child)
 		sink->fork_child();

@@ -409,6 +409,35 @@ static void a_child_keeps_them(void)
 	guard_none();
 }
 
+/* Which of a thousand mallocs are guarded, as a sum that tells one choice from another. */
+static uint64_t choice_of_a_thousand(void)
+{
+	uint64_t sum = 0;
+	for (int i = 0; i < 1000; i++)
+		sum = sum * 31 + is_guarded(100);
+	return sum;
+}
+
+static void choose_in_a_child(void *parent_seed)
+{
+	if (counts().seed == *(uint64_t *)parent_seed)
+		_exit(1);
+	fprintf(stderr, "%llx", (unsigned long long)choice_of_a_thousand());
+}
+
+/* What one child of a server chooses, the next one need not. */
+static void children_choose_for_themselves(void)
+{
+	char one[64], other[64];
+	guard(HAK_GUARD_SAMPLE, 10, HAK_GUARD_ANY_CLASS, 0);
+	uint64_t seed = counts().seed;
+	UNIT_EQUAL(unit_in_child(choose_in_a_child, &seed, one, sizeof(one)), 0);
+	UNIT_EQUAL(unit_in_child(choose_in_a_child, &seed, other, sizeof(other)), 0);
+	CU_ASSERT_TRUE(strlen(one) > 8 && strcmp(one, other) != 0);
+	UNIT_EQUAL(counts().seed, seed);
+	guard_none();
+}
+
 UNIT_MAIN("guard", UNIT(a_choice_is_taken_or_refused), UNIT(one_class_or_one_site), UNIT(some_by_chance), UNIT(blocks_behave), UNIT(alignments_are_kept),
 	UNIT(counts_stay_right), UNIT(a_guarded_block_can_be_a_sample), UNIT(misuse_is_told_with_its_block), UNIT(faults_are_told), UNIT(many_threads),
-	UNIT(a_child_keeps_them))
+	UNIT(a_child_keeps_them), UNIT(children_choose_for_themselves))
