@@ -7,6 +7,7 @@
 #include "front_cache.h"
 #include "full.h"
 #include "guard_page.h"
+#include "log.h"
 #include "os.h"
 #include "quarantine.h"
 #include "report.h"
@@ -28,7 +29,9 @@ void hak_guard_init(void)
 		.rate = hak_settings.guard_rate};
 
 	hak_store_relaxed(&seed, hak_settings.guard_seed ? hak_settings.guard_seed : hak_os_random());
-	hak_guard_set(&choice);
+	if (!hak_guard_set(&choice))
+		hak_log_line("hakmem: no memory for what HAKMEM_GUARD asks for: nothing is guarded; raise the limit on address "
+			     "space (ulimit -v), or lower HAKMEM_GUARD_SLOTS");
 }
 
 static bool is_possible(const struct hak_guard_choice *choice)
@@ -168,7 +171,8 @@ void hak_guard_misuse(enum hak_report_kind kind, const void *address)
 		hak_report(kind, address);
 		return;
 	}
-	if (block.state == HAK_GUARDED_FREED && block.address == (uintptr_t)address) {
+	/* Where free and realloc found no live block it was freed, or another thread is about to. */
+	if (block.address == (uintptr_t)address) {
 		if (kind == HAK_REPORT_INVALID_FREE)
 			kind = HAK_REPORT_DOUBLE_FREE;
 		else if (kind == HAK_REPORT_INVALID_REALLOC)

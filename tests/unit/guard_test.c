@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include "lib/entry.h"
 #include "lib/guard_page.h"
@@ -409,6 +410,25 @@ static void a_child_keeps_them(void)
 	guard_none();
 }
 
+/* What was asked for and can't be had is said. */
+static void begin_with_nothing(void *ignored)
+{
+	struct rlimit limit = {1 << 20, 1 << 20};
+	(void)ignored;
+	hak_settings.guard = HAK_GUARD_SAMPLE;
+	setrlimit(RLIMIT_AS, &limit);
+	hak_guard_init();
+	_exit(counts().choice.level == HAK_GUARD_OFF && counts().slots == 0 ? 0 : 1);
+}
+
+static void no_memory_is_told(void)
+{
+	char said[1024];
+	UNIT_LEAVE_IF(UNIT_ASAN || UNIT_TSAN, "a sanitizer needs the address space");
+	UNIT_EQUAL(unit_in_child(begin_with_nothing, NULL, said, sizeof(said)), 0);
+	CU_ASSERT_TRUE(strncmp(said, "hakmem: no memory for what HAKMEM_GUARD asks for: nothing is guarded; ", 70) == 0);
+}
+
 /* Which of a thousand mallocs are guarded, as a sum that tells one choice from another. */
 static uint64_t choice_of_a_thousand(void)
 {
@@ -438,6 +458,6 @@ static void children_choose_for_themselves(void)
 	guard_none();
 }
 
-UNIT_MAIN("guard", UNIT(a_choice_is_taken_or_refused), UNIT(one_class_or_one_site), UNIT(some_by_chance), UNIT(blocks_behave), UNIT(alignments_are_kept),
+UNIT_MAIN("guard", UNIT(no_memory_is_told), UNIT(a_choice_is_taken_or_refused), UNIT(one_class_or_one_site), UNIT(some_by_chance), UNIT(blocks_behave), UNIT(alignments_are_kept),
 	UNIT(counts_stay_right), UNIT(a_guarded_block_can_be_a_sample), UNIT(misuse_is_told_with_its_block), UNIT(faults_are_told), UNIT(many_threads),
 	UNIT(a_child_keeps_them), UNIT(children_choose_for_themselves))

@@ -3,7 +3,10 @@
 
 #include <errno.h>
 
+#include "lib/depot.h"
 #include "lib/hakmem.h"
+#include "lib/report.h"
+#include "lib/settings.h"
 #include "tests/unit/unit.h"
 
 static void realloc_stays_where_it_may(void)
@@ -71,4 +74,53 @@ static void failed_realloc_keeps_the_block(void)
 	hak_free(block);
 }
 
-UNIT_MAIN("realloc", UNIT(realloc_stays_where_it_may), UNIT(room_is_not_taken_back), UNIT(failed_realloc_keeps_the_block))
+/* realloc, where the block would move, of one that was freed. */
+static void refused(char *block, size_t bytes)
+{
+	static const char text[] = "realloc of a block that was freed";
+	errno = 0;
+	if (hak_realloc(block, bytes) != NULL || errno != EINVAL || strcmp(hak_last_report.text, text) != 0 ||
+		hak_last_report.address != (uintptr_t)block)
+		_exit(3);
+	hak_last_report.text = "";
+}
+
+static void realloc_freed_blocks(void *ignored)
+{
+	char *blocks[2000], *large = hak_malloc(200000), *live;
+	(void)ignored;
+	hak_settings.on_error = HAK_ON_ERROR_REPORT;
+	for (int i = 0; i < 2000; i++)
+		blocks[i] = hak_malloc(100);
+	live = blocks[1000];
+	/* Those that the thread freed last. */
+	for (int i = 0; i < 4; i++)
+		hak_free(blocks[i]);
+	for (int i = 0; i < 4; i++)
+		refused(blocks[i], 5000);
+	/* Back in their slab, some block of which lives; and then in one without. */
+	for (int i = 4; i < 2000; i++) {
+		if (blocks[i] != live)
+			hak_free(blocks[i]);
+	}
+	hak_drain();
+	hak_depot_trim();
+	refused(live + (size_t)112, 5000);
+	refused(live - (size_t)112, 1);
+	refused(blocks[1999], 5000);
+	hak_free(large);
+	refused(large, 900000);
+	hak_trim();
+	refused(large, 900000);
+	_exit(live == hak_realloc(live, 90) && (live = hak_realloc(live, 5000)) != NULL && hak_last_report.text[0] == '\0' ? 0 : 4);
+}
+
+static void freed_blocks_are_refused(void)
+{
+	char said[8192];
+	UNIT_EQUAL(unit_in_child(realloc_freed_blocks, NULL, said, sizeof(said)), 0);
+	CU_ASSERT_TRUE(strncmp(said, "hakmem: realloc of a block that was freed (address=0x", 53) == 0);
+}
+
+UNIT_MAIN("realloc", UNIT(realloc_stays_where_it_may), UNIT(room_is_not_taken_back), UNIT(failed_realloc_keeps_the_block),
+	UNIT(freed_blocks_are_refused))
