@@ -546,6 +546,10 @@ void hak_encode_ok(struct hak_json *json, enum hak_protocol_verb verb, const str
 		MEMBER(done, threads);
 	if (verb == HAK_VERB_purge || verb == HAK_VERB_trim)
 		MEMBER(done, bytes);
+	if (verb == HAK_VERB_check) {
+		MEMBER(done, checked);
+		MEMBER(done, damaged);
+	}
 	if (verb == HAK_VERB_mark) {
 		hak_json_key(json, "recorded");
 		hak_json_bool(json, done->recorded);

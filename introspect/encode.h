@@ -79,6 +79,8 @@ struct hak_done {
 	uint64_t threads; /* drain, trim: asked to give their caches back */
 	uint64_t bytes;   /* purge, trim: given back to the system */
 	bool recorded;    /* mark: somebody listens */
+	uint64_t checked; /* check: blocks, and of them those that were damaged */
+	uint64_t damaged;
 };
 /* The reply of a verb that has no document of its own. */
 void hak_encode_ok(struct hak_json *json, enum hak_protocol_verb verb, const struct hak_done *done);

@@ -49,6 +49,8 @@
 		"guard_class=N|any guard_site=0x…|any for_ms=N", \
 		"change what is recorded, what is printed, and these settings; for N ms or for good; says what is set [ok]") \
 	X(profile, "", "who allocated what lives, and what went: the heap profile [profile]") \
+	X(check, "", "verify what stands around guarded blocks and in freed ones (guard=full); what is wrong is reported [ok, with " \
+		"checked and damaged]") \
 	X(guarded, "address=0x… bytes=N", \
 		"the mistakes that were reported; and the guarded blocks in N bytes (1 to 2097152, default 1) at an address, or " \
 		"around it; all with their stacks [guarded]") \

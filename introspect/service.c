@@ -319,6 +319,17 @@ static void set(struct hak_service *service, struct hak_connection *client, cons
 	reply_settings(client, now);
 }
 
+/* Verifies what is guarded: the reports come before the answer. */
+static void check(struct hak_done *done)
+{
+	struct hak_guard_checked checked;
+
+	hak_guard_check(&checked);
+	hak_trace_flush();
+	done->checked = checked.live + checked.quarantined;
+	done->damaged = checked.damaged;
+}
+
 /* The verbs that do something to the heap. */
 static void control(struct hak_service *service, struct hak_connection *client, const struct hak_request *request)
 {
@@ -326,6 +337,8 @@ static void control(struct hak_service *service, struct hak_connection *client, 
 
 	if (request->verb == HAK_VERB_mark)
 		done.recorded = hak_trace_text(request->text);
+	if (request->verb == HAK_VERB_check)
+		check(&done);
 	if (request->verb == HAK_VERB_drain || request->verb == HAK_VERB_trim)
 		done.threads = hak_inspect_request_drain();
 	if (request->verb == HAK_VERB_purge || request->verb == HAK_VERB_trim)
@@ -355,6 +368,7 @@ static bool is_costly(const struct hak_request *request)
 	case HAK_VERB_resync:
 	case HAK_VERB_dump:
 	case HAK_VERB_profile:
+	case HAK_VERB_check:
 	case HAK_VERB_guarded:
 	case HAK_VERB_drain:
 	case HAK_VERB_purge:
@@ -402,6 +416,7 @@ static void handle(struct hak_service *service, struct hak_connection *client, c
 	case HAK_VERB_purge:
 	case HAK_VERB_trim:
 	case HAK_VERB_mark:
+	case HAK_VERB_check:
 		control(service, client, &request);
 		break;
 	case HAK_VERB_schema:

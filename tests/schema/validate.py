@@ -157,6 +157,8 @@ def check_other_messages(client, folder):
     validate(client.ask("nonsense"), "error")
     check(validate(client.ask("drain"), "ok")["threads"] >= 8, "drain asks fewer than eight threads")
     check("bytes" in validate(client.ask("purge"), "ok"), "purge says no bytes")
+    checked = validate(client.ask("check"), "ok")
+    equal((checked["checked"], checked["damaged"]), (0, 0), "blocks that are verified where none is guarded")
     check({"bytes", "threads"} <= validate(client.ask("trim"), "ok").keys(), "trim says no bytes or threads")
     equal(validate(client.ask("mark nobody listens"), "ok")["recorded"], False, "a mark that nobody records")
     before = validate(client.ask("set"), "ok")["settings"]
@@ -168,7 +170,10 @@ def check_other_messages(client, folder):
     equal(client.ask("snapshot")["drain"]["interval"], 77, "the drain interval that a snapshot shows")
     eventually(lambda: client.ask("profile")["live_samples"] and client.ask("profile")["frames"], "blocks are sampled")
     check_profile(validate(client.ask("profile"), "profile"))
-    check_guarded(client)
+    validate(client.ask("set guard=full guard_class=any guard_site=any"), "ok")
+    eventually(lambda: client.ask("check")["checked"], "blocks are guarded")
+    equal(client.ask("check")["damaged"], 0, "damaged blocks")
+    eventually(lambda: check_guarded(client), "guarded blocks are told of")
     validate(client.ask("set trace=none debug=none for_ms=1"), "ok")
     client.ask(f"set drain_interval={before['drain_interval']} purge_delay_ms={before['purge_delay_ms']} prof_rate=off "
                f"guard=off guard_rate={before['guard_rate']} guard_class=any guard_site=any")
@@ -187,12 +192,16 @@ def check_other_messages(client, folder):
 
 
 def check_guarded(client):
-    """Blocks that are guarded lie in the range that was asked for, each once."""
-    first = min(int(superslab["ss"], 16) for superslab in client.ask("snapshot")["superslabs"])
-    blocks = validate(client.ask(f"guarded address={first:#x} bytes=2097152"), "guarded")["blocks"]
-    addresses = [int(block["address"], 16) for block in blocks]
-    equal(addresses, sorted(set(addresses)), "addresses of guarded blocks")
-    check(all(first <= address < first + 2097152 for address in addresses), "a guarded block lies elsewhere")
+    """Blocks that are guarded lie in the range that was asked for, each once. Returns how many there are."""
+    count = 0
+    for superslab in client.ask("snapshot")["superslabs"]:
+        first = int(superslab["ss"], 16)
+        blocks = validate(client.ask(f"guarded address={first:#x} bytes=2097152"), "guarded")["blocks"]
+        addresses = [int(block["address"], 16) for block in blocks]
+        equal(addresses, sorted(set(addresses)), "addresses of guarded blocks")
+        check(all(first <= address < first + 2097152 for address in addresses), "a guarded block lies elsewhere")
+        count += len(blocks)
+    return count
 
 
 def check_profile(profile):

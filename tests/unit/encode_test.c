@@ -25,7 +25,7 @@ static const char *finish(void)
 
 static void small_messages(void)
 {
-	const struct hak_done done = {.threads = 3, .bytes = 5, .recorded = true};
+	const struct hak_done done = {.threads = 3, .bytes = 5, .recorded = true, .checked = 6, .damaged = 1};
 	begin();
 	hak_encode_error(&json, "what \"is\"", HAK_ERROR_unknown_verb, "no");
 	UNIT_STRING(finish(),
@@ -42,6 +42,9 @@ static void small_messages(void)
 	begin();
 	hak_encode_ok(&json, HAK_VERB_mark, &done);
 	UNIT_STRING(finish(), "{\"type\":\"ok\",\"request\":\"mark\",\"recorded\":true}");
+	begin();
+	hak_encode_ok(&json, HAK_VERB_check, &done);
+	UNIT_STRING(finish(), "{\"type\":\"ok\",\"request\":\"check\",\"checked\":6,\"damaged\":1}");
 	begin();
 	hak_encode_ok(&json, HAK_VERB_unsubscribe, NULL);
 	UNIT_STRING(finish(), "{\"type\":\"ok\",\"request\":\"unsubscribe\"}");

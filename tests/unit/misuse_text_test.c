@@ -67,7 +67,7 @@ static void offsets(void)
 	misuse.details.address = 0x10015;
 	CU_ASSERT_TRUE(says(&misuse, "0x10015 is 2 bytes behind the end of a live"));
 	misuse.details.address = 0x1000f;
-	CU_ASSERT_TRUE(says(&misuse, " 0e[0f]\n"));
+	CU_ASSERT_TRUE(says(&misuse, " 0e[0f]\nhakmem:     0x10010  10 11"));
 }
 
 static void freed_blocks(void)

@@ -340,7 +340,7 @@ static void connections_use_memory_again(void)
 static void some_requests_count_for_more(void)
 {
 	static const char *const costly[] = {"snapshot", "subscribe", "unsubscribe\nresync", "dump", "drain", "purge", "trim",
-		"set debug=none", "stats meshable=1", "stats format=openmetrics", "guarded address=0x10"};
+		"set debug=none", "stats meshable=1", "stats format=openmetrics", "guarded address=0x10", "check"};
 	static const char *const cheap[] = {"ping", "stats", "schema", "set", "mark x", "unsubscribe", "nonsense", "dump x"};
 	begin();
 	for (size_t i = 0; i < HAK_COUNT_OF(costly); i++) {
