@@ -9,6 +9,7 @@
 
 #include "introspect/config.h"
 #include "introspect/dump.h"
+#include "introspect/encode_guard.h"
 #include "introspect/memory.h"
 #include "introspect/misuse.h"
 #include "introspect/misuse_text.h"
@@ -147,12 +148,16 @@ static void encode_blocks(struct hak_json *json, uintptr_t address, uint64_t byt
 
 void hak_guards_message(struct hak_json *json, uintptr_t address, uint64_t bytes)
 {
+	struct hak_guard_counts counts;
 	char exe[HAK_PROC_TEXT_MAX];
 
 	hak_proc_exe(exe, sizeof(exe));
 	hak_json_object(json);
 	hak_json_member_string(json, "type", HAK_TYPE_GUARDED);
 	hak_json_member_u64(json, "time_us", hak_snapshot_now_us());
+	hak_guard_count(&counts);
+	hak_json_key(json, "guard");
+	hak_encode_guard(json, &counts);
 	hak_json_key(json, "blocks");
 	hak_json_array(json);
 	encode_blocks(json, address, bytes);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "introspect/protocol.h"
+#include "viewer/format.h"
 #include "viewer/guard_report.h"
 #include "viewer/link.h"
 #include "viewer/replay.h"
@@ -18,6 +19,23 @@ static const cJSON *get(const cJSON *object, const char *name)
 	return cJSON_GetObjectItemCaseSensitive(object, name);
 }
 
+/* The line on levels and counts, of what the document says of them. */
+static void print_level(const cJSON *document)
+{
+	const cJSON *guard = get(document, "guard"), *level = get(guard, "level");
+	struct snapshot snapshot = {.is_dump = true};
+	char words[GUARD_WORDS];
+	if (!cJSON_IsString(level))
+		return;
+	format_printable(snapshot.guard_level, sizeof(snapshot.guard_level), level->valuestring);
+#define READ(name) \
+	if (!model_number(get(guard, #name), &snapshot.guard.name)) \
+		snapshot.guard.name = 0;
+	MODEL_GUARD(READ, READ)
+#undef READ
+	printf("Guards     %s\n", guard_words_level(words, &snapshot));
+}
+
 static int print(const struct options *options, const cJSON *document, pid_t pid)
 {
 	const struct binaries_where where = {.folders = options->binaries, .debug = options->debug_dir, .pid = pid};
@@ -29,6 +47,7 @@ static int print(const struct options *options, const cJSON *document, pid_t pid
 	}
 	struct symbols *symbols = symbols_open(guards->profile, &where);
 	bool any = guards->report_count > 0;
+	print_level(document);
 	puts(any ? "Mistakes of the program's that were reported: the first ones, and the last" : "No mistake of the program's was reported.");
 	guard_report_text(stdout, guards, symbols);
 	symbols_close(symbols);

@@ -360,6 +360,7 @@ static void guarded_blocks(void)
 	begin();
 	ask("guarded address=0x10000 bytes=65536");
 	CU_ASSERT_TRUE(strncmp(got, "{\"type\":\"guarded\",\"time_us\":", 28) == 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(got, ",\"guard\":{\"level\":\"off\","));
 	CU_ASSERT_PTR_NOT_NULL(strstr(got, ",\"blocks\":[],\"modules\":[{\"path\":\""));
 	ask("guarded bytes=16");
 	CU_ASSERT_PTR_NOT_NULL(strstr(got, "\"code\":\"bad_argument\",\"message\":\"address says where to look\""));
