@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """misuse.py FAULT: the program misuse commits one fault on the preloaded library. HAKMEM must say exactly one line about it, with the
-address and what is known of it; then the program ends by SIGABRT or goes on to its end, as HAKMEM_ON_ERROR has it."""
+address and what is known of it; then the program ends by SIGABRT or with a status, or goes on to its end, as HAKMEM_ON_ERROR has it."""
 import json
 import pathlib
 import re
@@ -41,14 +41,16 @@ FAULTS = {
 
 
 def commit(fault, setting):
-    ends = setting == "abort" or (setting != "report" and FOREIGN not in FAULTS[fault][0])
+    ends = setting in ("abort", "exit:23") or (setting != "report" and FOREIGN not in FAULTS[fault][0])
+    status, how = (23, "exit, as HAKMEM_ON_ERROR demands, with the status 23") if setting == "exit:23" else \
+        (-signal.SIGABRT, "abort, as HAKMEM_ON_ERROR demands")
     variables = {"HAKMEM_ON_ERROR": setting} if setting else {}
-    result = run([program("misuse"), fault], library=LIBRARY, env=variables, timeout=30, expect=-signal.SIGABRT if ends else 0)
-    address, *end = result.stdout.splitlines()
-    equal(end, [] if ends else ["went on"], f"what the program says to the end, with {setting}")
+    result = run([program("misuse"), fault], library=LIBRARY, env=variables, timeout=30, expect=status if ends else 0)
+    address, *last = result.stdout.splitlines()
+    equal(last, [] if ends else ["went on"], f"what the program says to the end, with {setting}")
     text, facts = FAULTS[fault]
-    abort = "; ending by abort, as HAKMEM_ON_ERROR demands" if ends else ""
-    expected = re.escape(f"hakmem: {text} (address={address}") + facts + re.escape(f"){abort}\n")
+    end = f"; ending by {how}" if ends else ""
+    expected = re.escape(f"hakmem: {text} (address={address}") + facts + re.escape(f"){end}\n")
     check(re.fullmatch(expected, result.stderr), f"with {setting} HAKMEM reports {result.stderr!r}, not {expected!r}")
 
 
@@ -65,7 +67,7 @@ def handled(fault):
 
 
 def main():
-    for setting in ("", "auto", "abort", "report"):
+    for setting in ("", "auto", "abort", "report", "exit:23"):
         commit(sys.argv[1], setting)
     handled(sys.argv[1])
 

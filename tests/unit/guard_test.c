@@ -20,7 +20,7 @@
 static struct hak_report_details reports[16];
 static unsigned reported, samples_freed;
 static struct hak_sample last_sample;
-static uint32_t stack_now = 1000;
+static _Thread_local uint32_t stack_now = 1000; /* the numbers of a thread's stacks */
 static uintptr_t site_now;
 
 static void ignore_event(const struct hak_event *event)
