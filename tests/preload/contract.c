@@ -32,11 +32,11 @@ static bool is_aligned(const void *block, size_t alignment)
 	return (uintptr_t)block % alignment == 0;
 }
 
-/* glibc would say 24: this tells that the blocks come from HAKMEM. */
+/* glibc would say 40: this tells that the blocks come from HAKMEM. A guarded one has not a byte more than asked for. */
 static void runs_on_hakmem(void)
 {
-	void *block = malloc(24);
-	CHECK(malloc_usable_size(block) == 32);
+	void *block = malloc(25);
+	CHECK(malloc_usable_size(block) <= 32);
 	free(block);
 }
 
@@ -257,11 +257,14 @@ static void bad_alignments(void)
 static void figures(void)
 {
 	void *small[100], *large = malloc(1 << 20);
+	size_t usable = 0;
 	struct mallinfo2 before = mallinfo2();
-	for (int i = 0; i < 100; i++)
+	for (int i = 0; i < 100; i++) {
 		small[i] = malloc(1000);
+		usable += malloc_usable_size(small[i]);
+	}
 	struct mallinfo2 full = mallinfo2();
-	CHECK(full.uordblks == before.uordblks + 100 * malloc_usable_size(small[0]));
+	CHECK(full.uordblks == before.uordblks + usable);
 	CHECK(full.hblkhd >= (1 << 20) && full.hblks >= 1);
 	for (int i = 0; i < 100; i++)
 		free(small[i]);

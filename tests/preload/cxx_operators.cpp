@@ -48,7 +48,7 @@ static void plain_forms()
 	}
 	::operator delete(nullptr);
 	::operator delete[](nullptr);
-	CHECK(malloc_usable_size(::operator new(24)) == 32); // glibc would say 24
+	CHECK(malloc_usable_size(::operator new(25)) <= 32); // glibc would say 40
 }
 
 static void aligned_forms()
