@@ -31,6 +31,7 @@ class Seen:
 
     def __init__(self, kind, functions="", names_block=None, times=1):
         self.kind, self.text, self.functions, self.times = kind, KINDS[kind], set(functions), times
+        self.is_fault = kind.startswith("FAULT")
         self.is_damage = kind in ("OVERFLOW", "UNDERFLOW")  # found later, at its first byte
         self.names_block = bool({"a", "f"} & self.functions) if names_block is None else names_block
 
@@ -80,7 +81,7 @@ BUGS = {
                      full=Seen("UNDERFLOW", "af")),
     "write_after_free": Bug("write after free", AFTER_FREE, "maf", sample=Seen("FAULT_AFTER_FREE", "maf"),
                             full=Seen("USE_AFTER_FREE", "af")),
-    "write_after_free_large": Bug("write after free of a large block", AFTER_FREE, "maf", full=Seen("USE_AFTER_FREE", "af")),
+    "write_after_free_large": Bug("write after free of a large block", AFTER_FREE, "maf", full=Seen("FAULT_AFTER_FREE", "maf")),
     "read_after_free": Bug("read after free", AFTER_FREE, "maf", sample=Seen("FAULT_AFTER_FREE", "maf")),
     "write_after_quarantine": Bug("write after free and quarantine", AFTER_FREE, "maf", sample=Seen("FAULT_AFTER_FREE", "mo"),
                                   full=Seen("USE_AFTER_FREE", "o")),
