@@ -221,7 +221,7 @@ static const struct hak_sink sink = {
 	.sample = hak_profile_sample,
 	.sample_freed = hak_profile_sample_freed,
 	.sample_resized = hak_profile_sample_resized,
-	.capture = hak_stack_capture,
+	.capture = hak_guards_capture,
 	.stack_has = hak_guards_stack_has,
 	.report = hak_guards_report,
 };

@@ -29,6 +29,10 @@ static struct sigaction previous[SIGNALS];
 static pid_t owner;        /* whose handlers these are; 0: none are installed. Written by who installs, and after a fork */
 static bool (*guards_own)(const struct hak_fault *fault); /* options.guard, set once, before `guarding` */
 static uint32_t guarding;
+/* What the program put in the place of our handler of SIGSEGV, which took it again: the one of number replaced_now, if that is not 0. */
+static struct sigaction replaced[2];
+static uint32_t replaced_now;
+static uint32_t replacing; /* 1: a thread is looking */
 static uint32_t writer;    /* kernel id of the thread that writes a dump, 0: none */
 static uint32_t crashed;   /* a dump of a crash was begun */
 static uint32_t survived;  /* by the writer */
@@ -149,6 +153,7 @@ void hak_fault_after_fork(void)
 {
 	hak_store_relaxed(&owner, owner ? getpid() : 0);
 	guard = NULL;
+	hak_store_relaxed(&replacing, 0);
 	hak_store_relaxed(&crashed, 0);
 	hak_store_release(&writer, 0);
 }
@@ -199,10 +204,24 @@ static void call_previous(struct sigaction *action, int signal, siginfo_t *info,
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* Lets the signal do what it would have done without us. */
-static void pass_on(int signal, siginfo_t *info, void *context, bool asked)
+/* Whether the kernel called the handler whose frame begins at `cfa`, with these arguments: they lie where it puts them. Else it was a
+ * handler of the program's that found ours in the place that it took, and calls it for what is none of its own. */
+static bool is_delivered(const void *cfa, const siginfo_t *info, const void *context)
 {
-	struct sigaction *action = &previous[signal];
+#if defined(__x86_64__)
+	(void)info;
+	return cfa == context;
+#else
+	(void)context;
+	return cfa == info;
+#endif
+}
+
+/* Lets the signal do what it would have done without us. */
+static void pass_on(int signal, siginfo_t *info, void *context, bool asked, bool delivered)
+{
+	uint32_t newer = hak_load_acquire(&replaced_now); /* pairs with the release in hak_fault_keep_guard */
+	struct sigaction *action = signal == SIGSEGV && newer && delivered ? &replaced[newer % 2] : &previous[signal];
 	sigset_t only;
 
 	if (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN) {
@@ -267,7 +286,7 @@ static void handle(int signal, siginfo_t *info, void *context)
 			give_up_writing();
 		}
 	}
-	pass_on(signal, info, context, asked);
+	pass_on(signal, info, context, asked, is_delivered(__builtin_dwarf_cfa(), info, context));
 	errno = kept;
 }
 
@@ -310,6 +329,27 @@ void hak_fault_install_guard(bool (*own)(const struct hak_fault *fault))
 	if (!installed.crash)
 		install(SIGSEGV, 0);
 	hak_store_release(&guarding, 1u);
+}
+
+void hak_fault_keep_guard(void)
+{
+	struct sigaction present, ours = {.sa_flags = SA_SIGINFO | SA_NODEFER};
+	uint32_t no = 0, number;
+
+	if (!hak_load_relaxed(&guarding) || hak_load_relaxed(&owner) != getpid() || hak_load_relaxed(&replacing) ||
+		!hak_cas_acquire_u32(&replacing, &no, 1))
+		return;
+	if (sigaction(SIGSEGV, NULL, &present) == 0 && present.sa_sigaction != handle) {
+		number = hak_load_relaxed(&replaced_now) + 1;
+		replaced[number % 2] = present;
+		hak_store_release(&replaced_now, number ? number : 2);
+		/* It runs where the program's would, whose stack of its own may be meant for it alone. */
+		ours.sa_flags |= present.sa_flags & (SA_ONSTACK | SA_RESTART);
+		ours.sa_sigaction = handle;
+		fill_mask(&ours.sa_mask);
+		sigaction(SIGSEGV, &ours, NULL);
+	}
+	hak_store_release(&replacing, 0);
 }
 
 /* ---- What the processor was about ---- */

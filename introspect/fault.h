@@ -36,6 +36,11 @@ void hak_fault_install(const struct hak_fault_options *options);
  * of the program's that stands there by then is called for what is none of ours. */
 void hak_fault_install_guard(bool (*own)(const struct hak_fault *fault));
 
+/* Looks whether the program has put a handler of SIGSEGV in the place of ours since, and takes the place again: what is none of
+ * ours goes to the program's, as before. Nothing unless hak_fault_install_guard was called. Any thread, no lock held; a system
+ * call. */
+void hak_fault_keep_guard(void);
+
 /* What the processor was about at a fault: "read", "write", "execute", or NULL where that can't be told. context: ucontext_t. */
 const char *hak_fault_access(const void *context);
 

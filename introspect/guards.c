@@ -22,7 +22,9 @@
 
 #define WAIT_MS 3000
 #define BLOCKS_MAX 1024 /* of a message */
+#define LOOKS_EVERY 4096
 
+static uint32_t level;     /* enum hak_guard_level, that is in force */
 static uint32_t reporting; /* kernel id of the thread that is, 0: none */
 
 bool hak_guards_wanted(void)
@@ -30,6 +32,7 @@ bool hak_guards_wanted(void)
 	struct hak_guard_counts counts;
 
 	hak_guard_count(&counts);
+	hak_store_relaxed(&level, (uint32_t)counts.choice.level);
 	return counts.choice.level != HAK_GUARD_OFF;
 }
 
@@ -40,12 +43,24 @@ bool hak_guards_prepare(void)
 
 bool hak_guards_set(const struct hak_guard_choice *choice)
 {
+	hak_store_relaxed(&level, (uint32_t)choice->level);
 	if (choice->level == HAK_GUARD_OFF)
 		return hak_guard_set(choice);
 	if (!hak_guards_prepare())
 		return false;
 	hak_fault_install_guard(hak_guards_fault);
 	return hak_guard_set(choice);
+}
+
+/* At level sample stacks are captured rarely, and faults are what it is for; at full, often, and only large blocks' pages fault. */
+uint32_t hak_guards_capture(void)
+{
+	static HAK_TLS uint32_t captures;
+	uint32_t every = hak_load_relaxed(&level) == HAK_GUARD_SAMPLE ? 1 : LOOKS_EVERY;
+
+	if (captures++ % every == 0)
+		hak_fault_keep_guard();
+	return hak_stack_capture();
 }
 
 bool hak_guards_stack_has(uint32_t stack, uintptr_t address)

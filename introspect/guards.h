@@ -18,7 +18,8 @@ bool hak_guards_prepare(void);
  * changed, where hak_guard_set refuses. The endpoint's thread. */
 bool hak_guards_set(const struct hak_guard_choice *choice);
 
-/* For the sink. Reports are printed one at a time. */
+/* For the sink. Reports are printed one at a time. A capture looks after the handler of faults, now and then. */
+uint32_t hak_guards_capture(void);
 void hak_guards_report(const struct hak_report_details *details);
 bool hak_guards_stack_has(uint32_t stack, uintptr_t address);
 

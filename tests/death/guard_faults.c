@@ -110,13 +110,39 @@ static void handled(void)
 	const stack_t alternate = {.ss_sp = stack, .ss_size = sizeof(stack)};
 	sigaltstack(&alternate, NULL);
 	install_own(SA_ONSTACK);
-	if (sigsetjmp(before, 1) == 0)
-		null_pointer();
+	for (volatile int i = 0; i < 3; i++) { /* volatile: it outlives the jumps */
+		if (sigsetjmp(before, 1) == 0)
+			null_pointer();
+		make_block();
+		drop_block();
+		if (sigsetjmp(before, 1) == 0)
+			read_block();
+	}
+}
+
+/* Its handler calls the one that it found, as it should. */
+static struct sigaction found;
+
+/* NOLINTBEGIN(bugprone-signal-handler,cert-sig30-c): as above */
+static void chaining_handler(int signal, siginfo_t *info, void *context)
+{
+	static const char words[] = "chains\n";
+	if (write(STDOUT_FILENO, words, sizeof(words) - 1) > 0)
+		found.sa_sigaction(signal, info, context);
+}
+
+static void chained(void)
+{
+	struct sigaction action = {.sa_flags = SA_SIGINFO};
+	action.sa_sigaction = chaining_handler;
+	sigaction(SIGSEGV, &action, &found);
 	make_block();
 	drop_block();
-	if (sigsetjmp(before, 1) == 0)
-		read_block();
+	read_block();
+	make_block();
+	null_pointer();
 }
+/* NOLINTEND(bugprone-signal-handler,cert-sig30-c) */
 
 /* A child goes on being guarded. */
 static void in_child(void)
@@ -156,7 +182,7 @@ static const struct {
 	void (*run)(void);
 } cases[] = {
 	{"use_after_free", use_after_free}, {"two_blocks", two_blocks}, {"same_block", same_block}, {"null_pointer", null_pointer},
-	{"handled", handled}, {"in_child", in_child}, {"at_run_time", at_run_time},
+	{"handled", handled}, {"chained", chained}, {"in_child", in_child}, {"at_run_time", at_run_time},
 };
 
 int main(int argc, char **argv)

@@ -75,11 +75,18 @@ def many_threads():
 
 
 def own_handlers():
-    """A handler that the program installs later replaces ours, as before; it gets guards' faults too."""
+    """A handler that the program installs later gets what it would have got, after the report if a guard's page was it; or nothing of
+    that, where the program goes on."""
     words, errors = run("handled", 0)
-    equal(count("own handler: signal 11 at 0x10\n", words), 1, "the program's own fault")
-    equal(count("own handler", words), 2, "calls of the program's handler")
-    equal(errors, "", "reports")
+    equal(count("own handler: signal 11 at 0x10\n", words), 3, "the program's own faults")
+    equal(count("own handler", words), 6, "calls of the program's handler")
+    equal(count("^hakmem: access to a block that was freed", errors), 3, "reports")
+    words, errors = run("handled", 0, HAKMEM_ON_ERROR="report")
+    equal(count("own handler", words), 3, "calls of the program's handler where it goes on")
+    equal(count("^hakmem: access to a block that was freed", errors), 3, "reports where it goes on")
+    words, errors = run("chained", -signal.SIGSEGV, HAKMEM_ON_ERROR="report")
+    equal(words, "chains\n", "calls of a handler that calls ours")
+    equal(count("^hakmem: access to a block that was freed", errors), 1, "reports beside it")
 
 
 def children():

@@ -12,7 +12,7 @@
 static char said[1 << 16];
 
 static const struct hak_sink sink = {
-	.capture = hak_stack_capture, .stack_has = hak_guards_stack_has, .report = hak_guards_report};
+	.capture = hak_guards_capture, .stack_has = hak_guards_stack_has, .report = hak_guards_report};
 
 static void prepare(void)
 {
