@@ -147,8 +147,8 @@ static void encode_memory(struct hak_json *json, const struct hak_misuse *misuse
 	hak_json_member_hex(json, "address", misuse->memory_at);
 	hak_json_key(json, "rows");
 	hak_json_array(json);
-	for (unsigned row = 0; row < HAK_MISUSE_ROWS; row++) {
-		for (unsigned i = 0; i < HAK_MISUSE_ROW; i++) {
+	for (size_t row = 0; row < HAK_MISUSE_ROWS; row++) {
+		for (size_t i = 0; i < HAK_MISUSE_ROW; i++) {
 			uint8_t byte = misuse->memory[row * HAK_MISUSE_ROW + i];
 
 			text[2 * i] = digits[byte >> 4];

@@ -187,7 +187,9 @@ static void put_row(struct hak_fmt *fmt, const struct hak_misuse *misuse, unsign
 	if (!misuse->readable[row])
 		hak_fmt_text(fmt, " can't be read");
 	for (unsigned i = 0; misuse->readable[row] && i < HAK_MISUSE_ROW; i++) {
-		hak_fmt_char(fmt, at + i == misuse->details.address ? '[' : i && at + i - 1 == misuse->details.address ? ']' : ' ');
+		const char *mark = at + i == misuse->details.address ? "[" : i && at + i - 1 == misuse->details.address ? "]" : " ";
+
+		hak_fmt_text(fmt, mark);
 		hak_fmt_char(fmt, digits[bytes[i] >> 4]);
 		hak_fmt_char(fmt, digits[bytes[i] & 15]);
 	}

@@ -262,11 +262,13 @@ static bool parse_guard_class(struct hak_request *request, struct word value)
 /* Reads 0x and hex digits, of a 64-bit number. */
 static bool address_of(struct word value, uint64_t *address)
 {
-	if (value.length < 3 || value.length > 18 || memcmp(value.text, "0x", 2) != 0)
+	static const char digits[] = "0123456789abcdef";
+
+	if (value.length < 3 || value.length > 18 || value.text[0] != '0' || value.text[1] != 'x')
 		return false;
 	*address = 0;
 	for (size_t i = 2; i < value.length; i++) {
-		const char *digits = "0123456789abcdef", *digit = memchr(digits, value.text[i] | 32, 16);
+		const char *digit = memchr(digits, value.text[i] | 32, sizeof(digits) - 1);
 
 		if (!digit)
 			return false;

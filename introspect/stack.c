@@ -406,17 +406,22 @@ uint32_t hak_stack_capture(void)
 
 static struct hak_walk_start registers_of(const ucontext_t *context)
 {
+	struct hak_walk_start start = {0};
 #if defined(__x86_64__)
 	const greg_t *registers = context->uc_mcontext.gregs;
 
-	return (struct hak_walk_start){.pc = (uintptr_t)registers[REG_RIP], .sp = (uintptr_t)registers[REG_RSP],
-		.fp = (uintptr_t)registers[REG_RBP]};
+	start.pc = (uintptr_t)registers[REG_RIP];
+	start.sp = (uintptr_t)registers[REG_RSP];
+	start.fp = (uintptr_t)registers[REG_RBP];
 #elif defined(__aarch64__)
 	const mcontext_t *registers = &context->uc_mcontext;
 
-	return (struct hak_walk_start){
-		.pc = registers->pc, .sp = registers->sp, .fp = registers->regs[29], .ra = registers->regs[30]};
+	start.pc = registers->pc;
+	start.sp = registers->sp;
+	start.fp = registers->regs[29];
+	start.ra = registers->regs[30];
 #endif
+	return start;
 }
 
 /* A mapping that is looked for. */

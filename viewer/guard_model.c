@@ -174,7 +174,7 @@ static bool read_row(const char *text, uint8_t out[GUARDS_ROW])
 {
 	if (strlen(text) != (size_t)2 * GUARDS_ROW)
 		return false;
-	for (int i = 0; i < GUARDS_ROW; i++) {
+	for (size_t i = 0; i < GUARDS_ROW; i++) {
 		int high = digit_of(text[2 * i]), low = digit_of(text[2 * i + 1]);
 		if (high < 0 || low < 0)
 			return false;

@@ -128,6 +128,7 @@ static void threads_have_stacks(void)
 static char *volatile page; /* read by the handler */
 static sigjmp_buf before_fault;
 
+/* NOLINTBEGIN(bugprone-signal-handler,cert-sig30-c): of faults that are made here */
 static bool open_page(const struct hak_fault *fault)
 {
 	const char *access = hak_fault_access(fault->context);
@@ -143,6 +144,7 @@ static void programs_own(int signal)
 	dprintf(STDERR_FILENO, "own %d ", signal);
 	siglongjmp(before_fault, 1);
 }
+/* NOLINTEND(bugprone-signal-handler,cert-sig30-c) */
 
 static void touch_page(void)
 {
@@ -155,7 +157,7 @@ static void touch_page(void)
 /* how: NULL: guards alone; else 'd': dumps too; 'h': the program's handler was first; 'l': guards come later. */
 static void run_guards(void *how)
 {
-	char way = how ? *(char *)how : 0;
+	const char way = how ? *(char *)how : '\0';
 	const struct rlimit none = {0, 0};
 	struct hak_fault_options options = {.crash = way == 'd', .dump = dump_and_say, .guard = way == 'l' ? NULL : open_page};
 	setrlimit(RLIMIT_CORE, &none);
