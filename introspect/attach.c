@@ -21,6 +21,7 @@
 #include "introspect/snapshot.h"
 #include "introspect/stack.h"
 #include "introspect/trace_file.h"
+#include "introspect/walk.h"
 #include "lib/atomic.h"
 #include "lib/env.h"
 #include "lib/trace.h"
@@ -197,6 +198,7 @@ static void thread_death(void)
 	if (HAK_LIKELY(hak_load_relaxed(hak_load_relaxed(&recording))))
 		hak_ring_thread_death();
 	hak_fault_thread_death();
+	hak_walk_thread_death();
 }
 
 static void out_of_memory(uint64_t bytes)

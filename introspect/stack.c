@@ -191,7 +191,7 @@ static unsigned walk_with_gcc(uintptr_t *frames, unsigned room)
 	return walk.count;
 }
 
-static unsigned walk_tables(uintptr_t *frames, unsigned room)
+HAK_INLINE unsigned walk_tables(uintptr_t *frames, unsigned room)
 {
 	enum hak_cfi_kind last = HAK_CFI_UNKNOWN;
 	uintptr_t end;
@@ -227,7 +227,7 @@ static unsigned walk_frame_pointers(uintptr_t *frames, unsigned room)
 	return count;
 }
 
-static unsigned walk_stack(uintptr_t *frames, unsigned room)
+HAK_INLINE unsigned walk_stack(uintptr_t *frames, unsigned room)
 {
 	int count;
 
@@ -253,15 +253,19 @@ static unsigned walk_stack(uintptr_t *frames, unsigned room)
 
 /* ---- The table ---- */
 
+/* Two frames at a time: a step waits for one multiplication. */
 static uint32_t hash_of(const uintptr_t *frames, unsigned count)
 {
+	const uint64_t factor = 0x9e3779b97f4a7c15u;
 	uint64_t hash = count;
+	unsigned i = 0;
 
-	for (unsigned i = 0; i < count; i++) {
-		hash = (hash ^ frames[i]) * 0x9e3779b97f4a7c15u;
-		hash ^= hash >> 29;
-	}
-	return (uint32_t)(hash >> 32);
+	for (; i + 1 < count; i += 2)
+		hash = hash * (factor * factor) + frames[i] * factor + frames[i + 1];
+	if (i < count)
+		hash = hash * factor + frames[i];
+	hash ^= hash >> 32;
+	return (uint32_t)(hash * factor >> 32);
 }
 
 static bool is_stack(uint32_t number, uint32_t hash, const uintptr_t *frames, unsigned count)
@@ -365,7 +369,8 @@ enum hak_stack_engine hak_stack_engine(void)
 	return (enum hak_stack_engine)hak_load_relaxed(&engine_now);
 }
 
-static HAK_NOINLINE uint32_t capture(void)
+/* A part of its caller, as what it calls is of it: each function between malloc and the walk is one more frame to walk over. */
+HAK_INLINE uint32_t capture(void)
 {
 	uintptr_t frames[OWN_FRAMES + HAK_STACK_FRAMES];
 	unsigned count = walk_stack(frames, HAK_COUNT_OF(frames)), first = 0;

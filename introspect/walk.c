@@ -42,7 +42,8 @@ static int look_into(struct dl_phdr_info *info, size_t size, void *argument)
 
 /* ---- The cache ---- */
 
-/* An entry is two words that different threads may write at once: it holds only if they belong together. */
+/* An entry is two words that different threads may write at once: it holds only if they belong together. Rules are handed about
+ * as words: the compiler would take a struct of bit-fields apart, and put it together again, at every frame. */
 struct cached {
 	uint64_t check; /* the instruction's address, exclusive-or the rule */
 	uint64_t rule;
@@ -59,7 +60,15 @@ bool hak_walk_begin(void)
 	return made != NULL;
 }
 
-static struct hak_cfi_rule look_up(uintptr_t pc, struct cached *entry)
+HAK_INLINE struct hak_cfi_rule rule_of(uint64_t word)
+{
+	struct hak_cfi_rule rule;
+
+	memcpy(&rule, &word, sizeof(rule));
+	return rule;
+}
+
+static HAK_NOINLINE uint64_t look_up(uintptr_t pc, struct cached *entry)
 {
 	struct search search = {.pc = pc};
 	uint64_t word;
@@ -76,48 +85,52 @@ static struct hak_cfi_rule look_up(uintptr_t pc, struct cached *entry)
 		hak_store_relaxed(&entry->rule, word);
 		hak_store_relaxed(&entry->check, pc ^ word);
 	}
-	return search.rule;
+	return word;
 }
 
-/* The place of a rule; NULL where there is no cache. */
-static struct cached *entry_of(uintptr_t pc)
+/* The place of a rule in the cache, NULL where that is. */
+HAK_INLINE struct cached *entry_of(struct cached *entries, uintptr_t pc)
 {
-	struct cached *entries = hak_load_acquire(&cache);
-
 	return entries ? &entries[(pc * 0x9e3779b97f4a7c15u >> 32) % CACHE_RULES] : NULL;
 }
 
-static bool is_cached(struct cached *entry, uintptr_t pc, struct hak_cfi_rule *rule)
+HAK_INLINE bool is_cached(const struct cached *entry, uintptr_t pc, uint64_t *word)
 {
-	uint64_t word = entry ? hak_load_relaxed(&entry->rule) : 0;
+	*word = entry ? hak_load_relaxed(&entry->rule) : 0;
+	return HAK_LIKELY(entry && (hak_load_relaxed(&entry->check) ^ *word) == pc);
+}
 
-	if (!entry || HAK_UNLIKELY((hak_load_relaxed(&entry->check) ^ word) != pc))
-		return false;
-	memcpy(rule, &word, sizeof(*rule));
-	return true;
+/* What every frame of a walk comes by; `entries` is the cache. */
+HAK_INLINE uint64_t find(struct cached *entries, uintptr_t pc)
+{
+	struct cached *entry = entry_of(entries, pc);
+	uint64_t word;
+
+	return is_cached(entry, pc, &word) ? word : look_up(pc, entry);
 }
 
 struct hak_cfi_rule hak_walk_find(uintptr_t pc)
 {
-	struct cached *entry = entry_of(pc);
-	struct hak_cfi_rule rule;
-
-	return is_cached(entry, pc, &rule) ? rule : look_up(pc, entry);
+	return rule_of(find(hak_load_acquire(&cache), pc));
 }
 
 /* The same in a handler of signals, which may have interrupted the loader. Its finds are not kept: what is gone from the
  * loader's list can't be noticed here. */
-static struct hak_cfi_rule find_in_handler(uintptr_t pc)
+static uint64_t find_in_handler(struct cached *entries, uintptr_t pc)
 {
 	struct hak_cfi_rule rule = {0};
 	struct hak_object object;
+	uint64_t word;
 
-	if (!is_cached(entry_of(pc), pc, &rule) && hak_object_find(pc, &object) && object.unwind_table)
+	if (is_cached(entry_of(entries, pc), pc, &word))
+		return word;
+	if (hak_object_find(pc, &object) && object.unwind_table)
 		rule = hak_cfi_read(object.unwind_table, pc);
-	return rule;
+	memcpy(&word, &rule, sizeof(word));
+	return word;
 }
 
-/* ---- Walking ---- */
+/* ---- Steps ---- */
 
 struct frame {
 	uintptr_t pc, sp, fp;
@@ -125,38 +138,44 @@ struct frame {
 	uintptr_t end; /* of the stack */
 };
 
-/* Reads a word of the stack above the present frame's end. */
-static bool read_stack(const struct frame *frame, uintptr_t at, uintptr_t *value)
+/* Reads a word of the stack, at a multiple of its size, above the present frame's end. */
+HAK_INLINE bool read_stack(const struct frame *frame, uintptr_t at, uintptr_t *value)
 {
-	if (at % sizeof(*value) != 0 || at < frame->sp || at > frame->end - sizeof(*value))
+	if (HAK_UNLIKELY(at < frame->sp || at > frame->end - sizeof(*value)))
 		return false;
 	*value = *(const uintptr_t *)at;
 	return true;
 }
 
-static bool find_cfa(const struct frame *frame, struct hak_cfi_rule rule, uintptr_t *cfa)
+/* The same anywhere. */
+static bool read_stack_at_any(const struct frame *frame, uintptr_t at, uintptr_t *value)
 {
-	uintptr_t base = rule.kind == HAK_CFI_SP ? frame->sp : frame->fp;
+	return at % sizeof(*value) == 0 && read_stack(frame, at, value);
+}
 
-	*cfa = base + (uintptr_t)(intptr_t)rule.cfa_offset;
-	if (rule.kind == HAK_CFI_FP_SAVED && !read_stack(frame, *cfa, cfa))
+HAK_INLINE bool find_cfa(const struct frame *frame, const struct hak_cfi_rule *rule, uintptr_t *cfa)
+{
+	uintptr_t base = rule->kind == HAK_CFI_SP ? frame->sp : frame->fp;
+
+	*cfa = base + (uintptr_t)(intptr_t)rule->cfa_offset;
+	if (HAK_UNLIKELY(rule->kind == HAK_CFI_FP_SAVED) && !read_stack_at_any(frame, *cfa, cfa))
 		return false;
 	return *cfa >= frame->sp && *cfa <= frame->end && *cfa % sizeof(uintptr_t) == 0;
 }
 
 /* Goes on to the caller. Returns false if the stack isn't what the rule says it is. */
-static bool go_up(struct frame *frame, struct hak_cfi_rule rule)
+HAK_INLINE bool go_up(struct frame *frame, const struct hak_cfi_rule *rule)
 {
 	uintptr_t cfa, pc = frame->ra, fp = frame->fp;
 
 	if (!find_cfa(frame, rule, &cfa))
 		return false;
-	if (rule.ra_at == HAK_CFI_SAME ? !pc : !read_stack(frame, cfa + (uintptr_t)(rule.ra_at * WORD), &pc))
+	if (rule->ra_at == HAK_CFI_SAME ? !pc : !read_stack(frame, cfa + (uintptr_t)(rule->ra_at * WORD), &pc))
 		return false;
-	if (rule.kind == HAK_CFI_FP_SAVED) {
-		if (!read_stack(frame, frame->fp, &fp))
+	if (HAK_UNLIKELY(rule->kind == HAK_CFI_FP_SAVED)) {
+		if (!read_stack_at_any(frame, frame->fp, &fp))
 			return false;
-	} else if (rule.fp_at != HAK_CFI_SAME && !read_stack(frame, cfa + (uintptr_t)(rule.fp_at * WORD), &fp)) {
+	} else if (rule->fp_at != HAK_CFI_SAME && !read_stack(frame, cfa + (uintptr_t)(rule->fp_at * WORD), &fp)) {
 		return false;
 	}
 	if (cfa == frame->sp && pc == frame->pc) /* no progress */
@@ -168,21 +187,116 @@ static bool go_up(struct frame *frame, struct hak_cfi_rule rule)
 	return true;
 }
 
-/* Goes up from *frame, whose rule is that of the very instruction it stands at. By pointer, for compilers must not call this by
- * a jump: the caller's frame would be gone. */
-static unsigned climb(struct frame *frame, struct hak_cfi_rule (*find)(uintptr_t pc), uintptr_t *frames, unsigned room,
-	enum hak_cfi_kind *last)
+/* ---- What a thread remembers ---- */
+
+/* Most of a stack is what it was at the thread's last walk, and where each frame's words lie is known: so they are compared, which
+ * takes a quarter of the time of a step, as none waits for the one before. A frame's rule follows from its instruction; so from
+ * one frame that is the same (instruction and both registers) the next is too, if the words that it was read from are. */
+struct step {
+	uintptr_t pc, sp, fp;  /* where it led: the caller's frame */
+	int16_t ra_at, fp_at;  /* words from sp to where pc and fp were read; fp_at may be HAK_CFI_SAME; ra_at: can't be compared */
+};
+
+#define STEPS_REMEMBERED 192u
+#define STEPS_MADE 160u
+
+struct memory {
+	uint64_t unloads; /* unloads_seen when it was written: code may be other code since */
+	unsigned begin;   /* the steps begin here, the outermost is the last */
+	bool complete;    /* a rule ended that walk, not the want of room: */
+	uint8_t last;     /* enum hak_cfi_kind */
+	bool in_use;      /* a handler of signals that walks too does without */
+	struct step steps[STEPS_REMEMBERED];
+	struct step made[STEPS_MADE]; /* of the walk that is under way */
+};
+static HAK_TLS struct memory *memory;
+static HAK_TLS bool memory_is_gone; /* the thread ends, or memory was refused */
+
+static HAK_COLD struct memory *make_memory(void)
 {
-	struct hak_cfi_rule rule = find(frame->pc);
+	if (memory_is_gone)
+		return NULL;
+	memory = hak_memory_map(sizeof(*memory), HAK_MEMORY_INHERIT);
+	if (memory)
+		memory->begin = STEPS_REMEMBERED;
+	else
+		memory_is_gone = true;
+	return memory;
+}
+
+void hak_walk_thread_death(void)
+{
+	if (memory)
+		hak_memory_unmap(memory, sizeof(*memory));
+	memory = NULL;
+	memory_is_gone = true;
+}
+
+/* Of the steps from `from` on, the number that lead where they led, `room` at most. They lie on this thread's stack, above the
+ * frame that is the same; they may be anything by now, local variables for instance, which a sanitizer must not ask about. */
+__attribute__((no_sanitize("address", "thread"))) static unsigned still_there(
+	const struct memory *known, unsigned from, uintptr_t *frames, unsigned room)
+{
+	unsigned count = 0;
+
+	for (; from + count < STEPS_REMEMBERED && count < room; count++) {
+		const struct step *step = &known->steps[from + count];
+		const uintptr_t *words = (const uintptr_t *)step->sp;
+
+		if (step->ra_at == HAK_CFI_SAME || words[step->ra_at] != step->pc)
+			break;
+		if (step->fp_at != HAK_CFI_SAME && words[step->fp_at] != step->fp)
+			break;
+		frames[count] = step->pc;
+	}
+	return count;
+}
+
+/* The first step at or behind `at` that leads to no deeper frame. */
+HAK_INLINE unsigned level_with(const struct memory *known, unsigned at, const struct frame *frame)
+{
+	while (at < STEPS_REMEMBERED && known->steps[at].sp < frame->sp)
+		at++;
+	return at;
+}
+
+HAK_INLINE bool leads_to(const struct memory *known, unsigned at, const struct frame *frame)
+{
+	const struct step *step = &known->steps[at];
+
+	return at < STEPS_REMEMBERED && step->sp == frame->sp && step->pc == frame->pc && step->fp == frame->fp;
+}
+
+/* The steps made, and behind them those remembered from `tail` on, are what the thread remembers from now on. */
+static void remember(struct memory *known, unsigned made, unsigned tail)
+{
+	if (made > tail) { /* no room before those that stay */
+		known->begin = STEPS_REMEMBERED;
+		return;
+	}
+	known->begin = tail - made;
+	memcpy(&known->steps[tail - made], known->made, made * sizeof(known->made[0]));
+}
+
+/* ---- Walking ---- */
+
+/* Goes up from *frame, whose rule is that of the very instruction it stands at. */
+HAK_INLINE unsigned climb(struct frame *frame, uint64_t (*find_rule)(struct cached *entries, uintptr_t pc), uintptr_t *frames,
+	unsigned room, enum hak_cfi_kind *last)
+{
+	struct cached *entries = hak_load_acquire(&cache);
+	uint64_t word = find_rule(entries, frame->pc);
 	unsigned count = 0;
 
 	*last = HAK_CFI_OUTERMOST;
 	while (count < room) {
+		struct hak_cfi_rule rule = rule_of(word);
+
 		if (rule.kind < HAK_CFI_SP) {
 			*last = (enum hak_cfi_kind)rule.kind;
 			break;
 		}
-		if (!go_up(frame, rule)) {
+		if (!go_up(frame, &rule)) {
 			*last = HAK_CFI_UNKNOWN;
 			break;
 		}
@@ -190,14 +304,83 @@ static unsigned climb(struct frame *frame, struct hak_cfi_rule (*find)(uintptr_t
 			break;
 		frames[count++] = frame->pc;
 		/* A call may be its function's last instruction: the one before the return address is asked for. */
-		rule = find(frame->pc - 1);
+		word = find_rule(entries, frame->pc - 1);
 	}
 	return count;
 }
 
+/* The same by what the thread remembers, which is then brought up to date. */
+static HAK_NOINLINE unsigned climb_by_memory(struct memory *known, struct frame *frame, uintptr_t *frames, unsigned room,
+	enum hak_cfi_kind *last)
+{
+	struct cached *entries = hak_load_acquire(&cache);
+	uint64_t word = find(entries, frame->pc);
+	unsigned count = 0, made = 0, at = known->begin, same;
+	bool complete = false;
+
+	*last = HAK_CFI_OUTERMOST;
+	while (count < room) {
+		struct hak_cfi_rule rule = rule_of(word);
+
+		if (rule.kind < HAK_CFI_SP) {
+			*last = (enum hak_cfi_kind)rule.kind;
+			complete = true;
+			break;
+		}
+		if (!go_up(frame, &rule)) {
+			*last = HAK_CFI_UNKNOWN;
+			known->begin = STEPS_REMEMBERED;
+			return count;
+		}
+		if (frame->pc < 4096)
+			break;
+		frames[count++] = frame->pc;
+		known->made[made++] = (struct step){frame->pc, frame->sp, frame->fp,
+			rule.kind == HAK_CFI_FP_SAVED ? HAK_CFI_SAME : rule.ra_at, rule.fp_at};
+		at = level_with(known, at, frame);
+		if (leads_to(known, at, frame)) {
+			same = still_there(known, ++at, frames + count, room - count);
+			count += same;
+			if (at + same == STEPS_REMEMBERED && known->complete) {
+				*last = (enum hak_cfi_kind)known->last;
+				remember(known, made, at);
+				return count;
+			}
+			memcpy(&known->made[made], &known->steps[at], same * sizeof(known->made[0]));
+			made += same;
+			at += same;
+			frame->pc = known->steps[at - 1].pc;
+			frame->sp = known->steps[at - 1].sp;
+			frame->fp = known->steps[at - 1].fp;
+		}
+		word = find(entries, frame->pc - 1);
+	}
+	remember(known, made, STEPS_REMEMBERED);
+	known->complete = complete;
+	known->last = (uint8_t)*last;
+	return count;
+}
+
+/* What the thread remembers, for a walk of `room` frames; NULL: it is to do without. */
+HAK_INLINE struct memory *memory_for(unsigned room)
+{
+	struct memory *known = HAK_LIKELY(memory != NULL) ? memory : make_memory();
+	uint64_t unloads = hak_load_relaxed(&unloads_seen);
+
+	if (HAK_UNLIKELY(!known || known->in_use || room > STEPS_MADE))
+		return NULL;
+	if (HAK_UNLIKELY(known->unloads != unloads)) {
+		known->unloads = unloads;
+		known->begin = STEPS_REMEMBERED;
+	}
+	return known;
+}
+
 HAK_NOINLINE unsigned hak_walk(uintptr_t *frames, unsigned room, uintptr_t end, enum hak_cfi_kind *last)
 {
+	struct memory *known = memory_for(room);
 	struct frame frame = {.end = end};
+	unsigned count;
 
 	/* All of one moment: what the table says of that instruction fits them. */
 #if defined(__x86_64__)
@@ -205,7 +388,14 @@ HAK_NOINLINE unsigned hak_walk(uintptr_t *frames, unsigned room, uintptr_t end, 
 #elif defined(__aarch64__)
 	__asm__ volatile("adr %0, .\n\tmov %1, sp\n\tmov %2, x29" : "=&r"(frame.pc), "=&r"(frame.sp), "=&r"(frame.fp));
 #endif
-	return climb(&frame, hak_walk_find, frames, room, last);
+	if (HAK_UNLIKELY(!known))
+		return climb(&frame, find, frames, room, last);
+	known->in_use = true;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* for a handler of this thread */
+	count = climb_by_memory(known, &frame, frames, room, last);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	known->in_use = false;
+	return count;
 }
 
 unsigned hak_walk_from(

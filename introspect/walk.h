@@ -18,6 +18,9 @@ struct hak_cfi_rule hak_walk_find(uintptr_t pc);
  * may have missed some. */
 unsigned hak_walk(uintptr_t *frames, unsigned room, uintptr_t end, enum hak_cfi_kind *last);
 
+/* Ends what the calling thread remembers of its last walk. */
+void hak_walk_thread_death(void);
+
 /* The registers of a moment: of one that a signal interrupted. */
 struct hak_walk_start {
 	uintptr_t pc, sp, fp;

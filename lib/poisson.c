@@ -100,12 +100,21 @@ uint64_t hak_poisson_calls(uint64_t *state, uint64_t rate)
 	return calls < 0x1p62 ? (uint64_t)calls + 1 : 1ull << 62;
 }
 
+/* 1 - exp(-x) for 0 < x < 1/8, where the difference would lose digits: nine terms are enough for 14 of them. */
+static double little_probability(double x)
+{
+	double sum = 1;
+
+	for (int n = 9; n > 1; n--)
+		sum = 1 - x / n * sum;
+	return x * sum;
+}
+
 double hak_poisson_probability(uint64_t bytes, uint64_t rate)
 {
 	double x = (double)bytes / (double)rate;
 
 	if (rate <= 1 || x > 40)
 		return 1;
-	/* Where the exponential is near 1 the difference would lose its digits. */
-	return x < 1e-4 ? x * (1 - x / 2 * (1 - x / 3)) : 1 - exp_minus(x);
+	return x < 0.125 ? little_probability(x) : 1 - exp_minus(x);
 }
