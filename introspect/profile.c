@@ -20,9 +20,10 @@
 static const uint64_t bounds_ms[] = {1, 10, 100, 1000, 10000, 100000};
 #define BUCKETS (HAK_COUNT_OF(bounds_ms) + 1)
 
-/* Sums of a stack: each a double, added to by any thread, by compare-and-swap of its bits. */
+/* Sums of a stack: each a double, added to by any thread, by compare-and-swap of its bits. What went is counted by how long
+ * it lived. */
 struct site {
-	uint64_t allocs, alloc_bytes, variance, frees, free_bytes, temporary, lifetimes[BUCKETS];
+	uint64_t allocs, alloc_bytes, variance, free_bytes, temporary, lifetimes[BUCKETS];
 };
 static struct site *sites; /* by the stack's number; 0: unknown. Set once, before anything is sampled. */
 static uint32_t site_count;
@@ -43,11 +44,22 @@ static void add(uint64_t *sum, double amount)
 	uint64_t old = hak_load_relaxed(sum), changed;
 	double value;
 
+	if (amount == 0) /* the variance of a sample that stands for itself alone */
+		return;
 	do {
 		memcpy(&value, &old, sizeof(value));
 		value += amount;
 		memcpy(&changed, &value, sizeof(changed));
 	} while (!__atomic_compare_exchange_n(sum, &old, changed, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+}
+
+static double frees_of(const struct site *site)
+{
+	double frees = 0;
+
+	for (unsigned i = 0; i < BUCKETS; i++)
+		frees += value_of(&site->lifetimes[i]);
+	return frees;
 }
 
 /* What a sample adds to the variance of an estimate of bytes. */
@@ -82,7 +94,6 @@ void hak_profile_sample_freed(const struct hak_sample *sample, bool temporary)
 
 	while (bucket < HAK_COUNT_OF(bounds_ms) && lived_us >= bounds_ms[bucket] * 1000)
 		bucket++;
-	add(&site->frees, sample->weight);
 	add(&site->free_bytes, sample->weight * (double)sample->bytes);
 	add(&site->lifetimes[bucket], sample->weight);
 	if (temporary)
@@ -260,7 +271,7 @@ static void encode_sites(struct hak_json *json)
 		put_number(json, value_of(&site->allocs));
 		put_number(json, value_of(&site->alloc_bytes));
 		put_number(json, value_of(&site->variance));
-		put_number(json, value_of(&site->frees));
+		put_number(json, frees_of(site));
 		put_number(json, value_of(&site->free_bytes));
 		put_number(json, value_of(&site->temporary));
 		hak_json_array(json);

@@ -506,6 +506,7 @@ void *hak_depot_take_sampled(unsigned class)
 	if (slabs->spare) {
 		batch.head = slabs->spare;
 		slabs->spare = NULL;
+		hak_single_writer_add(&slabs->samples, 1);
 		hak_lock_release(&depot->lock);
 		return batch.head;
 	}
@@ -517,6 +518,7 @@ void *hak_depot_take_sampled(unsigned class)
 		slab = acquire_sampled(class);
 	if (slab != HAK_NO_SLOT)
 		take_blocks(depot, slabs->buckets, class, slab, 1, &batch);
+	hak_single_writer_add(&slabs->samples, batch.length);
 	hak_lock_release(&depot->lock);
 	return batch.head;
 }
@@ -528,5 +530,6 @@ void hak_depot_return_sampled(unsigned class, void *block)
 	hak_lock_acquire(&depot->lock);
 	return_spare(class, HAK_RELEASE_DRAIN);
 	hak_sampled_slabs[class].spare = block;
+	hak_single_writer_add(&hak_sampled_slabs[class].samples, -1);
 	hak_lock_release(&depot->lock);
 }

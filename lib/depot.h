@@ -89,6 +89,7 @@ struct hak_sampled_slabs {
 	bool ready;  /* the buckets have been set once */
 	void *spare; /* the block that came back last: most classes have one sample at a time, and its slab would go and
 			come */
+	uint64_t samples; /* blocks that are taken. Others read it without the lock. */
 	uint32_t buckets[HAK_DEPOT_BUCKETS];
 };
 extern HAK_HIDDEN struct hak_sampled_slabs hak_sampled_slabs[HAK_CLASS_COUNT];

@@ -16,10 +16,12 @@
 #define PARTS 64u
 #define SMALLEST 1024u
 #define NO_PLACE UINT32_MAX
+#define NO_STACK_YET UINT32_MAX
 
 struct place {
 	struct hak_sample sample; /* address 0: free */
 	uint32_t next;            /* in its chain, or in its part's list of free places */
+	uint32_t stack;           /* the sample's, which is known last; until then nobody is told of it */
 };
 
 struct part {
@@ -34,7 +36,6 @@ static uint32_t *chains;     /* places plus 1, by hash */
 static uint32_t chain_count; /* a power of two */
 static uint32_t capacity, used; /* places that there are, and that some part has had */
 static uint64_t rate_now, seed_now, lost;
-static uint64_t stand_ins[HAK_CLASS_COUNT];
 
 static HAK_TLS uint32_t serial;
 
@@ -65,25 +66,23 @@ static uint32_t *find(uintptr_t address)
 	return link;
 }
 
-/* A place for a sample, which nobody finds yet; NO_PLACE if there is none. */
-static uint32_t reserve(uintptr_t address)
+/* A free place; NO_PLACE if there is none. The part's lock is held. */
+static uint32_t take_place(struct part *part)
 {
-	struct part *part = part_of(address);
-	uint32_t number = NO_PLACE;
+	uint32_t number;
 
-	hak_lock_acquire(&part->lock);
 	if (part->free) {
 		number = part->free - 1;
 		part->free = places[number].next;
-	} else if (hak_load_relaxed(&used) < capacity) {
-		number = hak_add_relaxed(&used, 1u);
-		if (number >= capacity) {
-			hak_add_relaxed(&used, -1u);
-			number = NO_PLACE;
-		}
+		return number;
 	}
-	hak_lock_release(&part->lock);
-	return number;
+	if (hak_load_relaxed(&used) >= capacity)
+		return NO_PLACE;
+	number = hak_add_relaxed(&used, 1u);
+	if (number < capacity)
+		return number;
+	hak_add_relaxed(&used, -1u);
+	return NO_PLACE;
 }
 
 /* Whether it lies in a slab of samples, so that its stand-in is neither live nor in a cache. */
@@ -92,20 +91,36 @@ static bool has_slab(const struct hak_sample *sample)
 	return sample->stand_in && hak_bin_of_address((void *)sample->address) == HAK_BIN_SAMPLED;
 }
 
-static void insert(uint32_t number, const struct hak_sample *sample)
+/* Puts a sample into the table, without its stack. Returns its place, NULL if there is none. */
+static struct place *insert(const struct hak_sample *sample)
 {
 	struct part *part = part_of(sample->address);
-	uint32_t *chain = chain_of(sample->address);
+	uint32_t *chain = chain_of(sample->address), number;
+	struct place *place = NULL;
 
 	hak_lock_acquire(&part->lock);
-	places[number].sample = *sample;
-	places[number].next = *chain;
-	hak_store_relaxed(chain, number + 1);
-	hak_single_writer_add(&part->live, 1);
-	hak_single_writer_add(&part->taken, 1);
+	number = take_place(part);
+	if (number != NO_PLACE) {
+		place = &places[number];
+		place->sample = *sample;
+		place->next = *chain;
+		hak_store_relaxed(&place->stack, NO_STACK_YET);
+		hak_store_relaxed(chain, number + 1);
+		hak_single_writer_add(&part->live, 1);
+		hak_single_writer_add(&part->taken, 1);
+	}
 	hak_lock_release(&part->lock);
-	if (has_slab(sample))
-		hak_add_relaxed(&stand_ins[sample->class], 1u);
+	return place;
+}
+
+/* Copies what a place holds. Returns false if its stack isn't known yet. */
+static bool copy(const struct place *place, struct hak_sample *out)
+{
+	uint32_t stack = hak_load_acquire(&place->stack); /* pairs with the release in try_to_take: the stack is there */
+
+	*out = place->sample;
+	out->stack = stack;
+	return stack != NO_STACK_YET;
 }
 
 static bool remove_sample(uintptr_t address, struct hak_sample *out)
@@ -119,7 +134,7 @@ static bool remove_sample(uintptr_t address, struct hak_sample *out)
 	if (number) {
 		struct place *place = &places[number - 1];
 
-		*out = place->sample;
+		copy(place, out);
 		hak_store_relaxed(link, place->next);
 		place->sample.address = 0;
 		place->next = part->free;
@@ -127,8 +142,6 @@ static bool remove_sample(uintptr_t address, struct hak_sample *out)
 		hak_single_writer_add(&part->live, -1);
 	}
 	hak_lock_release(&part->lock);
-	if (number && has_slab(out))
-		hak_add_relaxed(&stand_ins[out->class], (uint64_t)-1);
 	return number != 0;
 }
 
@@ -216,12 +229,12 @@ static bool settle_down(struct hak_sample *sample, void *guarded)
 static bool try_to_take(struct hak_sample *sample, void *guarded)
 {
 	const struct hak_sink *sink = hak_trace_sink();
-	uint32_t number;
+	struct place *place;
 
 	if (!settle_down(sample, guarded))
 		return false;
-	number = reserve(sample->address);
-	if (number == NO_PLACE) {
+	place = insert(sample);
+	if (!place) {
 		if (has_slab(sample))
 			hak_depot_return_sampled(sample->class, (void *)sample->address);
 		return false;
@@ -230,7 +243,7 @@ static bool try_to_take(struct hak_sample *sample, void *guarded)
 		sample->stack = sink->sample(sample);
 	if (!sample->stand_in)
 		hak_sample_uncover((void *)sample->address, false);
-	insert(number, sample);
+	hak_store_release(&place->stack, sample->stack);
 	return true;
 }
 
@@ -280,7 +293,7 @@ static bool look_up(uintptr_t address, struct hak_sample *out)
 	hak_lock_acquire(&part->lock);
 	number = *find(address);
 	if (number)
-		*out = places[number - 1].sample;
+		copy(&places[number - 1], out);
 	hak_lock_release(&part->lock);
 	return number != 0;
 }
@@ -356,7 +369,7 @@ void hak_sample_resize(void *block, size_t bytes)
 	if (number) {
 		struct hak_sample *sample = &places[number - 1].sample;
 
-		before = *sample;
+		copy(&places[number - 1], &before);
 		sample->bytes = bytes;
 		/* Each slot that a large block grows by has had its chance. */
 		if (sample->class == HAK_SAMPLE_LARGE && hak_large_slots(bytes) * HAK_SLOT_BYTES > sample->decided) {
@@ -364,6 +377,7 @@ void hak_sample_resize(void *block, size_t bytes)
 			sample->weight = 1 / hak_poisson_probability(sample->decided, sample->rate);
 		}
 		after = *sample;
+		after.stack = before.stack;
 	}
 	hak_lock_release(&part->lock);
 	if (number && sink && sink->sample_resized)
@@ -407,8 +421,7 @@ uint32_t hak_sample_places(void)
 
 bool hak_sample_peek(uint32_t number, struct hak_sample *out)
 {
-	*out = places[number].sample;
-	return out->address != 0;
+	return copy(&places[number], out) && out->address != 0;
 }
 
 uint32_t hak_sample_chains(void)
@@ -425,8 +438,12 @@ unsigned hak_sample_look(uint32_t chain, struct hak_sample *out, unsigned room)
 		return 0;
 	hak_lock_acquire(&part->lock);
 	for (uint32_t place = chains[chain]; place; place = places[place - 1].next) {
+		struct hak_sample sample;
+
+		if (!copy(&places[place - 1], &sample))
+			continue;
 		if (count < room)
-			out[count] = places[place - 1].sample;
+			out[count] = sample;
 		count++;
 	}
 	hak_lock_release(&part->lock);
@@ -435,7 +452,7 @@ unsigned hak_sample_look(uint32_t chain, struct hak_sample *out, unsigned room)
 
 uint64_t hak_sample_stand_ins(unsigned class)
 {
-	return hak_load_relaxed(&stand_ins[class]);
+	return hak_load_relaxed(&hak_sampled_slabs[class].samples);
 }
 
 void hak_sample_fork_lock(void)

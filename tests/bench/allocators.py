@@ -20,6 +20,7 @@ from support import BUILD, LIBRARY, run
 LOADS = BUILD / "bench_loads"
 EMPTY = BUILD / "tests/libbench_empty.so"
 FOLDERS = (f"/usr/lib/{platform.machine()}-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib")
+HEAPTRACK = ("/usr/lib/heaptrack", f"/usr/lib/{platform.machine()}-linux-gnu/heaptrack", "/usr/local/lib/heaptrack")
 PEERS = {"mimalloc": "libmimalloc.so.[0-9]*", "jemalloc": "libjemalloc.so.2", "tcmalloc": "libtcmalloc_minimal.so.4"}
 OURS = "hakmem"
 TIMEOUT = 600
@@ -75,6 +76,12 @@ def installed(name):
     return []
 
 
+def find_heaptrack():
+    """[heaptrack's library, which writes nowhere: without the second process that takes what it writes], or nothing."""
+    found = [path for folder in HEAPTRACK for path in pathlib.Path(folder).glob("libheaptrack_preload.so")]
+    return [Allocator("heaptrack", path, {"DUMP_HEAPTRACK_OUTPUT": "/dev/null"}) for path in found[:1]]
+
+
 def find_allocators(more, only):
     """HAKMEM, then every peer there is; `more` as on the command line; `only` names, of those, the ones to take."""
     every = [Allocator(OURS, LIBRARY), Allocator("glibc")]
@@ -97,6 +104,9 @@ class Load:
     def __init__(self, line):
         self.name, self.kind, operations, threads, self.help = line.split("\t")
         self.operations, self.threads = int(operations), int(threads)
+
+    def run(self, allocator, operations, seed, wait_ms):
+        return run_load(allocator, self.name, operations, seed, wait_ms)
 
 
 def list_loads():

@@ -58,7 +58,7 @@ def measure(loads, chosen, options, also=None):
             for i in range(len(turn)):
                 allocator = turn[(i + number) % len(turn)]
                 operations = operations_of(load, options)
-                result = allocators.run_load(allocator, load.name, operations, options.seed, wait_of(options))
+                result = load.run(allocator, operations, options.seed, wait_of(options))
                 runs[load.name].setdefault(allocator.name, []).append(result)
     check_same_work(runs)
     return runs
