@@ -5,22 +5,25 @@ HAKMEM is out/release/libhakmem.so, or that of the build directory HAK_BUILD. Pe
 others put libraries; one more is given as NAME=PATH.so, with variables for it after commas:
 NAME=PATH.so,HAKMEM_SS_AFFINITY=0.
 """
+import contextlib
 import os
 import pathlib
 import platform
 import random
 import re
+import shutil
 import statistics
+import subprocess
 import sys
 
 os.environ.setdefault("HAK_BUILD", str(pathlib.Path(__file__).resolve().parents[2] / "out/release"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from support import BUILD, LIBRARY, run
+from support import BUILD, LIBRARY, Folder, run
 
 LOADS = BUILD / "bench_loads"
 EMPTY = BUILD / "tests/libbench_empty.so"
 FOLDERS = (f"/usr/lib/{platform.machine()}-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib")
-HEAPTRACK = ("/usr/lib/heaptrack", f"/usr/lib/{platform.machine()}-linux-gnu/heaptrack", "/usr/local/lib/heaptrack")
+HEAPTRACK = pathlib.Path("/usr/lib/heaptrack")
 PEERS = {"mimalloc": "libmimalloc.so.[0-9]*", "jemalloc": "libjemalloc.so.2", "tcmalloc": "libtcmalloc_minimal.so.4"}
 OURS = "hakmem"
 TIMEOUT = 600
@@ -46,6 +49,11 @@ class Allocator:
     def environment(self):
         """The variables that a tool which starts the program itself, such as strace, has to set for it."""
         return dict(self.variables, **({"LD_PRELOAD": self.library} if self.library else {}))
+
+    @contextlib.contextmanager
+    def started(self):
+        """Those variables, while a program runs with them."""
+        yield self.environment()
 
     def verify(self):
         """A library that can't be preloaded only costs a warning, and all figures would be glibc's."""
@@ -76,10 +84,33 @@ def installed(name):
     return []
 
 
+class Heaptrack(Allocator):
+    """libc's malloc, watched as the command heaptrack does it: each allocation goes through a pipe to a second process, what
+    that writes through a third, which compresses it."""
+
+    @contextlib.contextmanager
+    def started(self):
+        with Folder() as folder:
+            os.mkfifo(folder / "pipe")
+            compressor = "zstd" if shutil.which("zstd") else "gzip"
+            command = ["sh", "-c", f'"$0" <"$1" | {compressor} -c', HEAPTRACK / "libexec/heaptrack_interpret", folder / "pipe"]
+            with open(folder / "output", "wb") as output, subprocess.Popen(
+                    command, stdout=output, stderr=subprocess.DEVNULL) as interpreter:
+                try:
+                    yield {"LD_PRELOAD": self.library, "DUMP_HEAPTRACK_OUTPUT": folder / "pipe"}
+                    interpreter.wait(timeout=TIMEOUT)
+                finally:
+                    interpreter.kill()
+
+    def run(self, command, **options):
+        with self.started() as variables:
+            return run(command, env=variables, timeout=TIMEOUT, **options)
+
+
 def find_heaptrack():
-    """[heaptrack's library, which writes nowhere: without the second process that takes what it writes], or nothing."""
-    found = [path for folder in HEAPTRACK for path in pathlib.Path(folder).glob("libheaptrack_preload.so")]
-    return [Allocator("heaptrack", path, {"DUMP_HEAPTRACK_OUTPUT": "/dev/null"}) for path in found[:1]]
+    """[heaptrack], or nothing where it isn't installed."""
+    library = HEAPTRACK / "libheaptrack_preload.so"
+    return [Heaptrack("heaptrack", library)] if library.exists() else []
 
 
 def find_allocators(more, only):

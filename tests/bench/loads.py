@@ -167,6 +167,10 @@ def experiments():
     rows, words = table_of(output, "looking")
     equal([row["setting"] for row in rows[:4]], ["off", "on", "10 Hz", "all events"], "settings of looking")
     check(words.count("times as fast as off") == 3, words)
+    rows, words = table_of(output, "profiling")
+    equal([row["setting"] for row in rows[:6]], ["core", "off", "512 KiB", "64 KiB", "alone", "every block"], "settings of profiling")
+    equal(words.count("the target, "), 3 + any(row["setting"] == "heaptrack" for row in rows), "targets of profiling")
+    check(float(rows[5]["ns"]) > float(rows[1]["ns"]), f"every block for nothing: {rows}")
     check("no experiment matches" in script("experiments", "-l", "none", expect=2).stderr, "no such experiment")
 
 

@@ -20,18 +20,19 @@ class RedisLoad(allocators.Load):
     def run(self, allocator, operations, seed, wait_ms=0):
         """Requests draw their keys anew each time: neither seed nor wait has a meaning here."""
         count = max(operations // len(KINDS), 1)
-        with Folder() as folder:
+        with Folder() as folder, allocator.started() as variables:
             socket = folder / "socket"
             command = [tool("redis-server"), "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no",
                        "--dir", folder]
-            variables = {name: str(value) for name, value in allocator.environment().items()}
             with subprocess.Popen(command, env=clean_environment(**variables), stdout=subprocess.DEVNULL,
                                   stderr=subprocess.DEVNULL) as server:
                 try:
                     wait_for(server, socket)
+                    began = time.monotonic()
                     run([tool("redis-benchmark"), "-s", socket, "-q", "-n", count, "-P", 16, "-r", 100000, "-d", 200,
                          "-t", ",".join(KINDS)], timeout=allocators.TIMEOUT)
-                    return {"operations": count * len(KINDS), "bytes": 0, **figures_of(server.pid)}
+                    return {"operations": count * len(KINDS), "bytes": 0, "wall_s": time.monotonic() - began,
+                            **figures_of(server.pid)}
                 finally:
                     server.terminate()
 
