@@ -86,13 +86,12 @@ uint32_t hak_profile_sample(const struct hak_sample *sample)
 	return stack;
 }
 
-void hak_profile_sample_freed(const struct hak_sample *sample, bool temporary)
+void hak_profile_sample_freed(const struct hak_sample *sample, uint64_t lived_ns, bool temporary)
 {
 	struct site *site = site_of(sample->stack);
-	uint64_t lived_us = hak_snapshot_now_us() - sample->time_ns / 1000;
 	unsigned bucket = 0;
 
-	while (bucket < HAK_COUNT_OF(bounds_ms) && lived_us >= bounds_ms[bucket] * 1000)
+	while (bucket < HAK_COUNT_OF(bounds_ms) && lived_ns >= bounds_ms[bucket] * 1000000)
 		bucket++;
 	add(&site->free_bytes, sample->weight * (double)sample->bytes);
 	add(&site->lifetimes[bucket], sample->weight);

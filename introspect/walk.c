@@ -202,6 +202,7 @@ struct step {
 
 struct memory {
 	uint64_t unloads; /* unloads_seen when it was written: code may be other code since */
+	uintptr_t end;    /* of the stack: nothing beyond it is to be read */
 	unsigned begin;   /* the steps begin here, the outermost is the last */
 	bool complete;    /* a rule ended that walk, not the want of room: */
 	uint8_t last;     /* enum hak_cfi_kind */
@@ -310,11 +311,12 @@ HAK_INLINE unsigned climb(struct frame *frame, uint64_t (*find_rule)(struct cach
 }
 
 /* The same by what the thread remembers, which is then brought up to date. */
-static HAK_NOINLINE unsigned climb_by_memory(struct memory *known, struct frame *frame, uintptr_t *frames, unsigned room,
+static HAK_NOINLINE unsigned climb_by_memory(struct memory *known, const struct frame *from, uintptr_t *frames, unsigned room,
 	enum hak_cfi_kind *last)
 {
 	struct cached *entries = hak_load_acquire(&cache);
-	uint64_t word = find(entries, frame->pc);
+	struct frame frame = *from;
+	uint64_t word = find(entries, frame.pc);
 	unsigned count = 0, made = 0, at = known->begin, same;
 	bool complete = false;
 
@@ -327,18 +329,18 @@ static HAK_NOINLINE unsigned climb_by_memory(struct memory *known, struct frame 
 			complete = true;
 			break;
 		}
-		if (!go_up(frame, &rule)) {
+		if (!go_up(&frame, &rule)) {
 			*last = HAK_CFI_UNKNOWN;
 			known->begin = STEPS_REMEMBERED;
 			return count;
 		}
-		if (frame->pc < 4096)
+		if (frame.pc < 4096)
 			break;
-		frames[count++] = frame->pc;
-		known->made[made++] = (struct step){frame->pc, frame->sp, frame->fp,
+		frames[count++] = frame.pc;
+		known->made[made++] = (struct step){frame.pc, frame.sp, frame.fp,
 			rule.kind == HAK_CFI_FP_SAVED ? HAK_CFI_SAME : rule.ra_at, rule.fp_at};
-		at = level_with(known, at, frame);
-		if (leads_to(known, at, frame)) {
+		at = level_with(known, at, &frame);
+		if (leads_to(known, at, &frame)) {
 			same = still_there(known, ++at, frames + count, room - count);
 			count += same;
 			if (at + same == STEPS_REMEMBERED && known->complete) {
@@ -349,11 +351,11 @@ static HAK_NOINLINE unsigned climb_by_memory(struct memory *known, struct frame 
 			memcpy(&known->made[made], &known->steps[at], same * sizeof(known->made[0]));
 			made += same;
 			at += same;
-			frame->pc = known->steps[at - 1].pc;
-			frame->sp = known->steps[at - 1].sp;
-			frame->fp = known->steps[at - 1].fp;
+			frame.pc = known->steps[at - 1].pc;
+			frame.sp = known->steps[at - 1].sp;
+			frame.fp = known->steps[at - 1].fp;
 		}
-		word = find(entries, frame->pc - 1);
+		word = find(entries, frame.pc - 1);
 	}
 	remember(known, made, STEPS_REMEMBERED);
 	known->complete = complete;
@@ -362,15 +364,16 @@ static HAK_NOINLINE unsigned climb_by_memory(struct memory *known, struct frame 
 }
 
 /* What the thread remembers, for a walk of `room` frames; NULL: it is to do without. */
-HAK_INLINE struct memory *memory_for(unsigned room)
+HAK_INLINE struct memory *memory_for(unsigned room, uintptr_t end)
 {
 	struct memory *known = HAK_LIKELY(memory != NULL) ? memory : make_memory();
 	uint64_t unloads = hak_load_relaxed(&unloads_seen);
 
 	if (HAK_UNLIKELY(!known || known->in_use || room > STEPS_MADE))
 		return NULL;
-	if (HAK_UNLIKELY(known->unloads != unloads)) {
+	if (HAK_UNLIKELY(known->unloads != unloads || known->end != end)) {
 		known->unloads = unloads;
+		known->end = end;
 		known->begin = STEPS_REMEMBERED;
 	}
 	return known;
@@ -378,7 +381,7 @@ HAK_INLINE struct memory *memory_for(unsigned room)
 
 HAK_NOINLINE unsigned hak_walk(uintptr_t *frames, unsigned room, uintptr_t end, enum hak_cfi_kind *last)
 {
-	struct memory *known = memory_for(room);
+	struct memory *known = memory_for(room, end);
 	struct frame frame = {.end = end};
 	unsigned count;
 

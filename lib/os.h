@@ -47,6 +47,9 @@ size_t hak_os_address_space_limit(void);
 uint32_t hak_os_clock_ms(void);
 /* Nanoseconds of CLOCK_MONOTONIC. */
 uint64_t hak_os_clock_ns(void);
+/* The same, some microseconds old at most: cheaper for a thread that asks again and again. It may be behind what another thread
+ * was told. */
+uint64_t hak_os_clock_near_ns(void);
 
 /* The calling thread's kernel id, asked for once a thread. */
 int32_t hak_os_tid(void);

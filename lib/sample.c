@@ -116,7 +116,7 @@ static struct place *insert(const struct hak_sample *sample)
 /* Copies what a place holds. Returns false if its stack isn't known yet. */
 static bool copy(const struct place *place, struct hak_sample *out)
 {
-	uint32_t stack = hak_load_acquire(&place->stack); /* pairs with the release in try_to_take: the stack is there */
+	uint32_t stack = hak_load_acquire(&place->stack); /* pairs with the release in ask_for_stack: the stack is there */
 
 	*out = place->sample;
 	out->stack = stack;
@@ -195,7 +195,7 @@ static struct hak_sample describe(void *block, size_t bytes, uint8_t class, size
 		.decided = decided,
 		.rate = rate,
 		.weight = 1 / hak_poisson_probability(decided, rate),
-		.time_ns = hak_os_clock_ns(),
+		.time_ns = hak_os_clock_near_ns(),
 		.tid = (uint32_t)hak_os_tid(),
 		.serial = ++serial,
 	};
@@ -226,9 +226,18 @@ static bool settle_down(struct hak_sample *sample, void *guarded)
 	return true;
 }
 
-static bool try_to_take(struct hak_sample *sample, void *guarded)
+/* A part of its callers: each function between malloc and the walk is one more frame to walk over. */
+HAK_INLINE void ask_for_stack(struct place *place, struct hak_sample *sample)
 {
 	const struct hak_sink *sink = hak_trace_sink();
+
+	if (sink && sink->sample)
+		sample->stack = sink->sample(sample);
+	hak_store_release(&place->stack, sample->stack);
+}
+
+static bool try_to_take(struct hak_sample *sample, void *guarded)
+{
 	struct place *place;
 
 	if (!settle_down(sample, guarded))
@@ -239,11 +248,9 @@ static bool try_to_take(struct hak_sample *sample, void *guarded)
 			hak_depot_return_sampled(sample->class, (void *)sample->address);
 		return false;
 	}
-	if (sink && sink->sample)
-		sample->stack = sink->sample(sample);
 	if (!sample->stand_in)
 		hak_sample_uncover((void *)sample->address, false);
-	hak_store_release(&place->stack, sample->stack);
+	ask_for_stack(place, sample);
 	return true;
 }
 
@@ -267,19 +274,16 @@ void *hak_sample_take(void *block, size_t bytes, uint64_t rate, void *guarded)
 
 bool hak_sample_note(void *block, size_t bytes, unsigned class, size_t decided, uint64_t rate)
 {
-	const struct hak_sink *sink = hak_trace_sink();
 	struct hak_sample sample = describe(block, bytes, (uint8_t)class, decided, rate);
-	uint32_t number = hak_trace_busy || !hak_load_acquire(&places) ? NO_PLACE : reserve(sample.address);
+	struct place *place = hak_trace_busy || !hak_load_acquire(&places) ? NULL : insert(&sample);
 
-	if (number == NO_PLACE) {
+	if (!place) {
 		hak_add_relaxed(&lost, 1u);
 		return false;
 	}
 	hak_trace_busy = true;
-	if (sink && sink->sample)
-		sample.stack = sink->sample(&sample);
+	ask_for_stack(place, &sample);
 	hak_trace_busy = false;
-	insert(number, &sample);
 	return true;
 }
 
@@ -308,6 +312,14 @@ size_t hak_sample_usable(const void *block)
 						: hak_size_classes[sample.class].block_bytes;
 }
 
+/* Nothing where the clock, which may be some microseconds behind, is behind that of the thread that allocated it. */
+static uint64_t lived_ns(const struct hak_sample *sample)
+{
+	uint64_t now = hak_os_clock_near_ns();
+
+	return now > sample->time_ns ? now - sample->time_ns : 0;
+}
+
 /* Takes a sample out of the table, and tells the sink. */
 static bool forget(void *block, struct hak_sample *sample)
 {
@@ -318,7 +330,8 @@ static bool forget(void *block, struct hak_sample *sample)
 		return false;
 	hak_trace_busy = true;
 	if (sink && sink->sample_freed && !nested)
-		sink->sample_freed(sample, sample->tid == (uint32_t)hak_os_tid() && sample->serial == serial);
+		sink->sample_freed(
+			sample, lived_ns(sample), sample->tid == (uint32_t)hak_os_tid() && sample->serial == serial);
 	hak_trace_busy = nested;
 	return true;
 }

@@ -149,9 +149,9 @@ struct hak_sink {
 	/* A block became a sample: returns the number of the stack that allocated it, for sample->stack. No lock is
 	 * held. What is allocated meanwhile is no sample; it is not called re-entrantly. May be NULL. */
 	uint32_t (*sample)(const struct hak_sample *sample);
-	/* A sample was freed: `temporary` says by the thread that allocated it, with no other sample of that thread
-	 * between. The same holds. May be NULL. */
-	void (*sample_freed)(const struct hak_sample *sample, bool temporary);
+	/* A sample was freed, `lived_ns` after its malloc: `temporary` says by the thread that allocated it, with no other
+	 * sample of that thread between. The same holds. May be NULL. */
+	void (*sample_freed)(const struct hak_sample *sample, uint64_t lived_ns, bool temporary);
 	/* realloc changed bytes, decided or weight of a sample in place. May be NULL. */
 	void (*sample_resized)(const struct hak_sample *before, const struct hak_sample *after);
 	/* The number of the calling thread's stack, 0 if there is none. No lock is held. What is allocated meanwhile is

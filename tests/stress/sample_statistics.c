@@ -50,8 +50,9 @@ static uint32_t on_sample(const struct hak_sample *sample)
 	return site + 1;
 }
 
-static void on_freed(const struct hak_sample *sample, bool temporary)
+static void on_freed(const struct hak_sample *sample, uint64_t lived_ns, bool temporary)
 {
+	(void)lived_ns;
 	(void)temporary;
 	pthread_mutex_lock(&lock);
 	struct figures *at = &sites[sample->stack - 1];

@@ -53,8 +53,9 @@ static uint32_t keep_sample(const struct hak_sample *sample)
 	return 5;
 }
 
-static void count_freed(const struct hak_sample *sample, bool temporary)
+static void count_freed(const struct hak_sample *sample, uint64_t lived_ns, bool temporary)
 {
+	(void)lived_ns;
 	(void)temporary;
 	samples_freed += sample->address == last_sample.address;
 }

@@ -163,9 +163,15 @@ static void clocks(void)
 	clock_gettime(CLOCK_MONOTONIC, &before);
 	uint64_t ns = hak_os_clock_ns();
 	uint32_t ms = hak_os_clock_ms();
+	uint64_t near_ns = hak_os_clock_near_ns();
 	clock_gettime(CLOCK_MONOTONIC, &after);
 	CU_ASSERT_TRUE(ns >= (uint64_t)before.tv_sec * 1000000000 + (uint64_t)before.tv_nsec);
 	CU_ASSERT_TRUE(ns <= (uint64_t)after.tv_sec * 1000000000 + (uint64_t)after.tv_nsec);
+	CU_ASSERT_TRUE(near_ns >= ns); /* it was asked for the first time */
+	CU_ASSERT_TRUE(near_ns <= (uint64_t)after.tv_sec * 1000000000 + (uint64_t)after.tv_nsec);
+	for (unsigned i = 0; i < 100000000 && hak_os_clock_near_ns() == near_ns; i++)
+		;
+	CU_ASSERT_TRUE(hak_os_clock_near_ns() > near_ns);
 	/* The coarse clock lags by a tick, which is 10 ms at most. */
 	CU_ASSERT_TRUE((uint32_t)(ns / 1000000) - ms <= 20 || ms - (uint32_t)(ns / 1000000) <= 1000);
 }

@@ -31,8 +31,9 @@ static uint32_t on_sample(const struct hak_sample *sample)
 	return taken;
 }
 
-static void on_freed(const struct hak_sample *sample, bool is_temporary)
+static void on_freed(const struct hak_sample *sample, uint64_t lived_ns, bool is_temporary)
 {
+	(void)lived_ns;
 	last = *sample;
 	freed++;
 	temporary += is_temporary;

@@ -189,6 +189,86 @@ static void bounds_hold(void)
 	UNIT_EQUAL(last, HAK_CFI_UNKNOWN);
 }
 
+/* Calls in every order, so that a walk shares with the one before it its outer frames, its inner ones, both or none. Frames have
+ * different sizes, some a frame pointer, and at some calls the words of an old frame lie where a new one has a variable. */
+static uint32_t turns;
+static unsigned unlike;
+
+static uint32_t turn(void)
+{
+	turns = turns * 1664525 + 1013904223;
+	return turns >> 24;
+}
+
+static void wander(unsigned depth);
+
+static __attribute__((noinline)) void small_frame(unsigned depth)
+{
+	wander(depth);
+	BARRIER();
+}
+
+static __attribute__((noinline)) void big_frame(unsigned depth)
+{
+	volatile uintptr_t words[40];
+	words[turn() % 40] = 1;
+	wander(depth);
+	words[0] = words[turn() % 40];
+}
+
+static __attribute__((noinline)) void frame_of_any_size(unsigned depth)
+{
+	volatile char *bytes = __builtin_alloca(16 + turn());
+	bytes[0] = 1;
+	wander(depth);
+	bytes[1] = bytes[0];
+}
+
+static __attribute__((noinline)) void two_calls(unsigned depth)
+{
+	wander(depth);
+	BARRIER();
+	wander(depth > 2 ? depth - 2 : 0);
+	BARRIER();
+}
+
+static __attribute__((noinline)) void wander(unsigned depth)
+{
+	static void (*const ways[])(unsigned) = {small_frame, big_frame, frame_of_any_size, two_calls};
+	if (turn() % 2 || depth == 0) {
+		look();
+		unlike += !alike();
+	}
+	if (depth)
+		ways[turn() % 4](depth - 1);
+	BARRIER();
+}
+
+static void what_is_remembered_is_compared(void)
+{
+	unlike = 0;
+	for (turns = 0; turns < 400;) {
+		uint32_t seed = turns;
+		wander(4 + seed % 9);
+		turns = seed + 1;
+	}
+	UNIT_EQUAL(unlike, 0);
+	/* Other bounds, of which nothing is known. */
+	const uintptr_t ends[] = {stack_end(), (uintptr_t)__builtin_frame_address(0) + 64};
+	unsigned counts[2];
+	enum hak_cfi_kind last;
+	for (unsigned i = 0; i < 2; i++)
+		counts[i] = bounded(ends[i], &last);
+	CU_ASSERT_TRUE(counts[1] < counts[0]);
+	UNIT_EQUAL(last, HAK_CFI_UNKNOWN);
+	look();
+	CU_ASSERT_TRUE(alike());
+	/* Without a memory of its own a thread walks all the same. */
+	hak_walk_thread_death();
+	look();
+	CU_ASSERT_TRUE(alike());
+}
+
 static void code_without_a_table(void)
 {
 	static const char data[16];
@@ -199,4 +279,4 @@ static void code_without_a_table(void)
 }
 
 UNIT_MAIN("walk", UNIT(frames_of_every_kind), UNIT(threads_share_the_cache), UNIT(a_handler_ends_it), UNIT(bounds_hold),
-	UNIT(code_without_a_table))
+	UNIT(code_without_a_table), UNIT(what_is_remembered_is_compared))
