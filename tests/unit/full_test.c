@@ -309,8 +309,9 @@ static uint32_t on_sample(const struct hak_sample *sample)
 	return (uint32_t)sample->bytes;
 }
 
-static void on_sample_freed(const struct hak_sample *sample, bool temporary)
+static void on_sample_freed(const struct hak_sample *sample, uint64_t lived_ns, bool temporary)
 {
+	(void)lived_ns;
 	(void)temporary;
 	sampled_freed += sample->stack == sample->bytes;
 }
