@@ -355,10 +355,10 @@ void *hak_entry_calloc(size_t count, size_t bytes)
 
 	if (HAK_UNLIKELY(__builtin_mul_overflow(count, bytes, &total)))
 		return hak_out_of_memory(SIZE_MAX);
-	block = HAK_LIKELY(hak_full_is_off()) ? NULL : guard(total, HAK_ALIGNMENT, true);
-	if (HAK_UNLIKELY(block != NULL))
-		return block;
 	if (total > HAK_MAX_SMALL && hak_init()) {
+		block = HAK_LIKELY(hak_full_is_off()) ? NULL : guard(total, HAK_ALIGNMENT, true);
+		if (HAK_UNLIKELY(block != NULL))
+			return block;
 		rest_none();
 		block = alloc_large(total, HAK_ALIGNMENT, &zero);
 		if (!block)

@@ -128,7 +128,8 @@ void *hak_guard_chosen(void *block, size_t bytes)
 	hak_sample_due = 0;
 	if (hak_trace_busy)
 		return block;
-	if (due & HAK_DUE_GUARD)
+	/* At level full that is for those that stay ordinary, and a thread may not have met yet that it is switched off. */
+	if ((due & HAK_DUE_GUARD) && hak_load_relaxed(&in_force.level) == HAK_GUARD_SAMPLE)
 		guarded = take(block, bytes);
 	errno = saved;
 	if (rate)

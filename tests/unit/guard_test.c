@@ -135,6 +135,10 @@ static void one_class_or_one_site(void)
 	UNIT_EQUAL(counts().lost, lost);
 	guard_none();
 	CU_ASSERT_FALSE(is_guarded(200));
+	/* Those that level full leaves out are ordinary ones. */
+	guard(HAK_GUARD_FULL, 1, (uint8_t)HAK_CLASS_OF_BIN(hak_bin_of_size(200)), 0);
+	CU_ASSERT_FALSE(is_guarded(100));
+	guard_none();
 }
 
 /* One in eight, within five standard deviations. */
