@@ -246,18 +246,17 @@ HAK_NOINLINE void *hak_malloc_as(size_t bytes, size_t requested, size_t alignmen
 	return block;
 }
 
-static HAK_NOINLINE void free_long(void *block);
-
-/* A guarded block goes, and the one whose place it took; or it is a mistake. */
-static HAK_COLD void free_none(void *block)
+/* A guarded block goes: returns the one whose place it took, which is to be freed now. Or it is a mistake: NULL. */
+static HAK_COLD void *free_none(void *block)
 {
-	void *ordinary;
+	void *ordinary = NULL;
 
 	if (!hak_guard_page_holds(block))
 		hak_report(HAK_REPORT_INVALID_FREE, block);
-	else if (hak_guard_free(block, &ordinary) && !hak_cache_push(ordinary))
-		free_long(ordinary);
+	else if (!hak_guard_free(block, &ordinary))
+		ordinary = NULL;
 	hak_trace_flush();
+	return ordinary;
 }
 
 static HAK_NOINLINE void free_long(void *block)
@@ -268,12 +267,13 @@ static HAK_NOINLINE void free_long(void *block)
 	int saved = errno;
 
 	rest_none();
-	if (!block)
-		return;
 	if (bin == HAK_BIN_NONE) {
-		free_none(block);
-		errno = saved;
-		return;
+		block = block ? free_none(block) : NULL;
+		bin = hak_bin_of_address(block);
+		if (!block) {
+			errno = saved;
+			return;
+		}
 	}
 	cache = hak_thread_enter(true);
 	if (bin == HAK_BIN_LARGE) {
