@@ -199,6 +199,7 @@ static void thread_death(void)
 		hak_ring_thread_death();
 	hak_fault_thread_death();
 	hak_walk_thread_death();
+	hak_stack_thread_death();
 }
 
 static void out_of_memory(uint64_t bytes)

@@ -60,7 +60,7 @@ uint32_t hak_guards_capture(void)
 
 	if (captures++ % every == 0)
 		hak_fault_keep_guard();
-	return hak_stack_capture();
+	return hak_stack_capture_top();
 }
 
 bool hak_guards_stack_has(uint32_t stack, uintptr_t address)

@@ -1,7 +1,3 @@
-/* The table: a stack is a run of words in one array; its record says where, and a hash table of record numbers finds
- * it. All three only grow, so no lock is needed: a record is complete before its number is stored, by compare-and-swap,
- * where it can be found. Who comes second with the same stack takes the first one's number, and leaves a record that
- * nobody finds. */
 #include "introspect/stack.h"
 
 #include <errno.h>
@@ -17,28 +13,17 @@
 #include <unwind.h>
 
 #include "introspect/library.h"
-#include "introspect/memory.h"
 #include "introspect/proc.h"
+#include "introspect/stack_table.h"
 #include "introspect/walk.h"
 #include "lib/atomic.h"
 
-#define WORDS_A_STACK 32 /* on the average: deeper ones fill the table sooner */
 #define OWN_FRAMES 16    /* frames of this library above the program's, most */
 #define FORK_YIELDS 20000
 
 const char *const hak_unwind_words[] = {"tables", "libunwind", "gcc", "fp", NULL};
 
-struct record {
-	uint32_t hash;
-	uint32_t first, count; /* words of the stack */
-};
-
-static struct record *records; /* number 0 is unused */
-static uintptr_t *words;
-static uint32_t *table;                   /* numbers by hash, 0: free */
-static uint32_t capacity, table_size;     /* the latter a power of two */
-static uint64_t records_used, words_used; /* may run beyond the ends: then there is no room */
-static uint64_t stacks, lost, failures[HAK_STACK_FAILURE_COUNT];
+static uint64_t failures[HAK_STACK_FAILURE_COUNT];
 
 static uint32_t engine_now = HAK_STACK_NONE; /* enum hak_stack_engine */
 static bool begun;
@@ -162,9 +147,10 @@ static _Unwind_Reason_Code take_frame(struct _Unwind_Context *context, void *arg
 }
 
 /* The bounds of the thread's stack, asked for once. This allocates. */
+static HAK_TLS uintptr_t low, high;
+
 static bool on_own_stack(uintptr_t frame, uintptr_t *end)
 {
-	static HAK_TLS uintptr_t low, high;
 
 	if (!high) {
 		pthread_attr_t attributes;
@@ -251,74 +237,6 @@ HAK_INLINE unsigned walk_stack(uintptr_t *frames, unsigned room)
 	return 0;
 }
 
-/* ---- The table ---- */
-
-/* Two frames at a time: a step waits for one multiplication. */
-static uint32_t hash_of(const uintptr_t *frames, unsigned count)
-{
-	const uint64_t factor = 0x9e3779b97f4a7c15u;
-	uint64_t hash = count;
-	unsigned i = 0;
-
-	for (; i + 1 < count; i += 2)
-		hash = hash * (factor * factor) + frames[i] * factor + frames[i + 1];
-	if (i < count)
-		hash = hash * factor + frames[i];
-	hash ^= hash >> 32;
-	return (uint32_t)(hash * factor >> 32);
-}
-
-static bool is_stack(uint32_t number, uint32_t hash, const uintptr_t *frames, unsigned count)
-{
-	const struct record *record = &records[number];
-
-	return record->hash == hash && record->count == count &&
-		memcmp(words + record->first, frames, count * sizeof(*frames)) == 0;
-}
-
-/* Writes a record that nobody finds yet. Returns its number, 0 if there is no room. */
-static uint32_t make_record(uint32_t hash, const uintptr_t *frames, unsigned count)
-{
-	uint64_t number, first;
-
-	if (hak_load_relaxed(&records_used) >= capacity ||
-		hak_load_relaxed(&words_used) + count > (uint64_t)capacity * WORDS_A_STACK)
-		return 0;
-	number = hak_add_relaxed(&records_used, 1u) + 1;
-	first = hak_add_relaxed(&words_used, count);
-	if (number > capacity || first + count > (uint64_t)capacity * WORDS_A_STACK)
-		return 0;
-	memcpy(words + first, frames, count * sizeof(*frames));
-	records[number] = (struct record){hash, (uint32_t)first, count};
-	return (uint32_t)number;
-}
-
-static uint32_t intern(const uintptr_t *frames, unsigned count)
-{
-	uint32_t hash = hash_of(frames, count), made = 0;
-
-	for (uint32_t i = hash & (table_size - 1), steps = 0; steps < table_size;
-		i = (i + 1) & (table_size - 1), steps++) {
-		uint32_t found = hak_load_acquire(&table[i]); /* pairs with the release below: the record is whole */
-
-		if (!found) {
-			if (!made)
-				made = make_record(hash, frames, count);
-			if (!made)
-				break;
-			if (__atomic_compare_exchange_n(
-				    &table[i], &found, made, false, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE)) {
-				hak_add_relaxed(&stacks, 1u);
-				return made;
-			}
-		}
-		if (is_stack(found, hash, frames, count))
-			return found;
-	}
-	hak_add_relaxed(&lost, 1u);
-	return 0;
-}
-
 /* ---- Capturing ---- */
 
 static void find_own_code(void)
@@ -345,14 +263,8 @@ bool hak_stack_begin(enum hak_stack_engine wanted, uint32_t stacks_wanted)
 
 	if (begun)
 		return true;
-	for (table_size = 1024; table_size < 2 * stacks_wanted;)
-		table_size *= 2;
-	records = hak_memory_map(((size_t)stacks_wanted + 1) * sizeof(*records), HAK_MEMORY_INHERIT);
-	words = hak_memory_map((size_t)stacks_wanted * WORDS_A_STACK * sizeof(*words), HAK_MEMORY_INHERIT);
-	table = hak_memory_map(table_size * sizeof(*table), HAK_MEMORY_INHERIT);
-	if (!records || !words || !table || !hak_walk_begin())
+	if (!hak_stack_table_begin(stacks_wanted) || !hak_walk_begin())
 		return false;
-	capacity = stacks_wanted;
 	find_own_code();
 	if (engine == HAK_STACK_LIBUNWIND && !load_libunwind())
 		engine = HAK_STACK_TABLES;
@@ -369,22 +281,53 @@ enum hak_stack_engine hak_stack_engine(void)
 	return (enum hak_stack_engine)hak_load_relaxed(&engine_now);
 }
 
-/* A part of its caller, as what it calls is of it: each function between malloc and the walk is one more frame to walk over. */
-HAK_INLINE uint32_t capture(void)
+/* The number of a stack of which `count` frames were found, those of this library among them. *first is the first that isn't
+ * one. */
+HAK_INLINE uint32_t number_of(const uintptr_t *frames, unsigned count, unsigned most, unsigned *first)
 {
-	uintptr_t frames[OWN_FRAMES + HAK_STACK_FRAMES];
-	unsigned count = walk_stack(frames, HAK_COUNT_OF(frames)), first = 0;
+	unsigned own = 0;
 
-	while (first < count && frames[first] - own_start < own_end - own_start)
-		first++;
-	count -= first;
-	if (count > HAK_STACK_FRAMES)
-		count = HAK_STACK_FRAMES;
+	while (own < count && frames[own] - own_start < own_end - own_start)
+		own++;
+	*first = own;
+	count -= own;
+	if (count > most)
+		count = most;
 	if (!count) {
 		hak_add_relaxed(&failures[HAK_STACK_FAILED_empty], 1u);
 		return 0;
 	}
-	return intern(frames + first, count);
+	return hak_stack_table_number(frames + own, count);
+}
+
+/* A part of its caller, as what it calls is of it: each function between malloc and the walk is one more frame to walk over. */
+HAK_INLINE uint32_t capture(unsigned most)
+{
+	uintptr_t frames[OWN_FRAMES + HAK_STACK_FRAMES];
+	unsigned first;
+
+	return number_of(frames, walk_stack(frames, OWN_FRAMES + most), most, &first);
+}
+
+/* Begins to capture. Returns false if that can't be done now. */
+HAK_INLINE bool begin_capture(void)
+{
+	if (hak_load_acquire(&engine_now) == HAK_STACK_NONE) {
+		hak_add_relaxed(&failures[begun ? HAK_STACK_FAILED_no_engine : HAK_STACK_FAILED_not_ready], 1u);
+		return false;
+	}
+	/* Either a fork sees that we are at it, or we see that it is coming: both are told in one order. */
+	__atomic_fetch_add(&capturing, 1u, __ATOMIC_SEQ_CST);
+	if (HAK_LIKELY(!__atomic_load_n(&forking, __ATOMIC_SEQ_CST)))
+		return true;
+	__atomic_fetch_sub(&capturing, 1u, __ATOMIC_RELEASE);
+	hak_add_relaxed(&failures[HAK_STACK_FAILED_fork], 1u);
+	return false;
+}
+
+HAK_INLINE void end_capture(void)
+{
+	__atomic_fetch_sub(&capturing, 1u, __ATOMIC_RELEASE);
 }
 
 uint32_t hak_stack_capture(void)
@@ -392,19 +335,85 @@ uint32_t hak_stack_capture(void)
 	uint32_t number = 0;
 	int kept = errno;
 
-	if (hak_load_acquire(&engine_now) == HAK_STACK_NONE) {
-		hak_add_relaxed(&failures[begun ? HAK_STACK_FAILED_no_engine : HAK_STACK_FAILED_not_ready], 1u);
-		return 0;
+	if (begin_capture()) {
+		number = capture(HAK_STACK_FRAMES);
+		end_capture();
 	}
-	/* Either a fork sees that we are at it, or we see that it is coming: both are told in one order. */
-	__atomic_fetch_add(&capturing, 1u, __ATOMIC_SEQ_CST);
-	if (HAK_UNLIKELY(__atomic_load_n(&forking, __ATOMIC_SEQ_CST)))
-		hak_add_relaxed(&failures[HAK_STACK_FAILED_fork], 1u);
-	else
-		number = capture();
-	__atomic_fetch_sub(&capturing, 1u, __ATOMIC_RELEASE);
 	errno = kept;
 	return number;
+}
+
+/* ---- Capturing the top, at every malloc ---- */
+
+/* A thread that asks often remembers what came of it: for the others that would be memory wasted. */
+#define WALKS_UNREMEMBERED 500
+static HAK_TLS struct {
+	struct hak_trails *trails;
+	uint32_t walks;     /* without them */
+	uint8_t own_frames; /* of this library, that the last walk came by */
+} remembered;
+
+static void begin_to_remember(void)
+{
+	if (++remembered.walks == WALKS_UNREMEMBERED)
+		remembered.trails = hak_trails_make();
+}
+
+/* Walks from `start`, the caller's registers, and remembers what comes of it. */
+static HAK_NOINLINE uint32_t walk_and_remember(const struct hak_walk_start *start)
+{
+	uintptr_t frames[OWN_FRAMES + HAK_STACK_TOP_FRAMES], end;
+	unsigned room = (remembered.own_frames ? remembered.own_frames : OWN_FRAMES) + HAK_STACK_TOP_FRAMES, count, first;
+	enum hak_cfi_kind last;
+	struct hak_trail *trail;
+	uint32_t number;
+
+	if (!remembered.trails)
+		begin_to_remember();
+	if (!remembered.trails || !on_own_stack(start->sp, &end))
+		return capture(HAK_STACK_TOP_FRAMES);
+	trail = hak_trail_begin(remembered.trails, start->sp, start->fp, hak_walk_unloads());
+	count = hak_walk_on(start, frames, room, end, &last, trail);
+	if (last != HAK_CFI_OUTERMOST) /* there may be more: another engine is asked */
+		return capture(HAK_STACK_TOP_FRAMES);
+	number = number_of(frames, count, HAK_STACK_TOP_FRAMES, &first);
+	remembered.own_frames = (uint8_t)(first < OWN_FRAMES ? first : OWN_FRAMES);
+	/* Many a program has one function that calls malloc: its callers' caller tells more. */
+	if (number)
+		hak_trail_end(remembered.trails, trail, number, frames[first + 2 < count ? first + 2 : first]);
+	return number;
+}
+
+/* What was remembered is read from the thread's own memory alone: it needs no engine, and a fork may come at any time. */
+HAK_NOINLINE uint32_t hak_stack_capture_top(void)
+{
+	struct hak_walk_start start = {.ra = 0};
+	uint32_t number = 0;
+	int kept;
+
+	hak_walk_here(start);
+	if (HAK_LIKELY(remembered.trails && start.sp - low < high - low)) {
+		number = hak_trail_find(remembered.trails, start.sp, start.fp, hak_walk_unloads());
+		if (HAK_LIKELY(number))
+			return number;
+	}
+	kept = errno;
+	if (begin_capture()) {
+		number = hak_stack_engine() == HAK_STACK_TABLES ? walk_and_remember(&start) : capture(HAK_STACK_TOP_FRAMES);
+		end_capture();
+	}
+	errno = kept;
+	return number;
+}
+
+void hak_stack_thread_death(void)
+{
+	struct hak_trails *trails = remembered.trails;
+
+	remembered.trails = NULL;
+	remembered.walks = WALKS_UNREMEMBERED; /* not again, by destructors that come later */
+	if (trails)
+		hak_trails_free(trails);
 }
 
 /* ---- In a signal's handler ---- */
@@ -466,24 +475,17 @@ uintptr_t hak_stack_pc(const void *context)
 
 uint32_t hak_stack_end(void)
 {
-	uint64_t used = hak_load_relaxed(&records_used);
-
-	return begun ? (uint32_t)(used < capacity ? used : capacity) + 1 : 0;
+	return hak_stack_table_end();
 }
 
 unsigned hak_stack_frames(uint32_t number, const uintptr_t **frames)
 {
-	if (number == 0 || number >= hak_stack_end())
-		return 0;
-	*frames = words + records[number].first;
-	return records[number].count;
+	return hak_stack_table_frames(number, frames);
 }
 
 void hak_stack_count(struct hak_stack_counts *out)
 {
-	out->stacks = hak_load_relaxed(&stacks);
-	out->capacity = capacity;
-	out->lost = hak_load_relaxed(&lost);
+	hak_stack_table_count(&out->stacks, &out->capacity, &out->lost);
 	for (unsigned i = 0; i < HAK_STACK_FAILURE_COUNT; i++)
 		out->failures[i] = hak_load_relaxed(&failures[i]);
 }

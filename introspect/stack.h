@@ -17,6 +17,8 @@
 
 #define HAK_STACK_FRAMES 128 /* most of a stack that are kept: those nearest to the allocation */
 
+#define HAK_STACK_TOP_FRAMES 24 /* the same of a stack whose top alone is wanted */
+
 enum hak_stack_engine { HAK_STACK_TABLES, HAK_STACK_LIBUNWIND, HAK_STACK_GCC, HAK_STACK_FRAME_POINTERS, HAK_STACK_NONE };
 
 /* The words of HAKMEM_UNWIND, in the order of the engines, NULL at the end. */
@@ -52,6 +54,12 @@ uint32_t hak_stack_capture(void);
  * reads nothing beyond the mapping that the stack lies in. One thread at a time. hak_stack_pc is the instruction itself. */
 unsigned hak_stack_of_context(const void *context, uintptr_t *frames, unsigned room);
 uintptr_t hak_stack_pc(const void *context);
+
+/* The same of the stack's top alone, for those who ask at every malloc: a thread that does remembers where it came from. */
+uint32_t hak_stack_capture_top(void);
+
+/* The calling thread ends: what it remembers of its walks is given back. */
+void hak_stack_thread_death(void);
 
 /* Numbers of stacks are below this. */
 uint32_t hak_stack_end(void);

@@ -385,12 +385,7 @@ HAK_NOINLINE unsigned hak_walk(uintptr_t *frames, unsigned room, uintptr_t end, 
 	struct frame frame = {.end = end};
 	unsigned count;
 
-	/* All of one moment: what the table says of that instruction fits them. */
-#if defined(__x86_64__)
-	__asm__ volatile("lea 0(%%rip), %0\n\tmov %%rsp, %1\n\tmov %%rbp, %2" : "=&r"(frame.pc), "=&r"(frame.sp), "=&r"(frame.fp));
-#elif defined(__aarch64__)
-	__asm__ volatile("adr %0, .\n\tmov %1, sp\n\tmov %2, x29" : "=&r"(frame.pc), "=&r"(frame.sp), "=&r"(frame.fp));
-#endif
+	hak_walk_here(frame);
 	if (HAK_UNLIKELY(!known))
 		return climb(&frame, find, frames, room, last);
 	known->in_use = true;
@@ -400,6 +395,69 @@ HAK_NOINLINE unsigned hak_walk(uintptr_t *frames, unsigned room, uintptr_t end, 
 	known->in_use = false;
 	return count;
 }
+
+/* ---- Leaving a trail ---- */
+
+struct noting {
+	struct hak_trail *trail;
+	uintptr_t fp_at; /* where the frame pointer was read; 0: it is the first one, or was noted */
+	bool first;      /* it is the first one, of which nothing was noted */
+};
+
+/* Notes what a step went by. The frame pointer of a frame counts only if a rule used it. */
+static void note_step(struct noting *noting, const struct frame *from, const struct hak_cfi_rule *rule, const struct frame *to)
+{
+	uintptr_t fp_at = rule->kind == HAK_CFI_FP_SAVED ? from->fp
+		: rule->fp_at != HAK_CFI_SAME            ? to->sp + (uintptr_t)(rule->fp_at * WORD)
+							 : 0;
+
+	if (rule->kind != HAK_CFI_SP && noting->fp_at)
+		hak_trail_note(noting->trail, noting->fp_at, from->fp);
+	else if (rule->kind != HAK_CFI_SP && noting->first)
+		noting->trail->by_fp = true;
+	if (rule->kind == HAK_CFI_FP_SAVED)
+		hak_trail_note(noting->trail, from->fp + (uintptr_t)(intptr_t)rule->cfa_offset, to->sp);
+	if (rule->ra_at != HAK_CFI_SAME)
+		hak_trail_note(noting->trail, to->sp + (uintptr_t)(rule->ra_at * WORD), to->pc);
+	if (fp_at || rule->kind != HAK_CFI_SP) {
+		noting->fp_at = fp_at;
+		noting->first = false;
+	}
+}
+
+unsigned hak_walk_on(const struct hak_walk_start *start, uintptr_t *frames, unsigned room, uintptr_t end,
+	enum hak_cfi_kind *last, struct hak_trail *trail)
+{
+	struct frame frame = {.pc = start->pc, .sp = start->sp, .fp = start->fp, .end = end}, before;
+	struct cached *entries = hak_load_acquire(&cache);
+	struct hak_cfi_rule rule = rule_of(find(entries, frame.pc));
+	struct noting noting = {.trail = trail, .first = true};
+	unsigned count = 0;
+
+	while (count < room && rule.kind >= HAK_CFI_SP) {
+		before = frame;
+		if (!go_up(&frame, &rule)) {
+			*last = HAK_CFI_UNKNOWN;
+			return count;
+		}
+		note_step(&noting, &before, &rule, &frame);
+		if (frame.pc < 4096) {
+			*last = HAK_CFI_OUTERMOST;
+			return count;
+		}
+		frames[count++] = frame.pc;
+		rule = rule_of(find(entries, frame.pc - 1));
+	}
+	*last = count < room ? (enum hak_cfi_kind)rule.kind : HAK_CFI_OUTERMOST;
+	return count;
+}
+
+uint64_t hak_walk_unloads(void)
+{
+	return hak_load_relaxed(&unloads_seen);
+}
+
+/* ---- In a handler ---- */
 
 unsigned hak_walk_from(
 	const struct hak_walk_start *start, uintptr_t *frames, unsigned room, uintptr_t end, enum hak_cfi_kind *last)

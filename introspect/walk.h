@@ -7,6 +7,7 @@
 #define HAK_WALK_H
 
 #include "introspect/cfi.h"
+#include "introspect/trail.h"
 
 /* Readies the cache, once. Returns false if memory is refused: then each frame is looked up under the loader's lock. */
 bool hak_walk_begin(void);
@@ -27,6 +28,23 @@ struct hak_walk_start {
 	uintptr_t pc, sp, fp;
 	uintptr_t ra; /* aarch64: x30, for functions that haven't saved it; else 0 */
 };
+
+/* Those of the function that it stands in, of one moment: what the table says of that instruction fits them. */
+#if defined(__x86_64__)
+#define hak_walk_here(start) \
+	__asm__ volatile("lea 0(%%rip), %0\n\tmov %%rsp, %1\n\tmov %%rbp, %2" \
+			 : "=&r"((start).pc), "=&r"((start).sp), "=&r"((start).fp))
+#elif defined(__aarch64__)
+#define hak_walk_here(start) \
+	__asm__ volatile("adr %0, .\n\tmov %1, sp\n\tmov %2, x29" : "=&r"((start).pc), "=&r"((start).sp), "=&r"((start).fp))
+#endif
+
+/* The same from `start` upwards, in a function that hasn't returned since. Notes in *trail what it went by. */
+unsigned hak_walk_on(const struct hak_walk_start *start, uintptr_t *frames, unsigned room, uintptr_t end,
+	enum hak_cfi_kind *last, struct hak_trail *trail);
+
+/* Files that had been unloaded when rules were last looked up: others may lie where they did. */
+uint64_t hak_walk_unloads(void);
 
 /* The same from `start` upwards, in a signal's handler: no lock is taken where object.h needs none.
  * start->pc itself is not among the frames. */

@@ -84,9 +84,14 @@ static struct hak_damage look_inside(const struct hak_cell *cell)
 
 static bool is_damaged(const struct hak_cell *cell)
 {
+	uintptr_t block = hak_cell_block(cell);
+	size_t bytes = hak_cell_block_bytes(cell);
+
 	if (hak_cell_has(cell, HAK_CELL_CLOSED))
 		return false;
-	return look_before(cell).first || look_after(cell).first || look_inside(cell).first;
+	return !hak_zone_is_whole(cell->start, block - cell->start, HAK_ZONE_BYTE) ||
+		!hak_zone_is_whole(block + bytes, zone_after(cell), HAK_ZONE_BYTE) ||
+		(holds_fill(cell) && !hak_zone_is_whole(block, bytes, HAK_FREED_BYTE));
 }
 
 /* ---- Writes that ran over several cells ----

@@ -12,6 +12,24 @@
 
 void hak_zone_fill(uintptr_t start, size_t bytes, uint8_t pattern);
 
+/* Whether all is as it was filled. */
+HAK_INLINE bool hak_zone_is_whole(uintptr_t start, size_t bytes, uint8_t pattern)
+{
+	uint64_t whole = pattern * 0x0101010101010101u, word;
+	uintptr_t end = start + bytes;
+
+	for (; start + sizeof(word) <= end; start += sizeof(word)) {
+		__builtin_memcpy(&word, (const void *)start, sizeof(word));
+		if (HAK_UNLIKELY(word != whole))
+			return false;
+	}
+	for (; start < end; start++) {
+		if (HAK_UNLIKELY(*(const uint8_t *)start != pattern))
+			return false;
+	}
+	return true;
+}
+
 /* What was written over in a zone. */
 struct hak_damage {
 	uintptr_t first; /* the first byte that is not as it was filled; 0: all are */

@@ -43,10 +43,43 @@ static _Unwind_Reason_Code take(struct _Unwind_Context *context, void *ignored)
 	return _URC_NO_REASON;
 }
 
+/* What is remembered of walks, when `remembering`: result r is the r-th stack that came of one. */
+#define STACKS 200
+static struct hak_trails *trails;
+static uintptr_t remembered[STACKS + 1][ROOM];
+static unsigned remembered_counts[STACKS + 1], results, known, wrong;
+static bool remembering;
+
+static void remember(void)
+{
+	uintptr_t frames[ROOM];
+	struct hak_walk_start start;
+	enum hak_cfi_kind last;
+	uint32_t result;
+	unsigned count;
+	hak_walk_here(start);
+	result = hak_trail_find(trails, start.sp, start.fp, hak_walk_unloads());
+	struct hak_trail *trail = hak_trail_begin(trails, start.sp, start.fp, hak_walk_unloads());
+	count = hak_walk_on(&start, frames, ROOM, stack_end(), &last, trail);
+	if (result) {
+		known++;
+		wrong += remembered_counts[result] != count ||
+			memcmp(remembered[result], frames, count * sizeof(frames[0])) != 0;
+	} else if (results < STACKS) {
+		result = ++results;
+		memcpy(remembered[result], frames, count * sizeof(frames[0]));
+		remembered_counts[result] = count;
+	}
+	if (result)
+		hak_trail_end(trails, trail, result, frames[1]);
+}
+
 /* Both from here: the first frame differs by the place of the call in this function. */
 static __attribute__((noinline)) void look(void)
 {
 	found.our_count = hak_walk(found.ours, ROOM, stack_end(), &found.last);
+	if (remembering)
+		remember();
 	found.their_count = 0;
 	_Unwind_Backtrace(take, NULL);
 	BARRIER();
@@ -123,6 +156,28 @@ static void frames_of_every_kind(void)
 	realigned();
 	/* Either it is followed, or its end is told: then libgcc is asked. */
 	CU_ASSERT_TRUE(alike() || found.last == HAK_CFI_UNKNOWN);
+}
+
+/* Stacks of every kind come again and again, some of them from the same stack pointer: what is remembered of one is what a walk
+ * finds anew. */
+static void trails_lead_where_walks_do(void)
+{
+	CU_ASSERT_TRUE_FATAL(hak_walk_begin());
+	trails = hak_trails_make();
+	remembering = true;
+	for (int round = 0; round < 300; round++) {
+		plain(round % 7);
+		variable((size_t)(round % 5 * 16));
+		realigned();
+		if (round % 2)
+			plain(2);
+		else
+			variable(48);
+	}
+	remembering = false;
+	CU_ASSERT_TRUE(known > 900);
+	UNIT_EQUAL(wrong, 0);
+	hak_trails_free(trails);
 }
 
 static void *in_thread(void *ignored)
@@ -278,5 +333,5 @@ static void code_without_a_table(void)
 	CU_ASSERT_TRUE(hak_walk_find((uintptr_t)&look).kind >= HAK_CFI_SP);
 }
 
-UNIT_MAIN("walk", UNIT(frames_of_every_kind), UNIT(threads_share_the_cache), UNIT(a_handler_ends_it), UNIT(bounds_hold),
+UNIT_MAIN("walk", UNIT(frames_of_every_kind), UNIT(trails_lead_where_walks_do), UNIT(threads_share_the_cache), UNIT(a_handler_ends_it), UNIT(bounds_hold),
 	UNIT(code_without_a_table), UNIT(what_is_remembered_is_compared))
