@@ -23,6 +23,8 @@
 #define WAIT_MS 3000
 #define BLOCKS_MAX 1024 /* of a message */
 #define LOOKS_EVERY 4096
+#define STACKS_TIMES 4 /* of HAKMEM_PROF_STACKS: where every block has a stack there are more of them */
+#define STACKS_MAX (16u << 20)
 
 static uint32_t level;     /* enum hak_guard_level, that is in force */
 static uint32_t reporting; /* kernel id of the thread that is, 0: none */
@@ -38,7 +40,11 @@ bool hak_guards_wanted(void)
 
 bool hak_guards_prepare(void)
 {
-	return hak_stack_begin((enum hak_stack_engine)hak_config.unwind, (uint32_t)hak_config.prof_stacks) && hak_misuse_prepare();
+	uint64_t stacks = hak_config.prof_stacks * STACKS_TIMES;
+
+	if (stacks > STACKS_MAX)
+		stacks = hak_config.prof_stacks;
+	return hak_stack_begin((enum hak_stack_engine)hak_config.unwind, (uint32_t)stacks) && hak_misuse_prepare();
 }
 
 bool hak_guards_set(const struct hak_guard_choice *choice)

@@ -114,13 +114,16 @@ void hak_profile_sample_resized(const struct hak_sample *before, const struct ha
 
 static bool begin(void)
 {
-	uint32_t count = (uint32_t)hak_config.prof_stacks + 1;
+	struct hak_stack_counts stacks;
 	struct site *made;
+	uint32_t count;
 
 	if (sites)
 		return true;
 	if (!hak_stack_begin((enum hak_stack_engine)hak_config.unwind, (uint32_t)hak_config.prof_stacks))
 		return false;
+	hak_stack_count(&stacks);
+	count = (uint32_t)stacks.capacity + 1; /* guards may have begun with more */
 	made = hak_memory_map(count * sizeof(*made), HAK_MEMORY_INHERIT);
 	if (!made)
 		return false;

@@ -157,9 +157,13 @@ static void touch_page(void)
 /* how: NULL: guards alone; else 'd': dumps too; 'h': the program's handler was first; 'l': guards come later. */
 static void run_guards(void *how)
 {
-	const char way = how ? *(char *)how : '\0';
+	char way = '\0';
 	const struct rlimit none = {0, 0};
-	struct hak_fault_options options = {.crash = way == 'd', .dump = dump_and_say, .guard = way == 'l' ? NULL : open_page};
+	struct hak_fault_options options = {.dump = dump_and_say};
+	if (how != NULL)
+		way = *(char *)how;
+	options.crash = way == 'd';
+	options.guard = way == 'l' ? NULL : open_page;
 	setrlimit(RLIMIT_CORE, &none);
 	if (way == 'h')
 		signal(SIGSEGV, programs_own); /* NOLINT(bugprone-signal-handler,cert-sig30-c) */

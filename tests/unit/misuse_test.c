@@ -102,7 +102,7 @@ static void blocks_with_their_stacks(void)
 /* The first ones stay, and the last one takes the last place; those in between are gone. */
 static void the_first_and_the_last(void)
 {
-	struct hak_report_details details = details_of(&details);
+	struct hak_report_details details = details_of(text);
 	for (unsigned i = 0; i < 2 * HAK_MISUSE_KEPT; i++) {
 		snprintf(details.line, sizeof(details.line), "line %u.", i);
 		hak_misuse_end(hak_misuse_begin(&details, NULL));
@@ -116,7 +116,7 @@ static void the_first_and_the_last(void)
 /* Whoever finds the last place in use makes a record of its own. */
 static void two_at_a_time(void)
 {
-	struct hak_report_details details = details_of(&details);
+	struct hak_report_details details = details_of(text);
 	snprintf(details.line, sizeof(details.line), "outer");
 	struct hak_misuse *outer = hak_misuse_begin(&details, NULL);
 	UNIT_EQUAL(count_of("\"time_us\":7,\"text\""), HAK_MISUSE_KEPT - 1); /* it isn't whole */
