@@ -103,7 +103,7 @@ static struct hak_cell_record *pop(struct hak_cell_record **list)
 	struct hak_cell_record *records = *list;
 
 	if (records) {
-		memcpy(list, records, sizeof(*list));
+		memcpy(list, records, sizeof(void *));
 		memset(records, 0, sizeof(*records));
 	}
 	return records;
@@ -112,7 +112,7 @@ static struct hak_cell_record *pop(struct hak_cell_record **list)
 static void push(struct hak_cell_record **list, struct hak_cell_record *records)
 {
 	memset(records, 0, sizeof(*records));
-	memcpy(records, list, sizeof(*list));
+	memcpy(records, list, sizeof(void *));
 	*list = records;
 }
 
