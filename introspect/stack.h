@@ -17,7 +17,7 @@
 
 #define HAK_STACK_FRAMES 128 /* most of a stack that are kept: those nearest to the allocation */
 
-#define HAK_STACK_TOP_FRAMES 24 /* the same of a stack whose top alone is wanted */
+#define HAK_STACK_TOP_FRAMES 16 /* the same of a stack whose top alone is wanted */
 
 enum hak_stack_engine { HAK_STACK_TABLES, HAK_STACK_LIBUNWIND, HAK_STACK_GCC, HAK_STACK_FRAME_POINTERS, HAK_STACK_NONE };
 

@@ -22,6 +22,7 @@ struct leaf {
 static struct leaf **directory; /* set once */
 static uintptr_t chunk_from, chunk_to;                         /* the pool's lock */
 static struct hak_cell_record *spare_arrays[HAK_CLASS_COUNT];  /* the depots' locks */
+static uint32_t current[HAK_CLASS_COUNT];                      /* likewise: the slab that the last cell came from */
 static struct hak_cell_record *spare_large;                    /* large_lock */
 static struct hak_lock large_lock = HAK_LOCK_INIT(HAK_RANK_CELLS);
 
@@ -40,6 +41,7 @@ bool hak_cell_begin(void)
 	if (!made)
 		return false;
 	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++) {
+		current[class] = HAK_NO_SLOT;
 		for (unsigned b = 0; b < HAK_DEPOT_BUCKETS; b++)
 			hak_cell_buckets[class][b] = HAK_NO_SLOT;
 	}
@@ -242,15 +244,27 @@ static void count_used(unsigned class, uint32_t slab, int change)
 	hak_ss_touch(hak_slot_ss(slab));
 }
 
+/* A slab with a free cell: as long as it has any the one that the last cell came from, then the fullest, then a new one. */
+static uint32_t pick(unsigned class)
+{
+	uint32_t slab = current[class];
+
+	if (HAK_LIKELY(slab != HAK_NO_SLOT && hak_slot(slab)->used < hak_slot(slab)->capacity))
+		return slab;
+	slab = hak_slab_pick(hak_cell_buckets[class]);
+	if (slab == HAK_NO_SLOT)
+		slab = new_slab(class);
+	current[class] = slab;
+	return slab;
+}
+
 bool hak_cell_take(unsigned class, uint64_t random, struct hak_cell *out)
 {
 	struct hak_depot *depot = &hak_depots[class];
 	uint32_t slab, index;
 
 	hak_lock_acquire(&depot->lock);
-	slab = hak_slab_pick(hak_cell_buckets[class]);
-	if (slab == HAK_NO_SLOT)
-		slab = new_slab(class);
+	slab = pick(class);
 	if (slab != HAK_NO_SLOT) {
 		widen(hak_slot(slab), hak_block_bits(slab));
 		index = choose(hak_slot(slab), hak_block_bits(slab), random);
@@ -281,6 +295,8 @@ void hak_cell_return(const struct hak_cell *cell)
 	count_used(class, cell->slab, -1);
 	if (slot->used == 0) {
 		hak_slab_unlist(hak_cell_buckets[class], cell->slab);
+		if (current[class] == cell->slab)
+			current[class] = HAK_NO_SLOT;
 		detach_records(class, cell->slab);
 		hak_pool_release_slab(cell->slab, HAK_RELEASE_DRAIN);
 	} else {

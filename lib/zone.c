@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-void hak_zone_fill(uintptr_t start, size_t bytes, uint8_t pattern)
+void hak_zone_fill_long(uintptr_t start, size_t bytes, uint8_t pattern)
 {
 	memset((void *)start, pattern, bytes);
 }

@@ -10,7 +10,22 @@
 #define HAK_NEW_BYTE 0xcb   /* in a block that was just handed out */
 #define HAK_FREED_BYTE 0xd9 /* in a block that was freed */
 
-void hak_zone_fill(uintptr_t start, size_t bytes, uint8_t pattern);
+void hak_zone_fill_long(uintptr_t start, size_t bytes, uint8_t pattern);
+/* Most are short. */
+HAK_INLINE void hak_zone_fill(uintptr_t start, size_t bytes, uint8_t pattern)
+{
+	uint64_t whole = pattern * 0x0101010101010101u;
+	uintptr_t end = start + bytes;
+
+	if (bytes > 64) {
+		hak_zone_fill_long(start, bytes, pattern);
+		return;
+	}
+	for (; start + sizeof(whole) <= end; start += sizeof(whole))
+		__builtin_memcpy((void *)start, &whole, sizeof(whole));
+	for (; start < end; start++)
+		*(uint8_t *)start = pattern;
+}
 
 /* Whether all is as it was filled. */
 HAK_INLINE bool hak_zone_is_whole(uintptr_t start, size_t bytes, uint8_t pattern)
