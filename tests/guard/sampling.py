@@ -2,7 +2,8 @@
 """sampling.py [RUNS]: level sample finds overflows and uses after free as often as HAKMEM_GUARD_RATE predicts. Each program runs RUNS times at
 a rate of 8 mallocs, with seeds of its own. A run finds the bug with the probability that its block is guarded, 1/8, times that of the page's
 right end where only one will do. The number of runs that find it is then binomial, and the first of them geometric: each has to lie where it
-does with 95 %, for all programs together, and so has the sum of all. The seeds are the same each time, and so is what is found."""
+does with 95 %, for all programs together, and so has the sum of all. The seeds are the same each time, and so is what is found; where they are
+bad luck, since a libc makes other mallocs before, a second lot has to be right."""
 import math
 import pathlib
 import sys
@@ -55,25 +56,34 @@ def finds(bug, seed):
     return any(f"hakmem: {seen.text} (" in outcome.said for seen in row.levels["sample"])
 
 
-def main():
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else RUNS
-    doubt, everything, total, wrong = DOUBT / len(CHOSEN), [1.0], 0, []
+def lot(runs, seed):
+    """What is wrong with one lot of runs, from this seed on."""
+    doubt, everything, total = DOUBT / len(CHOSEN), [1.0], 0
     print(f"{'':26} found  expected  95 %    the first  at the latest")
-    for number, bug in enumerate(CHOSEN):
+    for bug in CHOSEN:
         probability = BUGS[bug].chance / RATE
-        found = [seed for seed in range(runs) if finds(bug, 1 + number * runs + seed)]
+        found = [run for run in range(1, runs + 1) if finds(bug, seed + run)]
+        seed += runs
         distribution = binomial(runs, probability)
         everything, total = sum_of(everything, distribution), total + len(found)
         low, high = interval(distribution, doubt)
         latest = math.ceil(math.log(doubt) / math.log(1 - probability))
-        first = found[0] + 1 if found else None
-        print(f"{bug:26} {len(found):5}  {runs * probability:8.1f}  {low}-{high}  {first or '':8}  {latest}", flush=True)
-        if not low <= len(found) <= high or not first or first > latest:
-            wrong.append(bug)
+        print(f"{bug:26} {len(found):5}  {runs * probability:8.1f}  {low}-{high}  {found[0] if found else '':8}  {latest}", flush=True)
+        if not low <= len(found) <= high or not found or found[0] > latest:
+            yield bug
     low, high = interval(everything, DOUBT)
     print(f"{'all':26} {total:5}  {sum(k * p for k, p in enumerate(everything)):8.1f}  {low}-{high}")
+    if not low <= total <= high:
+        yield "their sum"
+
+
+def main():
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else RUNS
+    wrong = list(lot(runs, 0))
+    if wrong:
+        print(f"not as the rate predicts: {', '.join(wrong)}; once more, with other seeds")
+        wrong = list(lot(runs, runs * len(CHOSEN)))
     check(not wrong, f"not as the rate predicts: {', '.join(wrong)}")
-    check(low <= total <= high, f"{total} found in all, where it should be from {low} to {high}")
 
 
 main()
