@@ -45,9 +45,10 @@ def profile(allocator, load, operations, options):
         return allocators.parse_run(result.stdout)["operations"], instructions_outside(path, program)
 
 
-def warm_instructions(allocator, load, options):
-    """What an operation takes once all is warm: the difference of two runs, which start alike."""
+def warm_instructions(allocator, load, options, times=1):
+    """What an operation takes once all is warm: the difference of two runs, which start alike. What happens seldom takes runs that are
+    some times as long."""
     # Fewer would not be warm: what lists take until they have their length is more than a cheap operation does.
-    few, many = (20000, 60000) if options.quick else (200000, 600000)
+    few, many = (20000, 60000) if options.quick else (200000 * times, 600000 * times)
     (few, start), (many, all_of_it) = (profile(allocator, load, operations, options) for operations in (few, many))
     return (all_of_it - start) / (many - few)

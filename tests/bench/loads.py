@@ -171,6 +171,10 @@ def experiments():
     equal([row["setting"] for row in rows[:6]], ["core", "off", "512 KiB", "64 KiB", "alone", "every block"], "settings of profiling")
     equal(words.count("the target, "), 3 + any(row["setting"] == "heaptrack" for row in rows), "targets of profiling")
     check(float(rows[5]["ns"]) > float(rows[1]["ns"]), f"every block for nothing: {rows}")
+    rows, words = table_of(output, "guards")
+    equal([row["setting"] for row in rows[:3]], ["off", "sample", "full"], "settings of guards")
+    equal(words.count("the target, "), 3, "targets of guards")
+    check(float(rows[2]["instructions"]) > 2 * float(rows[0]["instructions"]), f"every block guarded for nothing: {rows}")
     check("no experiment matches" in script("experiments", "-l", "none", expect=2).stderr, "no such experiment")
 
 
