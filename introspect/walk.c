@@ -338,7 +338,7 @@ static HAK_NOINLINE unsigned climb_by_memory(struct memory *known, const struct 
 			break;
 		frames[count++] = frame.pc;
 		known->made[made++] = (struct step){frame.pc, frame.sp, frame.fp,
-			rule.kind == HAK_CFI_FP_SAVED ? HAK_CFI_SAME : rule.ra_at, rule.fp_at};
+			(int16_t)(rule.kind == HAK_CFI_FP_SAVED ? HAK_CFI_SAME : rule.ra_at), (int16_t)rule.fp_at};
 		at = level_with(known, at, &frame);
 		if (leads_to(known, at, &frame)) {
 			same = still_there(known, ++at, frames + count, room - count);

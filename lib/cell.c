@@ -19,11 +19,16 @@ struct leaf {
 	struct hak_cell_record *records[HAK_GROUP_SLOTS];
 };
 
+/* An array of records that is in no use. */
+struct spare {
+	struct spare *next;
+} __attribute__((may_alias));
+
 static struct leaf **directory; /* set once */
 static uintptr_t chunk_from, chunk_to;                         /* the pool's lock */
-static struct hak_cell_record *spare_arrays[HAK_CLASS_COUNT];  /* the depots' locks */
+static struct spare *spare_arrays[HAK_CLASS_COUNT];  /* the depots' locks */
 static uint32_t current[HAK_CLASS_COUNT];                      /* likewise: the slab that the last cell came from */
-static struct hak_cell_record *spare_large;                    /* large_lock */
+static struct spare *spare_large;                    /* large_lock */
 static struct hak_lock large_lock = HAK_LOCK_INIT(HAK_RANK_CELLS);
 
 uint32_t hak_cell_buckets[HAK_CLASS_COUNT][HAK_DEPOT_BUCKETS];
@@ -99,23 +104,25 @@ static void set_records(uint32_t slot, struct hak_cell_record *records)
 
 /* ---- Arrays of records ---- */
 
-/* A spare array hangs in its list by its first word. */
-static struct hak_cell_record *pop(struct hak_cell_record **list)
+/* Takes the first array of a list, with its first record all zero as the others are. */
+static struct hak_cell_record *pop(struct spare **list)
 {
-	struct hak_cell_record *records = *list;
+	struct spare *first = *list;
 
-	if (records) {
-		memcpy(list, records, sizeof(void *));
-		memset(records, 0, sizeof(*records));
+	if (first) {
+		*list = first->next;
+		first->next = NULL;
 	}
-	return records;
+	return (struct hak_cell_record *)first;
 }
 
-static void push(struct hak_cell_record **list, struct hak_cell_record *records)
+static void push(struct spare **list, struct hak_cell_record *records)
 {
+	struct spare *first = (struct spare *)records;
+
 	memset(records, 0, sizeof(*records));
-	memcpy(records, list, sizeof(void *));
-	*list = records;
+	first->next = *list;
+	*list = first;
 }
 
 static size_t array_bytes(unsigned class)

@@ -70,7 +70,7 @@ static void an_empty_slab_goes_back(void)
 {
 	struct hak_cell found;
 	uintptr_t start;
-	uint64_t metadata;
+	uint64_t metadata = 0;
 	begin();
 	for (unsigned round = 0; round < 50; round++) {
 		CU_ASSERT_TRUE_FATAL(hak_cell_take(5, random_number(), &cells[0]));

@@ -371,17 +371,9 @@ static void forks(void)
 
 /* ---- Misuse ---- */
 
-static void misuse(void *argument)
+static void misuse_small(int what, char *block)
 {
-	struct hak_cell_checked sums;
-	char *block, *large;
-	size_t usable;
-
-	start(HAK_FULL_ANY_CLASS, 0);
-	hak_malloc(101); /* keeps its slab in use */
-	block = hak_malloc(100);
-	large = hak_malloc(100000);
-	switch (*(int *)argument) {
+	switch (what) {
 	case 0:
 		block[100] = 1;
 		hak_free(block);
@@ -413,7 +405,7 @@ static void misuse(void *argument)
 			_exit(5);
 		break;
 	case 7:
-		block = hak_realloc(block + 1, 10);
+		hak_realloc(block + 1, 10);
 		break;
 	case 8:
 		hak_entry_free_sized(block, 104, 16);
@@ -421,22 +413,41 @@ static void misuse(void *argument)
 	case 9:
 		hak_entry_free_sized(block, 100, (size_t)1 << 40);
 		break;
-	case 10:
+	case 10: /* moved, and used by its old address */
+		hak_realloc(block, 101);
+		block[0] = 1;
+		hak_full_yield();
+		break;
+	case 11:
+		if (hak_usable_size(block + 8) != 0)
+			_exit(5);
+		break;
+	default:
+		_exit(7);
+	}
+}
+
+static void misuse_large(int what, char *block, char *large)
+{
+	struct hak_cell_checked sums;
+
+	switch (what) {
+	case 12:
 		large[100000] = 1;
 		hak_free(large);
 		break;
-	case 11:
+	case 13:
 		large[-16] = 1;
 		hak_free(large);
 		break;
-	case 12:
+	case 14:
 		hak_free(large);
 		hak_free(large);
 		break;
-	case 13:
+	case 15:
 		hak_free(large + 65536);
 		break;
-	case 14: /* on request */
+	case 16: /* on request */
 		block[101] = 1;
 		hak_full_check(&sums);
 		if (sums.live != 3 || sums.damaged != 1)
@@ -447,26 +458,35 @@ static void misuse(void *argument)
 		if (sums.damaged)
 			_exit(6);
 		break;
-	case 15:
+	case 17:
 		large[100001] = 1;
 		hak_full_check(&sums);
 		if (sums.damaged != 1)
 			_exit(5);
 		hak_free(large);
 		break;
-	case 16:
-		if (hak_usable_size(block + 8) != 0 || hak_full_usable(block + 8, &usable))
-			_exit(5);
-		break;
-	case 17: /* all that is allowed */
+	case 18: /* all that is allowed */
 		hak_entry_free_sized(block, 100, 16);
 		hak_entry_free_sized(large, 0, 0);
 		break;
-	default: /* moved, and used by its old address */
-		hak_realloc(block, 101);
-		block[0] = 1;
-		hak_full_yield();
+	default:
+		_exit(7);
 	}
+}
+
+static void misuse(void *argument)
+{
+	int what = *(int *)argument;
+	char *block, *large;
+
+	start(HAK_FULL_ANY_CLASS, 0);
+	hak_malloc(101); /* keeps its slab in use */
+	block = hak_malloc(100);
+	large = hak_malloc(100000);
+	if (what < 12)
+		misuse_small(what, block);
+	else
+		misuse_large(what, block, large);
 	_exit(0);
 }
 
@@ -483,15 +503,15 @@ static void misuse_is_reported(void)
 		"INVALID_REALLOC 1 of 100 live\n",
 		"WRONG_SIZE 0 of 100 live\n",
 		"WRONG_SIZE 0 of 100 live\n",
+		"USE_AFTER_FREE 0 of 100 freed damage 1\n",
+		"INVALID_USABLE 8 of 100 live\n",
 		"OVERFLOW 100000 of 100000 live damage 1\n",
 		"UNDERFLOW -16 of 100000 live damage 1\n",
 		"DOUBLE_FREE 0 of 100000 freed\n",
 		"INVALID_FREE\n",
 		"OVERFLOW 101 of 100 live damage 1\n",
 		"OVERFLOW 100001 of 100000 live damage 1\n",
-		"INVALID_USABLE 8 of 100 live\n",
 		"",
-		"USE_AFTER_FREE 0 of 100 freed damage 1\n",
 	};
 
 	for (int i = 0; i < (int)HAK_COUNT_OF(reports); i++) {
