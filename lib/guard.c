@@ -227,6 +227,15 @@ void hak_guard_check(struct hak_guard_checked *out)
 	*out = (struct hak_guard_checked){sums.live, sums.kept, sums.damaged};
 }
 
+/* What was damaged and not freed since, or is in quarantine yet. Before introspection's destructor, of priority 102, which writes
+ * the dump of the end. */
+__attribute__((destructor(103))) static void check_at_end(void)
+{
+	struct hak_guard_checked sums;
+
+	hak_guard_check(&sums);
+}
+
 bool hak_guard_find(uintptr_t address, struct hak_guarded *out)
 {
 	return hak_full_find(address, out) || hak_guard_page_find(address, out);

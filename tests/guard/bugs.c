@@ -167,6 +167,12 @@ static void overflow_by_1(void)
 	churns();
 }
 
+static void overflow_not_freed(void)
+{
+	allocates_it(BYTES);
+	misuses_it_by_writing(it + BYTES, 1);
+}
+
 /* Every byte from the block's end on, over a page. */
 static void overflow_by_page(void)
 {
@@ -253,6 +259,14 @@ static void write_after_free(void)
 	churns();
 }
 
+/* The program ends before the block leaves quarantine. */
+static void write_after_free_late(void)
+{
+	allocates_it(BYTES);
+	frees_it();
+	misuses_it_by_writing(it + 40, 1);
+}
+
 static void write_after_free_large(void)
 {
 	allocates_it(LARGE);
@@ -299,9 +313,9 @@ static void leak(void)
 int main(int argc, char **argv)
 {
 	static const struct bug bugs[] = {BUG(double_free), BUG(double_free_delayed), BUG(double_free_reused),
-		BUG(invalid_free), BUG(interior_free), BUG(stack_free), BUG(overflow_by_1), BUG(overflow_by_page),
+		BUG(invalid_free), BUG(interior_free), BUG(stack_free), BUG(overflow_by_1), BUG(overflow_not_freed), BUG(overflow_by_page),
 		BUG(overflow_in_libc), BUG(overflow_read), BUG(overflow_aligned), BUG(overflow_large),
-		BUG(overflow_shrunk), BUG(overflow_across_threads), BUG(underflow), BUG(write_after_free),
+		BUG(overflow_shrunk), BUG(overflow_across_threads), BUG(underflow), BUG(write_after_free), BUG(write_after_free_late),
 		BUG(write_after_free_large), BUG(read_after_free), BUG(write_after_quarantine), BUG(realloc_of_freed),
 		BUG(leak)};
 	return bug_main(argc, argv, bugs, sizeof(bugs) / sizeof(bugs[0]));

@@ -46,7 +46,7 @@ def ends_rightly(level, bug, seen, seed, library):
     """The other settings of what follows a report. One mistake is one report where the program goes on."""
     for setting, status in (("abort", end_of(seen)), ("exit:23", 23)):
         outcome = hakmem(level, seed, library=library).run(bug, HAKMEM_ON_ERROR=setting)
-        if outcome.status != status or outcome.went_on:
+        if outcome.status != status or outcome.went_on != seen.at_end:
             yield f"{bug}: status {outcome.status} with HAKMEM_ON_ERROR={setting}, not {status}"
     outcome = hakmem(level, seed, library=library).run(bug, HAKMEM_ON_ERROR="report")
     if outcome.status != 0 or not outcome.went_on:

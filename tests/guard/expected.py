@@ -27,10 +27,11 @@ DELETE = r"mismatch|size or an alignment that it can't have"
 
 class Seen:
     """A report: its kind, the functions whose stacks it holds, whether it names the block that the program told of, as those with its
-    stacks do, and how many there are if the program goes on."""
+    stacks do, how many there are if the program goes on, and whether it comes at the program's end."""
 
-    def __init__(self, kind, functions="", names_block=None, times=1):
+    def __init__(self, kind, functions="", names_block=None, times=1, at_end=False):
         self.kind, self.text, self.functions, self.times = kind, KINDS[kind], set(functions), times
+        self.at_end = at_end
         self.is_fault = kind.startswith("FAULT")
         self.is_damage = kind in ("OVERFLOW", "UNDERFLOW")  # found later, at its first byte
         self.names_block = bool({"a", "f"} & self.functions) if names_block is None else names_block
@@ -70,6 +71,7 @@ BUGS = {
                          full=Seen("INVALID_FREE", "ma")),
     "stack_free": Bug("free of a local variable", BAD_FREE, "m", **FOREIGN),
     "overflow_by_1": overflow("overflow by 1 byte", ["OVERFLOW"]),
+    "overflow_not_freed": Bug("overflow by 1 byte, never freed", OVERFLOW, "ma", full=Seen("OVERFLOW", "a", at_end=True)),
     "overflow_by_page": overflow("overflow by a page", ["FAULT_OVERFLOW"]),
     "overflow_in_libc": overflow("overflow in libc's memset"),
     "overflow_read": Bug("read beyond the end", OVERFLOW, "ma", sample=Seen("FAULT_OVERFLOW", "ma"), chance=0.5),
@@ -81,6 +83,8 @@ BUGS = {
                      full=Seen("UNDERFLOW", "af")),
     "write_after_free": Bug("write after free", AFTER_FREE, "maf", sample=Seen("FAULT_AFTER_FREE", "maf"),
                             full=Seen("USE_AFTER_FREE", "af")),
+    "write_after_free_late": Bug("write after free, just before the end", AFTER_FREE, "maf", sample=Seen("FAULT_AFTER_FREE", "maf"),
+                                 full=Seen("USE_AFTER_FREE", "af", at_end=True)),
     "write_after_free_large": Bug("write after free of a large block", AFTER_FREE, "maf", full=Seen("FAULT_AFTER_FREE", "maf")),
     "read_after_free": Bug("read after free", AFTER_FREE, "maf", sample=Seen("FAULT_AFTER_FREE", "maf")),
     "write_after_quarantine": Bug("write after free and quarantine", AFTER_FREE, "maf", sample=Seen("FAULT_AFTER_FREE", "mo"),
