@@ -188,6 +188,8 @@ void hak_sample_stop(void)
 
 static struct hak_sample describe(void *block, size_t bytes, uint8_t class, size_t decided, uint64_t rate)
 {
+	uint32_t number = ++serial;
+
 	return (struct hak_sample){
 		.address = (uintptr_t)block,
 		.bytes = bytes,
@@ -197,7 +199,7 @@ static struct hak_sample describe(void *block, size_t bytes, uint8_t class, size
 		.weight = 1 / hak_poisson_probability(decided, rate),
 		.time_ns = hak_os_clock_near_ns(),
 		.tid = (uint32_t)hak_os_tid(),
-		.serial = ++serial,
+		.serial = number,
 	};
 }
 
