@@ -47,7 +47,7 @@ static bool make_heap(void)
 static void setup(void)
 {
 	init_lock = (struct hak_lock)HAK_LOCK_INIT(HAK_RANK_ORPHANS);
-	ready = false;
+	ready = hak_full_plain = false;
 	heap = made = refused = hooks = 0;
 	memory_is_out = false;
 }
@@ -60,7 +60,8 @@ static void setup_without_memory(void)
 
 static void allocate(void)
 {
-	if (hak_init())
+	/* As mallocs do: most need not ask further. */
+	if (hak_full_is_off() || hak_init())
 		model_require(hak_load_relaxed(&heap) == 1, "who may use the heap finds it made");
 	else
 		model_require(refused > 0, "it is refused only where memory is");
