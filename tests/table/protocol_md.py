@@ -59,10 +59,12 @@ def kind(node):
         return json.dumps(node["const"])
     if "enum" in node:
         return "one of " + ", ".join(map(str, node["enum"]))
-    if "pattern" in node and "0x" in node["pattern"]:
-        return "address"
     kinds = node.get("type", "any")
-    return " or ".join(kinds) if isinstance(kinds, list) else kinds
+    if isinstance(kinds, str):
+        kinds = [kinds]
+    if "0x" in node.get("pattern", ""):
+        kinds = ["address" if one == "string" else one for one in kinds]
+    return " or ".join(kinds)
 
 
 def members(node, prefix, required=True):
