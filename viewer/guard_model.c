@@ -243,11 +243,27 @@ static bool read_reports(struct reading *reading, const cJSON *document)
 
 /* ---- All of it ---- */
 
+static bool type_is(const cJSON *document, const char *type)
+{
+	const cJSON *word = get(document, "type");
+	return cJSON_IsString(word) && strcmp(word->valuestring, type) == 0;
+}
+
+/* Whether a crash's address, or a register at that moment, was a guarded block's. */
+static bool crash_is_about_one(const cJSON *crash)
+{
+	const cJSON *pointer;
+	cJSON_ArrayForEach(pointer, get(crash, "pointers")) {
+		if (get(pointer, "guarded") != NULL)
+			return true;
+	}
+	return get(get(crash, "heap"), "guarded") != NULL;
+}
+
 bool guards_are_in(const cJSON *document)
 {
-	const cJSON *type = get(document, "type");
-	bool answer = cJSON_IsString(type) && strcmp(type->valuestring, HAK_TYPE_GUARDED) == 0;
-	return answer || cJSON_IsArray(get(document, "reports")) || get(get(get(document, "crash"), "heap"), "guarded") != NULL;
+	return type_is(document, HAK_TYPE_GUARDED) || cJSON_IsArray(get(document, "reports")) || get(get(document, "report"), "guarded") != NULL ||
+		crash_is_about_one(get(document, "crash"));
 }
 
 struct guards *guards_parse(const cJSON *document, struct problem *problem)
@@ -260,6 +276,8 @@ struct guards *guards_parse(const cJSON *document, struct problem *problem)
 		make_profile(&reading, get(document, "modules"));
 	if (good && !model_number(get(document, "time_us"), &reading.out->time_us))
 		reading.out->time_us = 0;
+	if (good)
+		reading.out->is_dump = type_is(document, HAK_TYPE_DUMP);
 	cJSON_Delete(reading.frames);
 	if (good)
 		return reading.out;

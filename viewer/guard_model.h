@@ -46,6 +46,7 @@ struct guard_report {
 
 struct guards {
 	uint64_t time_us; /* when the document was made */
+	bool is_dump;     /* and not just now, by a process that runs */
 	struct guard_block *blocks; /* by address, each once */
 	size_t block_count;
 	struct guard_report *reports;

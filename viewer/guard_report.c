@@ -45,7 +45,7 @@ bool guard_matters(const struct snapshot *snapshot)
 
 const char *guard_words_level(char out[GUARD_WORDS], const struct snapshot *snapshot)
 {
-	char taken[FORMAT_MAX], kept[FORMAT_MAX], bytes[FORMAT_MAX];
+	char taken[FORMAT_MAX], lost[FORMAT_MAX], kept[FORMAT_MAX], bytes[FORMAT_MAX];
 	const char *level = snapshot->guard_level[0] != '\0' ? snapshot->guard_level : "off";
 	size_t length = (size_t)snprintf(out, GUARD_WORDS, "%s", level);
 	if (strcmp(level, "sample") == 0)
@@ -53,8 +53,10 @@ const char *guard_words_level(char out[GUARD_WORDS], const struct snapshot *snap
 	if (snapshot->guard.slots > 0)
 		length += (size_t)snprintf(out + length, GUARD_WORDS - length, "; %" PRIu64 " of %" PRIu64 " slots armed", snapshot->guard.armed,
 			snapshot->guard.slots);
-	snprintf(out + length, GUARD_WORDS - length, "; %s guarded so far; %s in quarantine (%s); %" PRIu64 " mistake%s reported",
-		format_count(taken, snapshot->guard.taken), format_count(kept, snapshot->guard.quarantined_blocks),
+	length += (size_t)snprintf(out + length, GUARD_WORDS - length, "; %s guarded so far", format_count(taken, snapshot->guard.taken));
+	if (snapshot->guard.lost > 0)
+		length += (size_t)snprintf(out + length, GUARD_WORDS - length, ", %s lost", format_count(lost, snapshot->guard.lost));
+	snprintf(out + length, GUARD_WORDS - length, "; %s in quarantine (%s); %" PRIu64 " mistake%s reported", format_count(kept, snapshot->guard.quarantined_blocks),
 		format_bytes(bytes, snapshot->guard.quarantined_bytes), snapshot->guard.reports, plural(snapshot->guard.reports));
 	return out;
 }
@@ -83,30 +85,41 @@ static void put_stack(FILE *out, const struct guards *guards, struct symbols *sy
 		fprintf(out, "%*s(no stack)\n", indent, "");
 }
 
-/* ", 1.234 s before" a moment, where both are known. */
-static void put_time(FILE *out, const struct guard_deed *deed, uint64_t then_us)
+/* A moment that others were before, and how to say so: the report's, or that of the document. */
+struct instant {
+	uint64_t us;
+	const char *before;
+};
+
+static struct instant instant_of(const struct guards *guards)
 {
-	if (deed->time_us > 0 && deed->time_us <= then_us)
-		fprintf(out, ", %.3f s before", (double)(then_us - deed->time_us) / 1e6);
+	return (struct instant){guards->time_us, guards->is_dump ? "before the dump" : "ago"};
+}
+
+/* ", 1.234 s before", where both moments are known. */
+static void put_time(FILE *out, const struct guard_deed *deed, struct instant then)
+{
+	if (deed->time_us > 0 && deed->time_us <= then.us)
+		fprintf(out, ", %.3f s %s", (double)(then.us - deed->time_us) / 1e6, then.before);
 	fputs(":\n", out);
 }
 
-static void put_deeds(FILE *out, const struct guards *guards, struct symbols *symbols, const struct guard_block *block, uint64_t then_us,
+static void put_deeds(FILE *out, const struct guards *guards, struct symbols *symbols, const struct guard_block *block, struct instant then,
 	int indent)
 {
 	fprintf(out, "%*sallocated by thread %" PRIu64, indent, "", block->allocated.tid);
-	put_time(out, &block->allocated, then_us);
+	put_time(out, &block->allocated, then);
 	put_stack(out, guards, symbols, block->allocated.stack, indent + 2);
 	if (!block->freed)
 		return;
 	fprintf(out, "%*sfreed by thread %" PRIu64, indent, "", block->gone.tid);
-	put_time(out, &block->gone, then_us);
+	put_time(out, &block->gone, then);
 	put_stack(out, guards, symbols, block->gone.stack, indent + 2);
 }
 
 void guard_report_block(FILE *out, const struct guards *guards, struct symbols *symbols, const struct guard_block *block, int indent)
 {
-	put_deeds(out, guards, symbols, block, guards->time_us, indent);
+	put_deeds(out, guards, symbols, block, instant_of(guards), indent);
 }
 
 /* ---- Reports ---- */
@@ -148,10 +161,10 @@ static void put_report(FILE *out, const struct guards *guards, struct symbols *s
 	if (report->superslab != 0)
 		fprintf(out, " (SuperSlab 0x%" PRIx64 ", slot %u)", report->superslab, report->slot);
 	fprintf(out, "\n     %s by thread %" PRIu64 "%s%s", deed_in_words(report), report->by.tid, *report->thread != '\0' ? " " : "", report->thread);
-	put_time(out, &report->by, guards->time_us);
+	put_time(out, &report->by, instant_of(guards));
 	put_stack(out, guards, symbols, report->by.stack, 7);
 	if (report->block.address != 0)
-		put_deeds(out, guards, symbols, &report->block, report->by.time_us, 5);
+		put_deeds(out, guards, symbols, &report->block, (struct instant){report->by.time_us, "before"}, 5);
 	fputs("     the memory there then:\n", out);
 	put_memory(out, report);
 }

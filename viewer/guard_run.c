@@ -99,6 +99,14 @@ static int print_process(const struct options *options)
 	return status;
 }
 
+/* Whether a document would hold reports if there were any: a snapshot, say, never does. */
+static bool may_hold_reports(const cJSON *document)
+{
+	const cJSON *type = get(document, "type");
+	const char *word = cJSON_IsString(type) ? type->valuestring : "";
+	return strcmp(word, HAK_TYPE_DUMP) == 0 || strcmp(word, HAK_TYPE_GUARDED) == 0;
+}
+
 static int print_file(const struct options *options)
 {
 	struct problem problem;
@@ -106,11 +114,12 @@ static int print_file(const struct options *options)
 	char *text = watch_read_file(options->target, &length, &problem);
 	cJSON *document = text != NULL ? cJSON_ParseWithLength(text, length) : NULL;
 	int status = 1;
-	if (cJSON_IsObject(document)) {
+	if (may_hold_reports(document)) {
 		status = print(options, document, 0);
 	} else {
 		if (text != NULL)
-			problem_set(&problem, "%s: it is not JSON, or cut off", options->target);
+			problem_set(&problem, "%s: %s", options->target,
+				document == NULL ? "it is not JSON, or cut off" : "it is neither a dump nor an answer to guarded, which have reports");
 		run_complain(problem.text);
 	}
 	cJSON_Delete(document);

@@ -143,7 +143,8 @@ static int draw_pool(struct area area, int y, const struct snapshot *snapshot)
 static int draw_guards(struct area area, int y, const struct snapshot *snapshot)
 {
 	char text[FORMAT_MAX], bytes[FORMAT_MAX];
-	bool narrow = area.width < 66;
+	/* The reports must be there to be seen, however long the numbers before them. */
+	bool narrow = area.width < 66, wide = area.width >= 100;
 	if (!guard_matters(snapshot))
 		return y;
 	area_text(area, 0, y, STYLE_LABEL, "Guards");
@@ -153,11 +154,13 @@ static int draw_guards(struct area area, int y, const struct snapshot *snapshot)
 			(unsigned long long)snapshot->guard.slots);
 	if (!narrow)
 		x = area_printf(area, x, y, STYLE_NORMAL, "   %s guarded", format_count(text, snapshot->guard.taken));
-	x = area_printf(area, x, y, STYLE_NORMAL, narrow ? "   %s kept" : "   %s in quarantine", format_count(text, snapshot->guard.quarantined_blocks));
-	if (!narrow)
+	x = area_printf(area, x, y, STYLE_NORMAL, wide ? "   %s in quarantine" : "   %s kept", format_count(text, snapshot->guard.quarantined_blocks));
+	if (wide)
 		x = area_printf(area, x, y, STYLE_NORMAL, " (%s)", format_bytes(bytes, snapshot->guard.quarantined_bytes));
-	area_printf(area, x + 3, y, snapshot->guard.reports > 0 ? STYLE_WARNING : STYLE_NORMAL, "%s report%s",
+	x = area_printf(area, x + 3, y, snapshot->guard.reports > 0 ? STYLE_WARNING : STYLE_NORMAL, "%s report%s",
 		format_count(text, snapshot->guard.reports), snapshot->guard.reports == 1 ? "" : "s");
+	if (wide && snapshot->guard.lost > 0)
+		area_printf(area, x, y, STYLE_NORMAL, "   %s lost", format_count(text, snapshot->guard.lost));
 	return y + 1;
 }
 

@@ -110,6 +110,12 @@ def dumps():
             equal((said.stderr, said.returncode), ("", status), f"complaints and status of --report={kind}")
             for name in ("read_block", "make_block", "drop_block"):
                 check(f"{name}  guard_faults.c:" in said.stdout, f"no {name} in --report={kind}:\n{said.stdout}")
+        # What can't hold reports doesn't pass for a program without mistakes.
+        (folder / "snapshot.json").write_text(json.dumps({**dump, "type": "snapshot"}))
+        said = subprocess.run([BUILD / "hakmem-top", "--report=guard", folder / "snapshot.json"], env=clean_environment(), text=True,
+                              capture_output=True, timeout=TIMEOUT)
+        equal((said.stdout, said.returncode), ("", 1), "--report=guard of a snapshot")
+        check("neither a dump" in said.stderr, said.stderr)
         run("use_after_free", 0, HAKMEM_DUMP_ON="exit", HAKMEM_DUMP_PATH=str(folder / "exit.json"), HAKMEM_ON_ERROR="report")
         equal(len(validate(json.loads((folder / "exit.json").read_text()))["reports"]), 1, "reports in the dump at exit")
 

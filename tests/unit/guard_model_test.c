@@ -22,6 +22,7 @@ static void blocks(void)
 {
 	struct guards *guards = read_sample();
 	UNIT_EQUAL(guards->time_us, 5000000);
+	CU_ASSERT_FALSE(guards->is_dump);
 	UNIT_EQUAL(guards->block_count, 2);
 	/* By address. */
 	const struct guard_block *live = &guards->blocks[0], *freed = &guards->blocks[1];
@@ -67,16 +68,22 @@ static void dumps(void)
 		"{\"type\":\"dump\",\"crash\":{\"heap\":{\"address\":\"0x7f5a00000099\",\"kind\":\"foreign\",\"guarded\":" SAMPLE_LIVE_BLOCK "},"
 		"\"pointers\":[{\"address\":\"0x7f5a00000080\",\"guarded\":" SAMPLE_LIVE_BLOCK "},{\"address\":\"0x1\"}]},\"modules\":[]}";
 	struct problem problem = {""};
-	cJSON *document = cJSON_Parse(dump), *other = cJSON_Parse("{\"type\":\"dump\",\"crash\":{\"heap\":{}},\"modules\":[]}");
+	cJSON *document = cJSON_Parse(dump), *other = cJSON_Parse("{\"type\":\"dump\",\"crash\":{\"heap\":{},\"pointers\":[{}]},\"modules\":[]}");
 	CU_ASSERT_TRUE(guards_are_in(document));
 	CU_ASSERT_FALSE(guards_are_in(other));
+	/* A register's block alone, as where a null pointer was read. */
+	cJSON_DeleteItemFromObject(cJSON_GetObjectItem(document, "crash"), "heap");
+	CU_ASSERT_TRUE(guards_are_in(document));
 	struct guards *guards = guards_parse(document, &problem);
 	UNIT_STRING(problem.text, "");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(guards);
-	CU_ASSERT_TRUE(guards->block_count == 1 && guards->report_count == 0);
+	CU_ASSERT_TRUE(guards->block_count == 1 && guards->report_count == 0 && guards->is_dump);
 	guards_free(guards);
 	cJSON_Delete(document);
 	cJSON_Delete(other);
+	document = cJSON_Parse("{\"type\":\"dump\",\"report\":{\"guarded\":" SAMPLE_LIVE_BLOCK "},\"modules\":[]}");
+	CU_ASSERT_TRUE(guards_are_in(document));
+	cJSON_Delete(document);
 }
 
 static void what_is_wrong(void)

@@ -20,7 +20,7 @@ static void the_whole_report(void)
 		"\n  1.  write beyond a block's end; the program ended\n"
 		"     0x7f5a0000009a: 2 bytes behind the end of a live block of 24 bytes at 0x7f5a00000080, class 1, guarded at level full "
 		"(SuperSlab 0x7f5a00000000, slot 0)\n"
-		"     written by thread 6 worker, 0.500 s before:\n"
+		"     written by thread 6 worker, 0.500 s ago:\n"
 		"       thing+0x1000\n"
 		"       thing+0x101f\n"
 		"     allocated by thread 5, 0.500 s before:\n"
@@ -37,7 +37,14 @@ static void the_whole_report(void)
 	out = open_memstream(&text, &length);
 	guard_report_block(out, guards, NULL, &guards->blocks[1], 2);
 	fclose(out);
-	UNIT_STRING(text, "  allocated by thread 5:\n    0x40100f\n  freed by thread 6, 2.000 s before:\n    (no stack)\n");
+	UNIT_STRING(text, "  allocated by thread 5:\n    0x40100f\n  freed by thread 6, 2.000 s ago:\n    (no stack)\n");
+	free(text);
+	guards->is_dump = true;
+	out = open_memstream(&text, &length);
+	guard_report_text(out, guards, NULL);
+	fclose(out);
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "written by thread 6 worker, 0.500 s before the dump:"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "allocated by thread 5, 0.500 s before:"));
 	free(text);
 	symbols_close(symbols);
 	guards_free(guards);
@@ -68,9 +75,10 @@ static void levels(void)
 	snapshot.guard.slots = 128;
 	snapshot.guard.armed = 3;
 	snapshot.guard.reports = 0;
+	snapshot.guard.lost = 4;
 	CU_ASSERT_TRUE(guard_matters(&snapshot));
 	UNIT_STRING(guard_words_level(words, &snapshot),
-		"sample, one malloc in 50000; 3 of 128 slots armed; 0 guarded so far; 0 in quarantine (0B); 0 mistakes reported");
+		"sample, one malloc in 50000; 3 of 128 slots armed; 0 guarded so far, 4 lost; 0 in quarantine (0B); 0 mistakes reported");
 }
 
 UNIT_MAIN("guard_report", UNIT(the_whole_report), UNIT(offsets), UNIT(levels))

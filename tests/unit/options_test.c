@@ -129,6 +129,7 @@ static void mistakes_are_named(void)
 		{"--metrics goes with", "--metrics", "--chrome-trace=x", "7"},
 		{"heap, guard, sites, pinned and leaks", "--report=stacks", "7"},
 		{"--report=heap is text", "--report=heap", "--json", "7"},
+		{"--report=guard is text", "--report=guard", "--json", "7"},
 		{"--report needs", "--report=leaks"},
 		{"are for --report=leaks", "--report=sites", "--suppressions=x", "7"},
 		{"are for --report=leaks", "--fail-if-leaks=1K", "7"},

@@ -118,9 +118,16 @@ static void guards(void)
 	UNIT_EQUAL(watch_take(&watch, text, strlen(text), NULL), WATCH_SNAPSHOT);
 	free(text);
 	draw(PANEL_overview, 100, 24, GLYPHS_ASCII);
-	CU_ASSERT_TRUE(shows("Guards   sample   3/128 armed   1200 guarded   7 in quarantine (2.00K)   1 report"));
+	CU_ASSERT_TRUE(shows("Guards   sample   3/128 armed   1200 guarded   7 in quarantine (2.00K)   1 report   1 lost"));
 	draw(PANEL_overview, 50, 24, GLYPHS_ASCII);
 	CU_ASSERT_TRUE(shows("Guards   sample   3/128 armed   7 kept   1 report"));
+	/* Great numbers leave the last one its place. */
+	text = sample_with("\"syscalls\":", "\"guard\":{\"level\":\"sample\",\"rate\":1,\"slots\":8192,\"armed\":8000,\"taken\":123400000,"
+		"\"lost\":0,\"quarantined_blocks\":1234,\"quarantined_bytes\":123456789,\"checked\":5,\"reports\":123},\"syscalls\":");
+	UNIT_EQUAL(watch_take(&watch, text, strlen(text), NULL), WATCH_SNAPSHOT);
+	free(text);
+	draw(PANEL_overview, 80, 24, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(shows("Guards   sample   8000/8192 armed   123M guarded   1234 kept   123 reports"));
 	UNIT_EQUAL(watch_take(&watch, sample_guards, strlen(sample_guards), NULL), WATCH_GUARDED);
 	panel_place_init(&panel_slotmap, &place);
 	draw(PANEL_slotmap, 120, 30, GLYPHS_ASCII);
