@@ -1,5 +1,6 @@
 #include "viewer/guard_run.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,6 +20,18 @@ static const cJSON *get(const cJSON *object, const char *name)
 	return cJSON_GetObjectItemCaseSensitive(object, name);
 }
 
+/* Which blocks alone are guarded, where a request narrowed it. */
+static void print_choice(const cJSON *guard)
+{
+	const cJSON *site = get(guard, "site");
+	char text[FORMAT_MAX];
+	uint64_t class;
+	if (model_number(get(guard, "class"), &class))
+		printf("           of class %" PRIu64 " only\n", class);
+	if (cJSON_IsString(site))
+		printf("           whose stacks come by %s only\n", format_printable(text, sizeof(text), site->valuestring));
+}
+
 /* The line on levels and counts, of what the document says of them. */
 static void print_level(const cJSON *document)
 {
@@ -34,6 +47,7 @@ static void print_level(const cJSON *document)
 	MODEL_GUARD(READ, READ)
 #undef READ
 	printf("Guards     %s\n", guard_words_level(words, &snapshot));
+	print_choice(guard);
 }
 
 static int print(const struct options *options, const cJSON *document, pid_t pid)

@@ -116,6 +116,12 @@ def dumps():
                               capture_output=True, timeout=TIMEOUT)
         equal((said.stdout, said.returncode), ("", 1), "--report=guard of a snapshot")
         check("neither a dump" in said.stderr, said.stderr)
+        narrowed = {"level": "full", "class": 6, "site": "0x1234"}
+        (folder / "answer.json").write_text(json.dumps({"type": "guarded", "guard": narrowed, "blocks": [], "modules": []}))
+        said = subprocess.run([BUILD / "hakmem-top", "--report=guard", folder / "answer.json"], env=clean_environment(), text=True,
+                              capture_output=True, timeout=TIMEOUT)
+        equal((said.stderr, said.returncode), ("", 0), "--report=guard where there is no report")
+        check("of class 6 only" in said.stdout and "come by 0x1234 only" in said.stdout, said.stdout)
         run("use_after_free", 0, HAKMEM_DUMP_ON="exit", HAKMEM_DUMP_PATH=str(folder / "exit.json"), HAKMEM_ON_ERROR="report")
         equal(len(validate(json.loads((folder / "exit.json").read_text()))["reports"]), 1, "reports in the dump at exit")
 
