@@ -21,6 +21,7 @@
 #define WAIT_MS 3000
 #define SURVIVED_MAX 1000
 #define SIGNALS 65
+#define LATER_MAX 8
 
 static const int crash_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS};
 
@@ -29,10 +30,11 @@ static struct sigaction previous[SIGNALS];
 static pid_t owner;        /* whose handlers these are; 0: none are installed. Written by who installs, and after a fork */
 static bool (*guards_own)(const struct hak_fault *fault); /* options.guard, set once, before `guarding` */
 static uint32_t guarding;
-/* What the program put in the place of our handler of SIGSEGV, which took it again: the one of number replaced_now, if that is not 0. */
-static struct sigaction replaced[2];
-static uint32_t replaced_now;
-static uint32_t replacing; /* 1: a thread is looking */
+/* What the program put in the place of our handler of SIGSEGV, which was taken again. Each is written once, before the handler
+ * of its number, which hands on to it, is installed. */
+static struct sigaction later[LATER_MAX];
+static unsigned laters;
+static uint32_t replacing; /* 1: a thread is looking, and writes these two */
 static uint32_t writer;    /* kernel id of the thread that writes a dump, 0: none */
 static uint32_t crashed;   /* a dump of a crash was begun */
 static uint32_t survived;  /* by the writer */
@@ -204,24 +206,9 @@ static void call_previous(struct sigaction *action, int signal, siginfo_t *info,
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* Whether the kernel called the handler whose frame begins at `cfa`, with these arguments: they lie where it puts them. Else it was a
- * handler of the program's that found ours in the place that it took, and calls it for what is none of its own. */
-static bool is_delivered(const void *cfa, const siginfo_t *info, const void *context)
+/* Lets the signal do what it would have done without us: what `action` says. */
+static void pass_on(struct sigaction *action, int signal, siginfo_t *info, void *context, bool asked)
 {
-#if defined(__x86_64__)
-	(void)info;
-	return cfa == context;
-#else
-	(void)context;
-	return cfa == info;
-#endif
-}
-
-/* Lets the signal do what it would have done without us. */
-static void pass_on(int signal, siginfo_t *info, void *context, bool asked, bool delivered)
-{
-	uint32_t newer = hak_load_acquire(&replaced_now); /* pairs with the release in hak_fault_keep_guard */
-	struct sigaction *action = signal == SIGSEGV && newer && delivered ? &replaced[newer % 2] : &previous[signal];
 	sigset_t only;
 
 	if (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN) {
@@ -258,7 +245,7 @@ static bool is_dumped(int signal)
 	return installed.dump && (signal != SIGSEGV || installed.crash);
 }
 
-static void handle(int signal, siginfo_t *info, void *context)
+static void handle_for(struct sigaction *action, int signal, siginfo_t *info, void *context)
 {
 	bool asked = sigismember(&installed.asks, signal) == 1;
 	const struct hak_fault fault = {
@@ -286,9 +273,34 @@ static void handle(int signal, siginfo_t *info, void *context)
 			give_up_writing();
 		}
 	}
-	pass_on(signal, info, context, asked, is_delivered(__builtin_dwarf_cfa(), info, context));
+	pass_on(action, signal, info, context, asked);
 	errno = kept;
 }
+
+static void handle(int signal, siginfo_t *info, void *context)
+{
+	handle_for(&previous[signal], signal, info, context);
+}
+
+/* A function for each: which of them a program finds, puts back, or calls for what is none of its own, says what is to
+ * follow, as the program's own that stood there would have. */
+typedef void handler(int signal, siginfo_t *info, void *context);
+#define LATER(n) \
+	static void handle_later_##n(int signal, siginfo_t *info, void *context) \
+	{ \
+		handle_for(&later[n], signal, info, context); \
+	}
+LATER(0)
+LATER(1)
+LATER(2)
+LATER(3)
+LATER(4)
+LATER(5)
+LATER(6)
+LATER(7)
+#undef LATER
+static handler *const handle_later[LATER_MAX] = {handle_later_0, handle_later_1, handle_later_2, handle_later_3,
+	handle_later_4, handle_later_5, handle_later_6, handle_later_7};
 
 static void install(int signal, int flags)
 {
@@ -331,23 +343,46 @@ void hak_fault_install_guard(bool (*own)(const struct hak_fault *fault))
 	hak_store_release(&guarding, 1u);
 }
 
+static bool is_ours(const struct sigaction *action)
+{
+	bool ours = action->sa_sigaction == handle;
+
+	for (unsigned i = 0; i < laters; i++)
+		ours |= action->sa_sigaction == handle_later[i];
+	return ours;
+}
+
+/* The number of our handler that hands on to `action`; LATER_MAX if there have been too many. */
+static unsigned number_of(const struct sigaction *action)
+{
+	unsigned number = 0;
+
+	while (number < laters && (later[number].sa_sigaction != action->sa_sigaction || later[number].sa_flags != action->sa_flags ||
+					  memcmp(&later[number].sa_mask, &action->sa_mask, sizeof(action->sa_mask)) != 0))
+		number++;
+	if (number == laters && number < LATER_MAX)
+		later[laters++] = *action;
+	return number;
+}
+
 void hak_fault_keep_guard(void)
 {
-	struct sigaction present, ours = {.sa_flags = SA_SIGINFO | SA_NODEFER};
-	uint32_t no = 0, number;
+	struct sigaction present = {.sa_flags = 0}, ours = {.sa_flags = SA_SIGINFO | SA_NODEFER};
+	uint32_t no = 0;
+	unsigned number;
 
 	if (!hak_load_relaxed(&guarding) || hak_load_relaxed(&owner) != getpid() || hak_load_relaxed(&replacing) ||
 		!hak_cas_acquire_u32(&replacing, &no, 1))
 		return;
-	if (sigaction(SIGSEGV, NULL, &present) == 0 && present.sa_sigaction != handle) {
-		number = hak_load_relaxed(&replaced_now) + 1;
-		replaced[number % 2] = present;
-		hak_store_release(&replaced_now, number ? number : 2);
+	if (sigaction(SIGSEGV, NULL, &present) == 0 && !is_ours(&present)) {
+		number = number_of(&present);
 		/* It runs where the program's would, whose stack of its own may be meant for it alone. */
 		ours.sa_flags |= present.sa_flags & (SA_ONSTACK | SA_RESTART);
-		ours.sa_sigaction = handle;
 		fill_mask(&ours.sa_mask);
-		sigaction(SIGSEGV, &ours, NULL);
+		if (number < LATER_MAX) {
+			ours.sa_sigaction = handle_later[number];
+			sigaction(SIGSEGV, &ours, NULL);
+		}
 	}
 	hak_store_release(&replacing, 0);
 }

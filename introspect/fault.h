@@ -37,8 +37,8 @@ void hak_fault_install(const struct hak_fault_options *options);
 void hak_fault_install_guard(bool (*own)(const struct hak_fault *fault));
 
 /* Looks whether the program has put a handler of SIGSEGV in the place of ours since, and takes the place again: what is none of
- * ours goes to the program's, as before. Nothing unless hak_fault_install_guard was called. Any thread, no lock held; a system
- * call. */
+ * ours goes to the program's, as before, until the program puts back what it found there. One that has put more than eight
+ * different ones there keeps the last. Nothing unless hak_fault_install_guard was called. Any thread, no lock held; a system call. */
 void hak_fault_keep_guard(void);
 
 /* What the processor was about at a fault: "read", "write", "execute", or NULL where that can't be told. context: ucontext_t. */

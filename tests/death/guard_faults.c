@@ -42,6 +42,7 @@ static void own_handler(int signal, siginfo_t *info, void *context)
 {
 	(void)context;
 	printf("own handler: signal %d at %p\n", signal, info->si_addr);
+	fflush(stdout);
 	siglongjmp(before, 1);
 }
 
@@ -142,6 +143,25 @@ static void chained(void)
 	make_block();
 	null_pointer();
 }
+
+/* Two handlers, one after the other, each of which puts back what it found there. */
+static void put_back(void)
+{
+	struct sigaction action = {.sa_flags = SA_SIGINFO}, first, second;
+	action.sa_sigaction = own_handler;
+	sigaction(SIGSEGV, &action, &first);
+	make_block();
+	action.sa_sigaction = chaining_handler;
+	sigaction(SIGSEGV, &action, &second);
+	make_block();
+	sigaction(SIGSEGV, &second, NULL);
+	make_block();
+	if (sigsetjmp(before, 1) == 0)
+		null_pointer();
+	sigaction(SIGSEGV, &first, NULL);
+	make_block();
+	null_pointer();
+}
 /* NOLINTEND(bugprone-signal-handler,cert-sig30-c) */
 
 /* A child goes on being guarded. */
@@ -182,7 +202,7 @@ static const struct {
 	void (*run)(void);
 } cases[] = {
 	{"use_after_free", use_after_free}, {"two_blocks", two_blocks}, {"same_block", same_block}, {"null_pointer", null_pointer},
-	{"handled", handled}, {"chained", chained}, {"in_child", in_child}, {"at_run_time", at_run_time},
+	{"handled", handled}, {"chained", chained}, {"put_back", put_back}, {"in_child", in_child}, {"at_run_time", at_run_time},
 };
 
 int main(int argc, char **argv)

@@ -87,6 +87,8 @@ def own_handlers():
     words, errors = run("chained", -signal.SIGSEGV, HAKMEM_ON_ERROR="report")
     equal(words, "chains\n", "calls of a handler that calls ours")
     equal(count("^hakmem: access to a block that was freed", errors), 1, "reports beside it")
+    words, errors = run("put_back", -signal.SIGSEGV)
+    equal((words, errors), ("own handler: signal 11 at 0x10\n", ""), "calls of handlers, where the program puts back what it found")
 
 
 def children():
