@@ -171,6 +171,16 @@ static HAK_COLD void *realloc_special(void *block, size_t bytes)
 	return realloc_sampled(block, bytes);
 }
 
+/* realloc of a block that stands alone. It moves each time, so that what is known of it, and where its end is, stays true. */
+static HAK_COLD void *realloc_alone(void *block, size_t bytes)
+{
+	size_t old = hak_guard_usable(block);
+
+	if (!old)
+		return refuse(block);
+	return bytes > HAK_MAX_REQUEST ? hak_out_of_memory(bytes) : move(block, old, bytes);
+}
+
 static HAK_NOINLINE void *realloc_slow(void *block, size_t bytes)
 {
 	size_t old;
@@ -185,7 +195,7 @@ static HAK_NOINLINE void *realloc_slow(void *block, size_t bytes)
 		return realloc_special(block, bytes);
 	old = hak_usable(block);
 	if (!old && hak_guard_page_holds(block))
-		old = hak_guard_usable(block);
+		return realloc_alone(block, bytes);
 	if (!old || was_freed(block))
 		return refuse(block);
 	if (bytes > HAK_MAX_REQUEST)

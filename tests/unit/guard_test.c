@@ -206,6 +206,22 @@ static void alignments_are_kept(void)
 	guard_none();
 }
 
+/* What realloc leaves where it is would be known by the size that it had. */
+static void a_size_that_realloc_made_is_known(void)
+{
+	guard_every_one();
+	for (size_t bytes = 0; bytes <= 64; bytes++) {
+		char *block = hak_realloc(hak_malloc(64), bytes + 1);
+		CU_ASSERT_TRUE(hak_guard_page_holds(block));
+		UNIT_EQUAL(hak_usable_size(block), bytes + 1);
+		hak_entry_free_sized(block, bytes + 1, HAK_ALIGNMENT);
+		block = hak_realloc(hak_malloc(0), bytes + 1);
+		hak_entry_free_sized(block, bytes + 1, HAK_ALIGNMENT);
+	}
+	UNIT_EQUAL(reported, 0);
+	guard_none();
+}
+
 /* What was guarded stays so until it is freed; the heap's counts know nothing of it. */
 static void counts_stay_right(void)
 {
@@ -463,6 +479,6 @@ static void children_choose_for_themselves(void)
 	guard_none();
 }
 
-UNIT_MAIN("guard", UNIT(no_memory_is_told), UNIT(a_choice_is_taken_or_refused), UNIT(one_class_or_one_site), UNIT(some_by_chance), UNIT(blocks_behave), UNIT(alignments_are_kept),
+UNIT_MAIN("guard", UNIT(no_memory_is_told), UNIT(a_choice_is_taken_or_refused), UNIT(one_class_or_one_site), UNIT(some_by_chance), UNIT(blocks_behave), UNIT(alignments_are_kept), UNIT(a_size_that_realloc_made_is_known),
 	UNIT(counts_stay_right), UNIT(a_guarded_block_can_be_a_sample), UNIT(misuse_is_told_with_its_block), UNIT(faults_are_told), UNIT(many_threads),
 	UNIT(a_child_keeps_them), UNIT(children_choose_for_themselves))
