@@ -200,19 +200,24 @@ static enum hak_access access_of(const void *context)
 /* Whether a guarded block's page can be read by now: another thread's fault has opened it. */
 static bool is_open(uintptr_t address)
 {
-	struct hak_guarded block;
 	char byte;
 	struct iovec to = {&byte, 1}, from = {(void *)address, 1};
 
-	return hak_guard_find(address, &block) && process_vm_readv(getpid(), &to, 1, &from, 1, 0) == 1;
+	return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == 1;
 }
 
 bool hak_guards_fault(const struct hak_fault *fault)
 {
 	uintptr_t address = (uintptr_t)fault->info->si_addr;
 	struct hak_report_details details;
-	bool mine = begin_turn(), printed = false, goes_on = is_open(address);
+	struct hak_guarded block;
+	bool mine, printed = false, goes_on;
 
+	/* A program that makes use of faults waits for nobody. */
+	if (!hak_guard_find(address, &block))
+		return false;
+	mine = begin_turn();
+	goes_on = is_open(address);
 	/* One report an error: who comes second finds the page open, and tries again. */
 	if (!goes_on && hak_guard_fault(address, access_of(fault->context), &details, &printed)) {
 		report(&details, fault->context, printed);
