@@ -1,6 +1,7 @@
 #include "introspect/guards.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -15,6 +16,7 @@
 #include "introspect/misuse_text.h"
 #include "introspect/proc.h"
 #include "introspect/protocol.h"
+#include "introspect/quiet.h"
 #include "introspect/snapshot.h"
 #include "introspect/stack.h"
 #include "lib/atomic.h"
@@ -141,10 +143,16 @@ static void report(const struct hak_report_details *details, const void *context
 
 void hak_guards_report(const struct hak_report_details *details)
 {
-	bool mine = begin_turn();
+	struct hak_undisturbed undisturbed;
+	bool mine;
 
+	/* This is free to the program: no point where a thread is cancelled. And a handler of signals that makes a mistake too would
+	 * wait for itself. */
+	hak_undisturbed_begin(&undisturbed);
+	mine = begin_turn();
 	report(details, NULL, true);
 	end_turn(mine);
+	hak_undisturbed_end(&undisturbed);
 }
 
 /* ---- The blocks of a range ---- */
@@ -212,10 +220,12 @@ bool hak_guards_fault(const struct hak_fault *fault)
 	struct hak_report_details details;
 	struct hak_guarded block;
 	bool mine, printed = false, goes_on;
+	int cancel;
 
 	/* A program that makes use of faults waits for nobody. */
 	if (!hak_guard_find(address, &block))
 		return false;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel); /* nor is an access such a point */
 	mine = begin_turn();
 	goes_on = is_open(address);
 	/* One report an error: who comes second finds the page open, and tries again. */
@@ -226,5 +236,6 @@ bool hak_guards_fault(const struct hak_fault *fault)
 		goes_on = details.end == HAK_REPORT_GOES_ON && hak_guard_open(address);
 	}
 	end_turn(mine);
+	pthread_setcancelstate(cancel, &cancel);
 	return goes_on;
 }

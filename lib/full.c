@@ -217,11 +217,15 @@ static bool close_large(const struct hak_cell *cell)
 	bool ok;
 
 	hak_cell_lock(cell->bin);
+	/* Said before: another thread that goes on using the block may fault at once, and its handler looks. */
+	hak_or_relaxed(&cell->record->flags, HAK_CELL_CLOSED);
+	hak_store_release(&cell->record->state, HAK_CELL_QUARANTINED);
 	ok = hak_os_protect(cell->start, cell->bytes, false);
 	if (ok) {
 		hak_os_purge(cell->start, cell->bytes);
-		hak_or_relaxed(&cell->record->flags, HAK_CELL_CLOSED);
-		hak_store_release(&cell->record->state, HAK_CELL_QUARANTINED);
+	} else {
+		hak_and_relaxed(&cell->record->flags, (uint8_t)~HAK_CELL_CLOSED);
+		hak_store_release(&cell->record->state, HAK_CELL_LEAVING);
 	}
 	hak_cell_unlock(cell->bin);
 	return ok;

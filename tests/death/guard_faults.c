@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,6 +165,60 @@ static void put_back(void)
 }
 /* NOLINTEND(bugprone-signal-handler,cert-sig30-c) */
 
+/* Neither a call nor an access that is reported is a point where a thread is cancelled. */
+static void *be_cancelled(void *went_on)
+{
+	pthread_cancel(pthread_self());
+	make_block();
+	char *volatile inside = block + 16;
+	free(inside);
+	drop_block();
+	read_block();
+	*(int *)went_on = 1;
+	return NULL;
+}
+
+static void cancelled(void)
+{
+	pthread_t thread;
+	int went_on = 0;
+	pthread_create(&thread, NULL, be_cancelled, &went_on);
+	pthread_join(thread, NULL);
+	printf("%d\n", went_on);
+}
+
+/* A long block, freed while another thread goes on reading it. */
+#define LONG ((size_t)4 << 20)
+static atomic_int rounds_begun, rounds_left;
+
+static void *read_on(void *ignored)
+{
+	(void)ignored;
+	while (atomic_load(&rounds_left)) {
+		for (size_t i = 0; i < LONG; i += LONG / 16)
+			(void)((volatile char *)block)[i];
+		atomic_store(&rounds_begun, 1);
+	}
+	return NULL;
+}
+
+static void used_by_another(void)
+{
+	pthread_t thread;
+	for (int i = 0; i < 100; i++) {
+		block = malloc(LONG);
+		memset(block, 'a', LONG);
+		atomic_store(&rounds_begun, 0);
+		atomic_store(&rounds_left, 1);
+		pthread_create(&thread, NULL, read_on, NULL);
+		while (!atomic_load(&rounds_begun)) {
+		}
+		drop_block();
+		atomic_store(&rounds_left, 0);
+		pthread_join(thread, NULL);
+	}
+}
+
 /* A child goes on being guarded. */
 static void in_child(void)
 {
@@ -202,7 +257,8 @@ static const struct {
 	void (*run)(void);
 } cases[] = {
 	{"use_after_free", use_after_free}, {"two_blocks", two_blocks}, {"same_block", same_block}, {"null_pointer", null_pointer},
-	{"handled", handled}, {"chained", chained}, {"put_back", put_back}, {"in_child", in_child}, {"at_run_time", at_run_time},
+	{"handled", handled}, {"chained", chained}, {"put_back", put_back}, {"cancelled", cancelled},
+	{"used_by_another", used_by_another}, {"in_child", in_child}, {"at_run_time", at_run_time},
 };
 
 int main(int argc, char **argv)

@@ -72,6 +72,10 @@ def many_threads():
     for _ in range(10):
         _, errors = run("same_block", 0, HAKMEM_ON_ERROR="report")
         equal(count("^hakmem: access to a block that was freed", errors), 1, "reports")
+    words, errors = run("cancelled", 0, HAKMEM_ON_ERROR="report")
+    equal((words, count("^hakmem: access to a block that was freed", errors)), ("1\nend\n", 1), "a thread that is to be cancelled")
+    words, errors = run("used_by_another", 0, guard="full", HAKMEM_ON_ERROR="report")
+    equal(words, "end\n", "whether a thread went on with a block that another was freeing")
 
 
 def own_handlers():
