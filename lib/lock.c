@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -116,9 +117,13 @@ void hak_lock_release(struct hak_lock *lock)
 void hak_lock_hand_over(struct hak_lock *lock)
 {
 	const struct timespec wake_up = {.tv_nsec = WAKE_UP_NS};
-	int saved = errno;
+	int saved = errno, state;
 
-	if (release(lock))
-		nanosleep(&wake_up, NULL);
+	if (!release(lock))
+		return;
+	/* A thread that is to be cancelled must not vanish here, in the midst of malloc. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	nanosleep(&wake_up, NULL);
+	pthread_setcancelstate(state, NULL);
 	errno = saved;
 }

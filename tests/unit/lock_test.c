@@ -86,6 +86,30 @@ static void hands_over_to_a_sleeper(void)
 	UNIT_EQUAL(lock.state, 0);
 }
 
+/* It lives on, and is cancelled where it asks to be. */
+static void *hand_over_while_cancelled(void *ignored)
+{
+	(void)ignored;
+	hak_lock_acquire(&lock);
+	hak_store_relaxed(&lock.state, 2u); /* as if somebody were waiting */
+	pthread_cancel(pthread_self());
+	hak_lock_hand_over(&lock);
+	counter = 78;
+	pthread_testcancel();
+	return NULL;
+}
+
+static void is_no_point_of_cancellation(void)
+{
+	pthread_t thread;
+	void *end = NULL;
+	pthread_create(&thread, NULL, hand_over_while_cancelled, NULL);
+	pthread_join(thread, &end);
+	CU_ASSERT_PTR_EQUAL(end, PTHREAD_CANCELED);
+	UNIT_EQUAL(counter, 78);
+	UNIT_EQUAL(lock.state, 0);
+}
+
 static void keeps_errno(void)
 {
 	pthread_t thread;
@@ -126,5 +150,5 @@ static void order_is_checked(void)
 #endif
 }
 
-UNIT_MAIN("lock", UNIT(excludes), UNIT(try_fails_while_taken), UNIT(wakes_a_sleeper), UNIT(hands_over_to_a_sleeper),
+UNIT_MAIN("lock", UNIT(excludes), UNIT(try_fails_while_taken), UNIT(wakes_a_sleeper), UNIT(hands_over_to_a_sleeper), UNIT(is_no_point_of_cancellation),
 	UNIT(keeps_errno), UNIT(order_is_checked))
