@@ -35,19 +35,6 @@ bool hak_full_find(uintptr_t address, struct hak_guarded *out)
 	return true;
 }
 
-static uint32_t capture(void)
-{
-	const struct hak_sink *sink = hak_trace_sink();
-	uint32_t stack;
-
-	if (!sink || !sink->capture || hak_trace_busy)
-		return 0;
-	hak_trace_busy = true;
-	stack = sink->capture();
-	hak_trace_busy = false;
-	return stack;
-}
-
 static void verify(const struct hak_cell *cell)
 {
 	hak_add_relaxed(&checked, 1u);
@@ -73,7 +60,7 @@ bool hak_full_wants(size_t bytes, uint32_t *stack)
 
 	if (!hak_load_relaxed(&on) || hak_trace_busy || (class != HAK_FULL_ANY_CLASS && class != hak_cell_class_of(bytes)))
 		return false;
-	*stack = capture();
+	*stack = hak_trace_capture();
 	if (!site)
 		return true;
 	sink = hak_trace_sink();
@@ -298,7 +285,7 @@ enum hak_full_answer hak_full_free(void *block, unsigned *bin)
 		return HAK_FULL_REFUSED;
 	}
 	cell.record->free_tid = (uint32_t)hak_os_tid();
-	cell.record->free_stack = capture();
+	cell.record->free_stack = hak_trace_capture();
 	verify(&cell);
 	if (HAK_UNLIKELY(hak_cell_has(&cell, HAK_CELL_SAMPLED)))
 		hak_sample_forget(block);

@@ -86,19 +86,6 @@ void hak_guard_fork_child(void)
 
 /* ---- The life of a guarded block ---- */
 
-static uint32_t capture(void)
-{
-	const struct hak_sink *sink = hak_trace_sink();
-	uint32_t stack = 0;
-
-	if (!sink || !sink->capture || hak_trace_busy)
-		return 0;
-	hak_trace_busy = true;
-	stack = sink->capture();
-	hak_trace_busy = false;
-	return stack;
-}
-
 static bool is_the_site(uint32_t stack)
 {
 	const struct hak_sink *sink = hak_trace_sink();
@@ -113,7 +100,7 @@ static void *take(void *ordinary, size_t bytes)
 	struct hak_guarded wanted = {.bytes = bytes};
 	size_t alignment = hak_guard_alignment ? hak_guard_alignment : HAK_ALIGNMENT;
 
-	wanted.alloc_stack = capture();
+	wanted.alloc_stack = hak_trace_capture();
 	wanted.align_shift = (uint8_t)__builtin_ctzl(alignment);
 	wanted.class = hak_bin_is_class(bin) ? (uint8_t)HAK_CLASS_OF_BIN(bin) : HAK_SAMPLE_LARGE;
 	return is_the_site(wanted.alloc_stack) ? hak_guard_page_take(&wanted, ordinary) : NULL;
@@ -146,7 +133,7 @@ bool hak_guard_free(void *block, void **ordinary)
 {
 	/* Before the address can be another block's. */
 	hak_sample_free(block, ordinary);
-	if (hak_guard_page_free(block, capture(), ordinary))
+	if (hak_guard_page_free(block, hak_trace_capture(), ordinary))
 		return true;
 	hak_guard_misuse(HAK_REPORT_INVALID_FREE, block);
 	return false;

@@ -175,6 +175,21 @@ void hak_trace_set_sink(const struct hak_sink *sink);
 /* The installed sink or NULL (acquire). */
 const struct hak_sink *hak_trace_sink(void);
 
+/* The number of the calling thread's stack by sink->capture; 0 if no sink tells it, or the sink is at work for this thread. No
+ * lock is held. Any thread, any time. It is a part of its caller, as a function of its own would be one more frame to walk over. */
+HAK_INLINE uint32_t hak_trace_capture(void)
+{
+	const struct hak_sink *sink = hak_trace_sink();
+	uint32_t stack;
+
+	if (!sink || !sink->capture || hak_trace_busy)
+		return 0;
+	hak_trace_busy = true;
+	stack = sink->capture();
+	hak_trace_busy = false;
+	return stack;
+}
+
 /* Chooses the groups (bits of enum hak_trace_group) whose events go to the sink. Any thread, any time. */
 void hak_trace_set_groups(uint32_t groups);
 uint32_t hak_trace_groups(void);

@@ -205,6 +205,31 @@ static void closed_pipe_switches_the_group_off(void)
 	UNIT_EQUAL(unit_in_child(print_into_closed_pipe, NULL, said, sizeof(said)), 0);
 }
 
+static uint32_t nested;
+
+/* What it allocates may ask for a stack in turn, which must not come back to it. */
+static uint32_t number_of_stack(void)
+{
+	nested = hak_trace_capture();
+	return 7;
+}
+
+static void a_stack_is_captured_once(void)
+{
+	static const struct hak_sink knows = {.event = record, .capture = number_of_stack};
+	quiet();
+	UNIT_EQUAL(hak_trace_capture(), 0);
+	hak_trace_set_sink(&sink); /* which knows no stacks */
+	UNIT_EQUAL(hak_trace_capture(), 0);
+	hak_trace_set_sink(&knows);
+	nested = 1;
+	for (int i = 0; i < 2; i++)
+		UNIT_EQUAL(hak_trace_capture(), 7);
+	UNIT_EQUAL(nested, 0);
+	CU_ASSERT_FALSE(hak_trace_busy);
+	quiet();
+}
+
 static void group_names(void)
 {
 	static const char *const expected[] = {"acquire", "release", "lru", "drain", "memory", "large", "thread", "error", "mark", NULL};
@@ -223,4 +248,4 @@ static void record_is_56_bytes(void)
 UNIT_MAIN("trace", UNIT(sink_gets_the_arguments), UNIT(groups_are_separate), UNIT(lines_and_groups_are_independent),
 	UNIT(a_tracer_opens_a_gate),
 	UNIT(lines_are_written_at_the_flush), UNIT(lines_of_threads_stay_whole), UNIT(closed_pipe_switches_the_group_off),
-	UNIT(group_names), UNIT(record_is_56_bytes))
+	UNIT(a_stack_is_captured_once), UNIT(group_names), UNIT(record_is_56_bytes))
