@@ -8,25 +8,12 @@
 #include "lib/report.h"
 #include "lib/settings.h"
 #include "lib/stats.h"
+#include "tests/unit/reports.h"
 #include "tests/unit/unit.h"
 
 #define PLACES 16
 
 static char ordinary[64][16];
-static struct hak_report_details reports[16];
-static unsigned reported;
-
-static void ignore_event(const struct hak_event *event)
-{
-	(void)event;
-}
-
-static void keep_report(const struct hak_report_details *details)
-{
-	if (reported < HAK_COUNT_OF(reports))
-		reports[reported] = *details;
-	reported++;
-}
 
 static void start(void)
 {

@@ -12,28 +12,16 @@
 #include "lib/size_class.h"
 #include "lib/stats.h"
 #include "tests/unit/heap.h"
+#include "tests/unit/reports.h"
 
 #define SLOTS 128
 
 /* ---- Who listens ---- */
 
-static struct hak_report_details reports[16];
-static unsigned reported, samples_freed;
+static unsigned samples_freed;
 static struct hak_sample last_sample;
 static _Thread_local uint32_t stack_now = 1000; /* the numbers of a thread's stacks */
 static uintptr_t site_now;
-
-static void ignore_event(const struct hak_event *event)
-{
-	(void)event;
-}
-
-static void keep_report(const struct hak_report_details *details)
-{
-	if (reported < HAK_COUNT_OF(reports))
-		reports[reported] = *details;
-	reported++;
-}
 
 /* It may allocate: what it does is not guarded. */
 static uint32_t capture(void)

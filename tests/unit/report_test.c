@@ -6,6 +6,7 @@
 #include "lib/settings.h"
 #include "lib/stats.h"
 #include "lib/trace.h"
+#include "tests/unit/reports.h"
 #include "tests/unit/unit.h"
 
 #define FOREIGN ((void *)0x1000)
@@ -213,11 +214,6 @@ static uint32_t capture(void)
 {
 	hak_free(hak_malloc(100000));
 	return 4711;
-}
-
-static void ignore_event(const struct hak_event *event)
-{
-	(void)event;
 }
 
 /* It may use the heap, and make a mistake itself, which is a line then; the end waits for it. */
