@@ -295,3 +295,38 @@ char *client_wait(struct client *client, int64_t deadline_ms, size_t *length, st
 			open = client_fill(client);
 	}
 }
+
+/* Keeps the reason that an error message gives. */
+static void explain(const cJSON *error, const char *lacks, struct problem *problem)
+{
+	const cJSON *code = cJSON_GetObjectItemCaseSensitive(error, "code");
+	const cJSON *message = cJSON_GetObjectItemCaseSensitive(error, "message");
+	if (cJSON_IsString(code) && strcmp(code->valuestring, "unknown_verb") == 0)
+		problem_set(problem, "its libhakmem.so is of a version that %s", lacks);
+	else
+		problem_set(problem, "the target answers: %.200s", cJSON_IsString(message) ? message->valuestring : "error");
+}
+
+cJSON *client_ask(struct client *client, const char *verb, const char *type, const char *lacks, struct problem *problem)
+{
+	int64_t deadline = client_now_ms() + CLIENT_ANSWER_MS;
+	size_t length;
+	client_send(client, verb);
+	for (char *line; (line = client_wait(client, deadline, &length, problem)) != NULL;) {
+		cJSON *document = cJSON_ParseWithLength(line, length);
+		const cJSON *item = cJSON_GetObjectItemCaseSensitive(document, "type");
+		const char *word = cJSON_IsString(item) ? item->valuestring : "";
+		bool refused = strcmp(word, HAK_TYPE_ERROR) == 0;
+		if (strcmp(word, type) == 0)
+			return document;
+		if (document == NULL)
+			problem_set(problem, "its answer is not JSON");
+		else if (refused)
+			explain(document, lacks, problem);
+		bool over = document == NULL || refused;
+		cJSON_Delete(document);
+		if (over)
+			return NULL;
+	}
+	return NULL;
+}

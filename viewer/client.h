@@ -2,6 +2,7 @@
 #ifndef VIEWER_CLIENT_H
 #define VIEWER_CLIENT_H
 
+#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -57,6 +58,11 @@ bool client_fill(struct client *client);
 char *client_line(struct client *client, size_t *length);
 /* The next message, waiting for it until `deadline_ms` (client_now_ms). NULL: none came, `problem` says why. */
 char *client_wait(struct client *client, int64_t deadline_ms, size_t *length, struct problem *problem);
+#define CLIENT_ANSWER_MS 10000
+/* Sends the request `verb` and waits for its answer, CLIENT_ANSWER_MS at most, passing over what comes before it. Returns the
+ * message whose type is `type`, which cJSON_Delete frees. NULL: there is none, and `problem` says why: if the target refused, in
+ * its words; if it doesn't know the verb, that its version `lacks` that (a verb and its object: "makes no profiles"). */
+cJSON *client_ask(struct client *client, const char *verb, const char *type, const char *lacks, struct problem *problem);
 void client_close(struct client *client);
 
 /* Milliseconds of a clock that never jumps. */

@@ -13,8 +13,6 @@
 #include "viewer/run.h"
 #include "viewer/watch.h"
 
-#define ANSWER_TIMEOUT_MS 10000
-
 static const cJSON *get(const cJSON *object, const char *name)
 {
 	return cJSON_GetObjectItemCaseSensitive(object, name);
@@ -70,44 +68,23 @@ static int print(const struct options *options, const cJSON *document, pid_t pid
 	return status != 0 || !any ? status : GUARD_MISTAKES_FOUND;
 }
 
-/* The answer to the request, passing over what may come before it. NULL: `problem` says why. */
-static cJSON *wait_for_answer(struct link *link, struct problem *problem)
-{
-	int64_t deadline = client_now_ms() + ANSWER_TIMEOUT_MS;
-	size_t length;
-	for (char *line; (line = client_wait(&link->client, deadline, &length, problem)) != NULL;) {
-		cJSON *document = cJSON_ParseWithLength(line, length);
-		const cJSON *type = get(document, "type"), *code = get(document, "code");
-		const char *word = cJSON_IsString(type) ? type->valuestring : "";
-		if (strcmp(word, HAK_TYPE_GUARDED) == 0)
-			return document;
-		bool unknown = cJSON_IsString(code) && strcmp(code->valuestring, "unknown_verb") == 0;
-		bool refused = strcmp(word, HAK_TYPE_ERROR) == 0;
-		cJSON_Delete(document);
-		if (refused) {
-			problem_set(problem, unknown ? "its libhakmem.so is of a version that keeps no reports" : "the target refused to tell");
-			return NULL;
-		}
-	}
-	return NULL;
-}
-
 static int print_process(const struct options *options)
 {
 	struct link link;
-	struct problem problem;
+	struct problem problem, inner;
 	link_init(&link);
 	if (!link_open(&link, options->target, LINK_TIMEOUT_MS, &problem)) {
 		run_complain(problem.text);
 		return 1;
 	}
-	client_send(&link.client, "guarded");
-	cJSON *document = wait_for_answer(&link, &problem);
+	cJSON *document = client_ask(&link.client, "guarded", HAK_TYPE_GUARDED, "keeps no reports", &inner);
 	int status = 1;
-	if (document != NULL)
+	if (document != NULL) {
 		status = print(options, document, link.client.peer_pid);
-	else
+	} else {
+		problem_set(&problem, "%s: %s", options->target, inner.text);
 		run_complain(problem.text);
+	}
 	cJSON_Delete(document);
 	link_close(&link);
 	return status;

@@ -12,8 +12,6 @@
 #include "viewer/replay.h"
 #include "viewer/watch.h"
 
-#define ANSWER_TIMEOUT_MS 10000
-
 static void copy_text(char *out, size_t size, const cJSON *item)
 {
 	if (cJSON_IsString(item))
@@ -50,43 +48,23 @@ static bool take_text(struct profile_source *source, const char *text, size_t le
 
 /* ---- A running process ---- */
 
-/* The answer to the request, passing over what may come before it. */
-static bool take_answer(struct profile_source *source, const char *line, size_t length, bool *answered, struct problem *problem)
-{
-	cJSON *document = cJSON_ParseWithLength(line, length);
-	const cJSON *type = get(document, "type"), *code = get(document, "code"), *message = get(document, "message");
-	const char *word = cJSON_IsString(type) ? type->valuestring : "";
-	bool good = false;
-	*answered = true;
-	if (document == NULL)
-		problem_set(problem, "%s: its answer is not JSON", source->name);
-	else if (profile_is_in(document))
-		good = take(source, document, problem);
-	else if (strcmp(word, HAK_TYPE_ERROR) != 0)
-		*answered = false;
-	else if (cJSON_IsString(code) && strcmp(code->valuestring, "unknown_verb") == 0)
-		problem_set(problem, "%s: its libhakmem.so is of a version that makes no profiles", source->name);
-	else
-		problem_set(problem, "%s: the target answers: %.200s", source->name, cJSON_IsString(message) ? message->valuestring : "error");
-	cJSON_Delete(document);
-	return good;
-}
-
 static bool ask(struct profile_source *source, struct problem *problem)
 {
 	struct link link;
-	size_t length;
-	bool good = false, answered = false;
+	struct problem inner;
+	bool good = false;
 	link_init(&link);
 	if (!link_open(&link, source->name, LINK_TIMEOUT_MS, problem))
 		return false;
 	source->pid = link.client.pid;
 	source->running = link.client.peer_pid;
 	format_printable(source->exe, sizeof(source->exe), link.client.exe);
-	int64_t deadline = client_now_ms() + ANSWER_TIMEOUT_MS;
-	client_send(&link.client, "profile");
-	for (char *line; !answered && (line = client_wait(&link.client, deadline, &length, problem)) != NULL;)
-		good = take_answer(source, line, length, &answered, problem);
+	cJSON *document = client_ask(&link.client, "profile", HAK_TYPE_PROFILE, "makes no profiles", &inner);
+	if (document != NULL)
+		good = take(source, document, problem);
+	else
+		problem_set(problem, "%s: %s", source->name, inner.text);
+	cJSON_Delete(document);
 	link_close(&link);
 	return good;
 }

@@ -198,6 +198,34 @@ static void endless_lines_end_the_connection(void)
 	end(pid);
 }
 
+/* What isn't the answer is passed over; who is refused learns why. */
+static void answers_and_refusals(void)
+{
+	static const struct {
+		const char *reply, *problem;
+	} cases[] = {
+		{"{\"type\":\"events\"}\n7\n{\"type\":\"guarded\",\"n\":5}\n", ""},
+		{"{\"type\":\"error\",\"code\":\"later\",\"message\":\"too many\\u001b requests\"}\n", "the target answers: too many? requests"},
+		{"{\"type\":\"error\",\"code\":5}\n", "the target answers: error"},
+		{"{\"type\":\"error\",\"code\":\"unknown_verb\",\"message\":\"?\"}\n", "its libhakmem.so is of a version that keeps nothing"},
+		{"{\"type\":\n", "its answer is not JSON"},
+		{"{\"type\":\"events\"}\n", "the connection ended"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct client client;
+		struct problem problem = {""};
+		pid_t pid = serve(HELLO, cases[i].reply, strlen(cases[i].reply));
+		UNIT_EQUAL(client_connect(&client, path, 5000, &problem), CLIENT_CONNECTED);
+		cJSON *document = client_ask(&client, "guarded", "guarded", "keeps nothing", &problem);
+		UNIT_STRING(problem.text, cases[i].problem);
+		CU_ASSERT_EQUAL(document != NULL, *cases[i].problem == '\0');
+		CU_ASSERT_EQUAL(cJSON_HasObjectItem(document, "n") != 0, document != NULL);
+		cJSON_Delete(document);
+		client_close(&client);
+		end(pid);
+	}
+}
+
 static void long_requests_are_refused(void)
 {
 	char request[5000];
@@ -231,6 +259,6 @@ static void long_paths(void)
 }
 
 UNIT_MAIN("client", UNIT(greeting), UNIT(wrong_greetings), UNIT(nobody_there), UNIT(lines_of_all_lengths),
-	UNIT(endless_lines_end_the_connection),
+	UNIT(endless_lines_end_the_connection), UNIT(answers_and_refusals),
 	UNIT(long_requests_are_refused), UNIT(long_paths), UNIT(the_name_and_the_greeting_agree),
 	UNIT(the_peer_is_known))
