@@ -439,20 +439,6 @@ void hak_depot_tick(unsigned class)
 	hak_lock_release(&depot->lock);
 }
 
-/* Gives the spare block back to its slab. The depot's lock is held. */
-static void return_spare(unsigned class, enum hak_release_cause cause)
-{
-	struct hak_sampled_slabs *slabs = &hak_sampled_slabs[class];
-	struct returning run = {.bytes = 0};
-
-	if (!slabs->spare)
-		return;
-	begin_returning(&run, slabs->spare);
-	return_block(&hak_size_classes[class], &run, slabs->spare);
-	finish_returning(&hak_depots[class], slabs->buckets, &run, cause);
-	slabs->spare = NULL;
-}
-
 void hak_depot_trim(void)
 {
 	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++) {
@@ -461,7 +447,6 @@ void hak_depot_trim(void)
 		hak_lock_acquire(&depot->lock);
 		while (depot->batches)
 			take_apart(depot, class, remove_coldest(depot), HAK_RELEASE_TRIM);
-		return_spare(class, HAK_RELEASE_TRIM);
 		hak_lock_release(&depot->lock);
 		hak_trace_flush();
 	}
@@ -470,10 +455,9 @@ void hak_depot_trim(void)
 uint64_t hak_depot_cached_blocks(unsigned class)
 {
 	struct hak_depot *depot = &hak_depots[class];
-	uint64_t blocks;
+	uint64_t blocks = 0;
 
 	hak_lock_acquire(&depot->lock);
-	blocks = hak_sampled_slabs[class].spare != NULL;
 	for (unsigned i = 0; i < depot->batches; i++)
 		blocks += hak_depot_parcel(depot, i)->batch.length;
 	hak_lock_release(&depot->lock);
@@ -503,13 +487,6 @@ void *hak_depot_take_sampled(unsigned class)
 	uint32_t slab;
 
 	hak_lock_acquire(&depot->lock);
-	if (slabs->spare) {
-		batch.head = slabs->spare;
-		slabs->spare = NULL;
-		hak_single_writer_add(&slabs->samples, 1);
-		hak_lock_release(&depot->lock);
-		return batch.head;
-	}
 	for (unsigned b = 0; b < HAK_DEPOT_BUCKETS && !slabs->ready; b++)
 		slabs->buckets[b] = HAK_NO_SLOT;
 	slabs->ready = true;
@@ -518,18 +495,18 @@ void *hak_depot_take_sampled(unsigned class)
 		slab = acquire_sampled(class);
 	if (slab != HAK_NO_SLOT)
 		take_blocks(depot, slabs->buckets, class, slab, 1, &batch);
-	hak_single_writer_add(&slabs->samples, batch.length);
 	hak_lock_release(&depot->lock);
 	return batch.head;
 }
 
-void hak_depot_return_sampled(unsigned class, void *block)
+void hak_depot_return_sampled(unsigned class, void *block, enum hak_release_cause cause)
 {
 	struct hak_depot *depot = &hak_depots[class];
+	struct returning run = {.bytes = 0};
 
 	hak_lock_acquire(&depot->lock);
-	return_spare(class, HAK_RELEASE_DRAIN);
-	hak_sampled_slabs[class].spare = block;
-	hak_single_writer_add(&hak_sampled_slabs[class].samples, -1);
+	begin_returning(&run, block);
+	return_block(&hak_size_classes[class], &run, block);
+	finish_returning(depot, hak_sampled_slabs[class].buckets, &run, cause);
 	hak_lock_release(&depot->lock);
 }

@@ -86,10 +86,7 @@ HAK_INLINE struct hak_parcel *hak_depot_parcel(const struct hak_depot *depot, un
 /* The partly used slabs that hold samples, of each class under its depot's lock. They stand apart, because few programs
  * have any. */
 struct hak_sampled_slabs {
-	bool ready;  /* the buckets have been set once */
-	void *spare; /* the block that came back last: most classes have one sample at a time, and its slab would go and
-			come */
-	uint64_t samples; /* blocks that are taken. Others read it without the lock. */
+	bool ready; /* the buckets have been set once */
 	uint32_t buckets[HAK_DEPOT_BUCKETS];
 };
 extern HAK_HIDDEN struct hak_sampled_slabs hak_sampled_slabs[HAK_CLASS_COUNT];
@@ -176,8 +173,8 @@ void hak_depot_put_for_others(unsigned class, struct hak_batch batch, enum hak_r
  * out.
  */
 void *hak_depot_take_sampled(unsigned class);
-/* Gives it back. It is live, and nobody else's. */
-void hak_depot_return_sampled(unsigned class, void *block);
+/* Gives it back. It is live, and nobody else's. `cause` as above. */
+void hak_depot_return_sampled(unsigned class, void *block, enum hak_release_cause cause);
 
 /* Whether a block of an ACTIVE slab of a class has been given back to the slab. No lock: of a block that is live the answer is
  * right. */
@@ -195,7 +192,7 @@ void hak_depot_tick(unsigned class);
 /* Takes all batches of all classes apart. The caller holds no lock. */
 void hak_depot_trim(void);
 
-/* Blocks in transit, of one class, and the spare one of its samples. Takes its lock. */
+/* Blocks in transit, of one class. Takes its lock. */
 uint64_t hak_depot_cached_blocks(unsigned class);
 
 #endif

@@ -17,6 +17,7 @@
 #define FIRST_FETCH_BYTES 4096u
 
 HAK_TLS struct hak_bins hak_bins;
+HAK_TLS struct hak_cache *hak_cache_mine;
 
 uint32_t hak_cache_epoch;
 static uint32_t caches; /* so far: the next one's number */
@@ -433,6 +434,38 @@ void hak_cache_free(struct hak_cache *cache, unsigned bin, void *p)
 	arm(cache, bin);
 }
 
+void *hak_cache_alloc_sampled(struct hak_cache *cache, unsigned bin)
+{
+	struct hak_cache_class *class = &cache->classes[bin];
+
+	if (!class->spares)
+		return hak_depot_take_sampled(HAK_CLASS_OF_BIN(bin));
+	hak_store_relaxed(&class->spares, class->spares - 1);
+	return class->spare[class->spares];
+}
+
+void hak_cache_free_sampled(struct hak_cache *cache, unsigned bin, void *block)
+{
+	struct hak_cache_class *class = &cache->classes[bin];
+
+	/* A thread that has never allocated of the class has no use for it, and would never give it back. */
+	if (class->spares == HAK_CACHE_SPARES || !hak_cache_class_in_use(class)) {
+		hak_depot_return_sampled(HAK_CLASS_OF_BIN(bin), block, HAK_RELEASE_OVERFLOW);
+		return;
+	}
+	class->spare[class->spares] = block;
+	hak_store_relaxed(&class->spares, class->spares + 1);
+}
+
+static void flush_spares(struct hak_cache_class *class, unsigned bin, enum hak_release_cause cause)
+{
+	uint32_t count = class->spares;
+
+	hak_store_relaxed(&class->spares, 0);
+	while (count)
+		hak_depot_return_sampled(HAK_CLASS_OF_BIN(bin), class->spare[--count], cause);
+}
+
 static void flush_bin(struct hak_cache *cache, unsigned bin, enum hak_release_cause cause)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
@@ -450,6 +483,7 @@ static void flush_bin(struct hak_cache *cache, unsigned bin, enum hak_release_ca
 		set_head(cache, bin, NULL, 0);
 	}
 	blocks += give_coldest(cache, bin, class->batches, cause);
+	flush_spares(class, bin, cause);
 	class->drain_at = class->frees + hak_cache_drain_interval(class_of(bin)->block_bytes);
 	if (blocks && cause != HAK_RELEASE_THREAD_EXIT) {
 		hak_stat_add(drains, 1);
@@ -520,6 +554,8 @@ static HAK_NOINLINE bool meet(struct hak_cache *cache, uint32_t asked)
 void hak_cache_init(struct hak_cache *cache, struct hak_bins *bins)
 {
 	cache->bins = bins;
+	if (bins == &hak_bins)
+		hak_cache_mine = cache;
 	cache->sampler.number = hak_add_relaxed(&caches, 1u);
 	cache->epoch = UINT32_MAX; /* of no request */
 	meet(cache, hak_load_relaxed(&hak_cache_epoch));

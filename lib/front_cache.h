@@ -127,6 +127,7 @@ HAK_INLINE bool hak_cache_push(void *p)
 }
 
 #define HAK_CACHE_BATCHES 4 /* batches behind the hot list, most a class */
+#define HAK_CACHE_SPARES 4  /* blocks for samples, most a class */
 
 /* The cold part of a class's cache. */
 struct hak_cache_class {
@@ -144,6 +145,8 @@ struct hak_cache_class {
 	uint8_t limit;     /* batches this thread may keep: grows with demand */
 	uint8_t fetch;     /* blocks to ask the depot for next: grows with demand up to a batch */
 	struct hak_batch batch[HAK_CACHE_BATCHES]; /* a stack: the coldest first */
+	uint32_t spares;
+	void *spare[HAK_CACHE_SPARES]; /* a stack of blocks for samples, that were such before */
 };
 
 /* How many of the `armed` steps were taken. A countdown that fired stands at -1: the step that made it fire is not
@@ -165,6 +168,9 @@ struct hak_cache {
 	struct hak_run_cache runs;
 	struct hak_cache_class classes[HAK_BIN_COUNT];
 };
+
+/* The calling thread's, from hak_cache_init with its hot parts on; NULL again when it ends. */
+extern HAK_HIDDEN HAK_TLS struct hak_cache *hak_cache_mine;
 
 /* A class's record is written to from the class's first slow path on: most threads use few classes, and the pages of
  * the others' records stay untouched. */
@@ -238,6 +244,10 @@ HAK_INLINE void hak_cache_count(struct hak_cache *cache, unsigned bin, unsigned 
 void *hak_cache_alloc(struct hak_cache *cache, unsigned bin);
 /* Takes a block of bin's class back. */
 void hak_cache_free(struct hak_cache *cache, unsigned bin, void *block);
+/* The same of blocks for samples, which lie in slabs of their own (depot.h). Without those that the cache keeps every sample would
+ * take its class's lock twice, and its slab might come and go with it. */
+void *hak_cache_alloc_sampled(struct hak_cache *cache, unsigned bin);
+void hak_cache_free_sampled(struct hak_cache *cache, unsigned bin, void *block);
 /* Gives every block to the depot. */
 void hak_cache_flush(struct hak_cache *cache, enum hak_release_cause cause);
 /* Counts the hot lists of a cache whose owner vanished, perhaps between a countdown and the push or pop that follows

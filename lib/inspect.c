@@ -301,8 +301,7 @@ void hak_inspect_figures(struct hak_inspect *out)
 
 		for (unsigned i = 0; i < depot->capacity && i < depot->batches; i++)
 			out->classes[class].cached_blocks += hak_depot_parcel(depot, i)->batch.length;
-		out->classes[class].cached_blocks += hak_sample_stand_ins(class) +
-			(hak_sampled_slabs[class].spare != NULL) + hak_quarantine_blocks(class);
+		out->classes[class].cached_blocks += hak_sample_stand_ins(class) + hak_quarantine_blocks(class);
 		out->classes[class].depot = hak_load_relaxed(&depot->hits);
 	}
 	out->large_cached_slots += hak_quarantine_slots();

@@ -28,6 +28,7 @@ struct part {
 	struct hak_lock lock;
 	uint32_t free; /* places plus 1 */
 	uint64_t live, taken;
+	uint32_t stand_ins[HAK_CLASS_COUNT];
 } __attribute__((aligned(64)));
 
 static struct part parts[PARTS] = {[0 ... PARTS - 1] = {.lock = HAK_LOCK_INIT(HAK_RANK_SAMPLES)}};
@@ -91,6 +92,33 @@ static bool has_slab(const struct hak_sample *sample)
 	return sample->stand_in && hak_bin_of_address((void *)sample->address) == HAK_BIN_SAMPLED;
 }
 
+/* Blocks for samples, by the calling thread's cache if it has one. */
+static void *take_block(unsigned class)
+{
+	struct hak_cache *cache = hak_cache_mine;
+	void *block;
+
+	if (!cache)
+		return hak_depot_take_sampled(class);
+	hak_cache_begin(cache);
+	block = hak_cache_alloc_sampled(cache, HAK_BIN_OF_CLASS(class));
+	hak_cache_end(cache);
+	return block;
+}
+
+static void return_block(unsigned class, void *block)
+{
+	struct hak_cache *cache = hak_cache_mine;
+
+	if (!cache) {
+		hak_depot_return_sampled(class, block, HAK_RELEASE_DRAIN);
+		return;
+	}
+	hak_cache_begin(cache);
+	hak_cache_free_sampled(cache, HAK_BIN_OF_CLASS(class), block);
+	hak_cache_end(cache);
+}
+
 /* Puts a sample into the table, without its stack. Returns its place, NULL if there is none. */
 static struct place *insert(const struct hak_sample *sample)
 {
@@ -108,6 +136,8 @@ static struct place *insert(const struct hak_sample *sample)
 		hak_store_relaxed(chain, number + 1);
 		hak_single_writer_add(&part->live, 1);
 		hak_single_writer_add(&part->taken, 1);
+		if (has_slab(sample))
+			hak_single_writer_add(&part->stand_ins[sample->class], 1);
 	}
 	hak_lock_release(&part->lock);
 	return place;
@@ -140,6 +170,8 @@ static bool remove_sample(uintptr_t address, struct hak_sample *out)
 		place->next = part->free;
 		part->free = number;
 		hak_single_writer_add(&part->live, -1);
+		if (has_slab(out))
+			hak_single_writer_add(&part->stand_ins[out->class], -1);
 	}
 	hak_lock_release(&part->lock);
 	return number != 0;
@@ -220,7 +252,7 @@ static bool settle_down(struct hak_sample *sample, void *guarded)
 	if (sample->class == HAK_SAMPLE_LARGE)
 		return true;
 	if (!block)
-		block = hak_depot_take_sampled(sample->class);
+		block = take_block(sample->class);
 	if (!block)
 		return false;
 	sample->stand_in = sample->address;
@@ -247,7 +279,7 @@ static bool try_to_take(struct hak_sample *sample, void *guarded)
 	place = insert(sample);
 	if (!place) {
 		if (has_slab(sample))
-			hak_depot_return_sampled(sample->class, (void *)sample->address);
+			return_block(sample->class, (void *)sample->address);
 		return false;
 	}
 	if (!sample->stand_in)
@@ -352,7 +384,7 @@ bool hak_sample_free(void *block, void **ordinary)
 	if (!forget(block, &sample))
 		return false;
 	if (has_slab(&sample))
-		hak_depot_return_sampled(sample.class, block);
+		return_block(sample.class, block);
 	else if (!sample.stand_in)
 		hak_sample_uncover(block, true);
 	*ordinary = sample.stand_in ? (void *)sample.stand_in : block;
@@ -467,7 +499,11 @@ unsigned hak_sample_look(uint32_t chain, struct hak_sample *out, unsigned room)
 
 uint64_t hak_sample_stand_ins(unsigned class)
 {
-	return hak_load_relaxed(&hak_sampled_slabs[class].samples);
+	uint64_t count = 0;
+
+	for (unsigned i = 0; i < PARTS; i++)
+		count += hak_load_relaxed(&parts[i].stand_ins[class]);
+	return count;
 }
 
 void hak_sample_fork_lock(void)

@@ -204,6 +204,7 @@ static void thread_death(struct hak_thread *thread)
 {
 	const struct hak_sink *sink = hak_trace_sink();
 
+	hak_cache_mine = NULL;
 	hak_cache_begin(&thread->cache);
 	hak_cache_flush(&thread->cache, HAK_RELEASE_THREAD_EXIT);
 	hak_cache_end(&thread->cache);

@@ -334,26 +334,21 @@ static void a_circle_is_put_without_lanes(void)
 	hak_depot_trim();
 }
 
-/* A class's only sample comes and goes without its slab coming and going; a trim gives that back too. */
-static void the_last_sample_keeps_its_slab(void)
+/* Blocks for samples lie in slabs of their own, which come and go with them. */
+static void slabs_of_samples(void)
 {
 	start();
 	uint64_t releases = hak_stat_get(releases), handed_out = hak_depots[CLASS].handed_out;
 	void *first = hak_depot_take_sampled(CLASS), *second = hak_depot_take_sampled(CLASS);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(first);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(second);
-	UNIT_EQUAL(hak_depot_cached_blocks(CLASS), 0);
-	hak_depot_return_sampled(CLASS, first);
-	hak_depot_return_sampled(CLASS, second);
-	UNIT_EQUAL(hak_depot_cached_blocks(CLASS), 1);
-	UNIT_EQUAL(hak_depots[CLASS].handed_out - handed_out, 1);
-	CU_ASSERT_PTR_EQUAL(hak_depot_take_sampled(CLASS), second);
-	UNIT_EQUAL(hak_depot_cached_blocks(CLASS), 0);
-	hak_depot_return_sampled(CLASS, second);
+	UNIT_EQUAL(hak_bin_of_address(first), HAK_BIN_SAMPLED);
+	UNIT_EQUAL(hak_slot_of_address(first), hak_slot_of_address(second));
+	UNIT_EQUAL(hak_depots[CLASS].handed_out - handed_out, 2);
+	hak_depot_return_sampled(CLASS, first, HAK_RELEASE_TRIM);
 	UNIT_EQUAL(hak_stat_get(releases) - releases, 0);
-	hak_depot_trim();
+	hak_depot_return_sampled(CLASS, second, HAK_RELEASE_TRIM);
 	UNIT_EQUAL(hak_stat_get(releases) - releases, 1);
-	UNIT_EQUAL(hak_depot_cached_blocks(CLASS), 0);
 	UNIT_EQUAL(hak_depots[CLASS].handed_out - handed_out, 0);
 }
 
@@ -375,4 +370,4 @@ UNIT_MAIN("depot", UNIT(damage_is_reported_and_nothing_else_is_harmed), UNIT(dam
 	UNIT(a_full_stack_pushes_the_coldest_out), UNIT(unused_batches_are_taken_apart_after_two_ticks),
 	UNIT(the_last_block_releases_the_slab), UNIT(the_fullest_slab_is_used_first),
 	UNIT(what_is_put_for_others_is_looked_at), UNIT(a_damaged_batch_is_put_without_lanes),
-	UNIT(a_circle_is_put_without_lanes), UNIT(the_last_sample_keeps_its_slab), UNIT(out_of_memory))
+	UNIT(a_circle_is_put_without_lanes), UNIT(slabs_of_samples), UNIT(out_of_memory))

@@ -440,9 +440,44 @@ static void a_damaged_hot_list_is_cut_short(void)
 	}
 }
 
+/* A few blocks for samples stay with the thread, which neither gives back nor takes from their slabs. A drain gives them back, and
+ * a thread that has not allocated of the class keeps none. */
+static void blocks_for_samples(void)
+{
+	void *block[HAK_CACHE_SPARES + 1];
+	start();
+	flush();
+	uint64_t releases = hak_stat_get(releases), handed_out = hak_depots[3].handed_out;
+	release(allocate(BYTES));
+	uint64_t cached = counts_of(BIN).cached_blocks;
+	for (unsigned i = 0; i <= HAK_CACHE_SPARES; i++) {
+		block[i] = hak_cache_alloc_sampled(&cache, BIN);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(block[i]);
+		UNIT_EQUAL(hak_bin_of_address(block[i]), HAK_BIN_SAMPLED);
+	}
+	UNIT_EQUAL(counts_of(BIN).cached_blocks, cached);
+	for (unsigned i = 0; i <= HAK_CACHE_SPARES; i++)
+		hak_cache_free_sampled(&cache, BIN, block[i]);
+	UNIT_EQUAL(counts_of(BIN).cached_blocks, cached + HAK_CACHE_SPARES);
+	UNIT_EQUAL(hak_stat_get(releases), releases);
+	CU_ASSERT_PTR_EQUAL(hak_cache_alloc_sampled(&cache, BIN), block[HAK_CACHE_SPARES - 1]); /* freed last of those that stay */
+	hak_cache_free_sampled(&cache, BIN, block[HAK_CACHE_SPARES - 1]);
+	flush();
+	UNIT_EQUAL(counts_of(BIN).cached_blocks, 0);
+	UNIT_EQUAL(hak_depots[3].handed_out, handed_out);
+	unsigned unused = HAK_BIN_OF_CLASS(0);
+	while (unused < HAK_BIN_LARGE && hak_cache_class_in_use(&cache.classes[unused]))
+		unused++;
+	CU_ASSERT_TRUE_FATAL(unused < HAK_BIN_LARGE);
+	block[0] = hak_cache_alloc_sampled(&cache, unused);
+	hak_cache_free_sampled(&cache, unused, block[0]);
+	UNIT_EQUAL(counts_of(unused).cached_blocks, 0);
+}
+
 UNIT_MAIN("front_cache", UNIT(unused_classes_stay_untouched), UNIT(blocks_are_distinct_and_whole),
 	UNIT(what_a_thread_keeps_is_bounded), UNIT(more_frees_than_mallocs_stay_bounded),
 	UNIT(drain_gives_back_what_lies_idle), UNIT(who_only_frees_keeps_no_batches),
 	UNIT(batches_hold_what_was_freed_first), UNIT(a_circle_is_seen), UNIT(drain_keeps_what_is_used),
 	UNIT(the_drain_interval_is_obeyed), UNIT(flush_leaves_nothing), UNIT(a_drain_request_is_met_once),
-	UNIT(samples_come_at_their_counts), UNIT(a_new_rate_is_met_once), UNIT(a_second_free_in_a_row_is_seen), UNIT(a_damaged_hot_list_is_cut_short))
+	UNIT(samples_come_at_their_counts), UNIT(a_new_rate_is_met_once), UNIT(a_second_free_in_a_row_is_seen), UNIT(a_damaged_hot_list_is_cut_short),
+	UNIT(blocks_for_samples))
