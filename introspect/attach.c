@@ -198,7 +198,6 @@ static void thread_death(void)
 	if (HAK_LIKELY(hak_load_relaxed(hak_load_relaxed(&recording))))
 		hak_ring_thread_death();
 	hak_fault_thread_death();
-	hak_walk_thread_death();
 	hak_stack_thread_death();
 }
 

@@ -177,14 +177,14 @@ static unsigned walk_with_gcc(uintptr_t *frames, unsigned room)
 	return walk.count;
 }
 
-HAK_INLINE unsigned walk_tables(uintptr_t *frames, unsigned room)
+static unsigned walk_tables(const struct hak_walk_start *start, uintptr_t *frames, unsigned room)
 {
 	enum hak_cfi_kind last = HAK_CFI_UNKNOWN;
 	uintptr_t end;
 	unsigned count = 0;
 
-	if (on_own_stack((uintptr_t)__builtin_frame_address(0), &end))
-		count = hak_walk(frames, room, end, &last);
+	if (on_own_stack(start->sp, &end))
+		count = hak_walk(start, frames, room, end, &last, NULL);
 	else if (!gcc_backtrace)
 		hak_add_relaxed(&failures[HAK_STACK_FAILED_strange_stack], 1u);
 	return last == HAK_CFI_UNKNOWN && gcc_backtrace ? walk_with_gcc(frames, room) : count;
@@ -213,17 +213,18 @@ static unsigned walk_frame_pointers(uintptr_t *frames, unsigned room)
 	return count;
 }
 
-HAK_INLINE unsigned walk_stack(uintptr_t *frames, unsigned room)
+/* `start` is a moment of a caller's: our own engine begins there, the others in the midst of this library. */
+static unsigned walk_stack(const struct hak_walk_start *start, uintptr_t *frames, unsigned room)
 {
 	int count;
 
 	switch ((enum hak_stack_engine)hak_load_relaxed(&engine_now)) {
 	case HAK_STACK_TABLES:
-		return walk_tables(frames, room);
+		return walk_tables(start, frames, room);
 	case HAK_STACK_LIBUNWIND:
 		if (!pipe_is_left_alone()) {
 			hak_store_relaxed(&engine_now, (uint32_t)HAK_STACK_TABLES);
-			return walk_tables(frames, room);
+			return walk_tables(start, frames, room);
 		}
 		count = unwind_backtrace((void **)frames, (int)room);
 		return count > 0 ? (unsigned)count : 0;
@@ -281,32 +282,32 @@ enum hak_stack_engine hak_stack_engine(void)
 	return (enum hak_stack_engine)hak_load_relaxed(&engine_now);
 }
 
-/* The number of a stack of which `count` frames were found, those of this library among them. *first is the first that isn't
- * one. */
-HAK_INLINE uint32_t number_of(const uintptr_t *frames, unsigned count, unsigned most, unsigned *first)
+/* How many of the frames, from the leaf on, are this library's. */
+HAK_INLINE unsigned own_frames(const uintptr_t *frames, unsigned count)
 {
 	unsigned own = 0;
 
 	while (own < count && frames[own] - own_start < own_end - own_start)
 		own++;
-	*first = own;
-	count -= own;
-	if (count > most)
-		count = most;
-	if (!count) {
+	return own;
+}
+
+/* The number of a stack of `count` frames, of which the first `most` are to be kept. */
+HAK_INLINE uint32_t number_of(const uintptr_t *frames, unsigned count, unsigned most)
+{
+	if (HAK_UNLIKELY(!count)) {
 		hak_add_relaxed(&failures[HAK_STACK_FAILED_empty], 1u);
 		return 0;
 	}
-	return hak_stack_table_number(frames + own, count);
+	return hak_stack_table_number(frames, count < most ? count : most);
 }
 
-/* A part of its caller, as what it calls is of it: each function between malloc and the walk is one more frame to walk over. */
-HAK_INLINE uint32_t capture(unsigned most)
+static HAK_NOINLINE uint32_t capture_by_engine(const struct hak_walk_start *start, unsigned most)
 {
 	uintptr_t frames[OWN_FRAMES + HAK_STACK_FRAMES];
-	unsigned first;
+	unsigned count = walk_stack(start, frames, OWN_FRAMES + most), own = own_frames(frames, count);
 
-	return number_of(frames, walk_stack(frames, OWN_FRAMES + most), most, &first);
+	return number_of(frames + own, count - own, most);
 }
 
 /* Begins to capture. Returns false if that can't be done now. */
@@ -330,90 +331,100 @@ HAK_INLINE void end_capture(void)
 	__atomic_fetch_sub(&capturing, 1u, __ATOMIC_RELEASE);
 }
 
-uint32_t hak_stack_capture(void)
-{
-	uint32_t number = 0;
-	int kept = errno;
-
-	if (begin_capture()) {
-		number = capture(HAK_STACK_FRAMES);
-		end_capture();
-	}
-	errno = kept;
-	return number;
-}
-
-/* ---- Capturing the top, at every malloc ---- */
-
-/* A thread that asks often remembers what came of it: for the others that would be memory wasted. */
+/* What a thread remembers of walks that kept `most` frames. One that asks often does: for the others that would be memory
+ * wasted. */
 #define WALKS_UNREMEMBERED 500
-static HAK_TLS struct {
+struct memory {
 	struct hak_trails *trails;
 	uint32_t walks;     /* without them */
 	uint8_t own_frames; /* of this library, that the last walk came by */
-} remembered;
+};
+static HAK_TLS struct memory whole_stacks, top_frames;
 
-static void begin_to_remember(void)
+static void begin_to_remember(struct memory *memory)
 {
-	if (++remembered.walks == WALKS_UNREMEMBERED)
-		remembered.trails = hak_trails_make();
+	if (++memory->walks == WALKS_UNREMEMBERED)
+		memory->trails = hak_trails_make();
 }
 
-/* Walks from `start`, the caller's registers, and remembers what comes of it. */
-static HAK_NOINLINE uint32_t walk_and_remember(const struct hak_walk_start *start)
+/* Walks from `start`, its caller's registers, and remembers what comes of it. */
+static HAK_NOINLINE uint32_t walk_and_remember(struct memory *memory, const struct hak_walk_start *start, unsigned most)
 {
-	uintptr_t frames[OWN_FRAMES + HAK_STACK_TOP_FRAMES], end;
-	unsigned room = (remembered.own_frames ? remembered.own_frames : OWN_FRAMES) + HAK_STACK_TOP_FRAMES, count, first;
+	uintptr_t frames[OWN_FRAMES + HAK_STACK_FRAMES], end;
+	unsigned room = (memory->own_frames ? memory->own_frames : OWN_FRAMES) + most, count, own;
 	enum hak_cfi_kind last;
 	struct hak_trail *trail;
 	uint32_t number;
 
-	if (!remembered.trails)
-		begin_to_remember();
-	if (!remembered.trails || !on_own_stack(start->sp, &end))
-		return capture(HAK_STACK_TOP_FRAMES);
-	trail = hak_trail_begin(remembered.trails, start->sp, start->fp, hak_walk_unloads());
-	count = hak_walk_on(start, frames, room, end, &last, trail);
-	if (last != HAK_CFI_OUTERMOST) /* there may be more: another engine is asked */
-		return capture(HAK_STACK_TOP_FRAMES);
-	number = number_of(frames, count, HAK_STACK_TOP_FRAMES, &first);
-	remembered.own_frames = (uint8_t)(first < OWN_FRAMES ? first : OWN_FRAMES);
+	if (!memory->trails)
+		begin_to_remember(memory);
+	if (!memory->trails || !on_own_stack(start->sp, &end))
+		return capture_by_engine(start, most);
+	trail = hak_trail_begin(memory->trails, start->sp, start->fp, hak_walk_unloads());
+	count = hak_walk(start, frames, room, end, &last, trail);
+	own = own_frames(frames, count);
+	memory->own_frames = (uint8_t)(own < OWN_FRAMES ? own : OWN_FRAMES);
+	/* There may be more: another engine is asked, or room made for more of our own. */
+	if (last != HAK_CFI_OUTERMOST || (count == room && count - own < most))
+		return capture_by_engine(start, most);
+	number = number_of(frames + own, count - own, most);
 	/* Many a program has one function that calls malloc: its callers' caller tells more. */
 	if (number)
-		hak_trail_end(remembered.trails, trail, number, frames[first + 2 < count ? first + 2 : first]);
+		hak_trail_end(memory->trails, trail, number, frames[own + 2 < count ? own + 2 : own]);
 	return number;
 }
 
-/* What was remembered is read from the thread's own memory alone: it needs no engine, and a fork may come at any time. */
-HAK_NOINLINE uint32_t hak_stack_capture_top(void)
+/* What was remembered is read from the thread's own memory alone: it needs no engine, and a fork may come at any time. `start` is
+ * a moment of the calling function's. */
+HAK_INLINE uint32_t capture(struct memory *memory, const struct hak_walk_start *start, unsigned most)
 {
-	struct hak_walk_start start = {.ra = 0};
 	uint32_t number = 0;
 	int kept;
 
-	hak_walk_here(start);
-	if (HAK_LIKELY(remembered.trails && start.sp - low < high - low)) {
-		number = hak_trail_find(remembered.trails, start.sp, start.fp, hak_walk_unloads());
+	if (HAK_LIKELY(memory->trails && start->sp - low < high - low)) {
+		number = hak_trail_find(memory->trails, start->sp, start->fp, hak_walk_unloads());
 		if (HAK_LIKELY(number))
 			return number;
 	}
 	kept = errno;
 	if (begin_capture()) {
-		number = hak_stack_engine() == HAK_STACK_TABLES ? walk_and_remember(&start) : capture(HAK_STACK_TOP_FRAMES);
+		number = hak_stack_engine() == HAK_STACK_TABLES ? walk_and_remember(memory, start, most) : capture_by_engine(start, most);
 		end_capture();
 	}
 	errno = kept;
 	return number;
 }
 
-void hak_stack_thread_death(void)
+HAK_NOINLINE uint32_t hak_stack_capture(void)
 {
-	struct hak_trails *trails = remembered.trails;
+	struct hak_walk_start start = {.ra = 0};
 
-	remembered.trails = NULL;
-	remembered.walks = WALKS_UNREMEMBERED; /* not again, by destructors that come later */
+	hak_walk_here(start);
+	return capture(&whole_stacks, &start, HAK_STACK_FRAMES);
+}
+
+HAK_NOINLINE uint32_t hak_stack_capture_top(void)
+{
+	struct hak_walk_start start = {.ra = 0};
+
+	hak_walk_here(start);
+	return capture(&top_frames, &start, HAK_STACK_TOP_FRAMES);
+}
+
+static void forget(struct memory *memory)
+{
+	struct hak_trails *trails = memory->trails;
+
+	memory->trails = NULL;
+	memory->walks = WALKS_UNREMEMBERED; /* not again, by destructors that come later */
 	if (trails)
 		hak_trails_free(trails);
+}
+
+void hak_stack_thread_death(void)
+{
+	forget(&whole_stacks);
+	forget(&top_frames);
 }
 
 /* ---- In a signal's handler ---- */
@@ -463,7 +474,7 @@ unsigned hak_stack_of_context(const void *context, uintptr_t *frames, unsigned r
 
 	/* Asking libc for the bounds would allocate, and a stack of the program's own making isn't known to it. */
 	hak_proc_mappings_by(maps_text, sizeof(maps_text), end_if_here, &stack);
-	return stack.end ? hak_walk_from(&start, frames, room, stack.end, &last) : 0;
+	return stack.end ? hak_walk_in_handler(&start, frames, room, stack.end, &last) : 0;
 }
 
 uintptr_t hak_stack_pc(const void *context)

@@ -34,8 +34,11 @@ static unsigned set_of(uintptr_t sp)
 }
 _Static_assert(SETS == 1u << (64 - 56), "a set is eight bits of a product");
 
+/* A sanitizer must not ask about words of the stack that may be anything by now, local variables for instance. */
+#define READS_STACKS __attribute__((no_sanitize("address", "thread")))
+
 /* Whether the words are what they were. */
-static bool holds(const struct hak_trail *trail)
+READS_STACKS static bool holds(const struct hak_trail *trail)
 {
 	const uintptr_t *stack = (const uintptr_t *)trail->sp;
 	unsigned i = 0;
@@ -52,7 +55,7 @@ static bool holds(const struct hak_trail *trail)
 	return i == trail->count;
 }
 
-uint32_t hak_trail_find(const struct hak_trails *trails, uintptr_t sp, uintptr_t fp, uint64_t unloads)
+READS_STACKS uint32_t hak_trail_find(const struct hak_trails *trails, uintptr_t sp, uintptr_t fp, uint64_t unloads)
 {
 	unsigned set = set_of(sp);
 	const struct key *keys = trails->key[set];

@@ -9,7 +9,7 @@
 
 #include "lib/base.h"
 
-#define HAK_TRAIL_WORDS 40u /* of a trail: longer ones are not kept */
+#define HAK_TRAIL_WORDS 96u /* of a trail: longer ones are not kept */
 
 struct hak_trail {
 	uintptr_t sp, fp; /* that it begins with */

@@ -187,225 +187,17 @@ HAK_INLINE bool go_up(struct frame *frame, const struct hak_cfi_rule *rule)
 	return true;
 }
 
-/* ---- What a thread remembers ---- */
-
-/* Most of a stack is what it was at the thread's last walk, and where each frame's words lie is known: so they are compared, which
- * takes a quarter of the time of a step, as none waits for the one before. A frame's rule follows from its instruction; so from
- * one frame that is the same (instruction and both registers) the next is too, if the words that it was read from are. */
-struct step {
-	uintptr_t pc, sp, fp;  /* where it led: the caller's frame */
-	int16_t ra_at, fp_at;  /* words from sp to where pc and fp were read; fp_at may be HAK_CFI_SAME; ra_at: can't be compared */
-};
-
-#define STEPS_REMEMBERED 192u
-#define STEPS_MADE 160u
-
-struct memory {
-	uint64_t unloads; /* unloads_seen when it was written: code may be other code since */
-	uintptr_t end;    /* of the stack: nothing beyond it is to be read */
-	unsigned begin;   /* the steps begin here, the outermost is the last */
-	bool complete;    /* a rule ended that walk, not the want of room: */
-	uint8_t last;     /* enum hak_cfi_kind */
-	bool in_use;      /* a handler of signals that walks too does without */
-	struct step steps[STEPS_REMEMBERED];
-	struct step made[STEPS_MADE]; /* of the walk that is under way */
-};
-static HAK_TLS struct memory *memory;
-static HAK_TLS bool memory_is_gone; /* the thread ends, or memory was refused */
-
-static HAK_COLD struct memory *make_memory(void)
-{
-	if (memory_is_gone)
-		return NULL;
-	memory = hak_memory_map(sizeof(*memory), HAK_MEMORY_INHERIT);
-	if (memory)
-		memory->begin = STEPS_REMEMBERED;
-	else
-		memory_is_gone = true;
-	return memory;
-}
-
-void hak_walk_thread_death(void)
-{
-	if (memory)
-		hak_memory_unmap(memory, sizeof(*memory));
-	memory = NULL;
-	memory_is_gone = true;
-}
-
-/* Of the steps from `from` on, the number that lead where they led, `room` at most. They lie on this thread's stack, above the
- * frame that is the same; they may be anything by now, local variables for instance, which a sanitizer must not ask about. */
-__attribute__((no_sanitize("address", "thread"))) static unsigned still_there(
-	const struct memory *known, unsigned from, uintptr_t *frames, unsigned room)
-{
-	unsigned count = 0;
-
-	for (; from + count < STEPS_REMEMBERED && count < room; count++) {
-		const struct step *step = &known->steps[from + count];
-		const uintptr_t *words = (const uintptr_t *)step->sp;
-
-		if (step->ra_at == HAK_CFI_SAME || words[step->ra_at] != step->pc)
-			break;
-		if (step->fp_at != HAK_CFI_SAME && words[step->fp_at] != step->fp)
-			break;
-		frames[count] = step->pc;
-	}
-	return count;
-}
-
-/* The first step at or behind `at` that leads to no deeper frame. */
-HAK_INLINE unsigned level_with(const struct memory *known, unsigned at, const struct frame *frame)
-{
-	while (at < STEPS_REMEMBERED && known->steps[at].sp < frame->sp)
-		at++;
-	return at;
-}
-
-HAK_INLINE bool leads_to(const struct memory *known, unsigned at, const struct frame *frame)
-{
-	const struct step *step = &known->steps[at];
-
-	return at < STEPS_REMEMBERED && step->sp == frame->sp && step->pc == frame->pc && step->fp == frame->fp;
-}
-
-/* The steps made, and behind them those remembered from `tail` on, are what the thread remembers from now on. */
-static void remember(struct memory *known, unsigned made, unsigned tail)
-{
-	if (made > tail) { /* no room before those that stay */
-		known->begin = STEPS_REMEMBERED;
-		return;
-	}
-	known->begin = tail - made;
-	memcpy(&known->steps[tail - made], known->made, made * sizeof(known->made[0]));
-}
-
-/* ---- Walking ---- */
-
-/* Goes up from *frame, whose rule is that of the very instruction it stands at. */
-HAK_INLINE unsigned climb(struct frame *frame, uint64_t (*find_rule)(struct cached *entries, uintptr_t pc), uintptr_t *frames,
-	unsigned room, enum hak_cfi_kind *last)
-{
-	struct cached *entries = hak_load_acquire(&cache);
-	uint64_t word = find_rule(entries, frame->pc);
-	unsigned count = 0;
-
-	*last = HAK_CFI_OUTERMOST;
-	while (count < room) {
-		struct hak_cfi_rule rule = rule_of(word);
-
-		if (rule.kind < HAK_CFI_SP) {
-			*last = (enum hak_cfi_kind)rule.kind;
-			break;
-		}
-		if (!go_up(frame, &rule)) {
-			*last = HAK_CFI_UNKNOWN;
-			break;
-		}
-		if (frame->pc < 4096)
-			break;
-		frames[count++] = frame->pc;
-		/* A call may be its function's last instruction: the one before the return address is asked for. */
-		word = find_rule(entries, frame->pc - 1);
-	}
-	return count;
-}
-
-/* The same by what the thread remembers, which is then brought up to date. */
-static HAK_NOINLINE unsigned climb_by_memory(struct memory *known, const struct frame *from, uintptr_t *frames, unsigned room,
-	enum hak_cfi_kind *last)
-{
-	struct cached *entries = hak_load_acquire(&cache);
-	struct frame frame = *from;
-	uint64_t word = find(entries, frame.pc);
-	unsigned count = 0, made = 0, at = known->begin, same;
-	bool complete = false;
-
-	*last = HAK_CFI_OUTERMOST;
-	while (count < room) {
-		struct hak_cfi_rule rule = rule_of(word);
-
-		if (rule.kind < HAK_CFI_SP) {
-			*last = (enum hak_cfi_kind)rule.kind;
-			complete = true;
-			break;
-		}
-		if (!go_up(&frame, &rule)) {
-			*last = HAK_CFI_UNKNOWN;
-			known->begin = STEPS_REMEMBERED;
-			return count;
-		}
-		if (frame.pc < 4096)
-			break;
-		frames[count++] = frame.pc;
-		known->made[made++] = (struct step){frame.pc, frame.sp, frame.fp,
-			(int16_t)(rule.kind == HAK_CFI_FP_SAVED ? HAK_CFI_SAME : rule.ra_at), (int16_t)rule.fp_at};
-		at = level_with(known, at, &frame);
-		if (leads_to(known, at, &frame)) {
-			same = still_there(known, ++at, frames + count, room - count);
-			count += same;
-			if (at + same == STEPS_REMEMBERED && known->complete) {
-				*last = (enum hak_cfi_kind)known->last;
-				remember(known, made, at);
-				return count;
-			}
-			memcpy(&known->made[made], &known->steps[at], same * sizeof(known->made[0]));
-			made += same;
-			at += same;
-			frame.pc = known->steps[at - 1].pc;
-			frame.sp = known->steps[at - 1].sp;
-			frame.fp = known->steps[at - 1].fp;
-		}
-		word = find(entries, frame.pc - 1);
-	}
-	remember(known, made, STEPS_REMEMBERED);
-	known->complete = complete;
-	known->last = (uint8_t)*last;
-	return count;
-}
-
-/* What the thread remembers, for a walk of `room` frames; NULL: it is to do without. */
-HAK_INLINE struct memory *memory_for(unsigned room, uintptr_t end)
-{
-	struct memory *known = HAK_LIKELY(memory != NULL) ? memory : make_memory();
-	uint64_t unloads = hak_load_relaxed(&unloads_seen);
-
-	if (HAK_UNLIKELY(!known || known->in_use || room > STEPS_MADE))
-		return NULL;
-	if (HAK_UNLIKELY(known->unloads != unloads || known->end != end)) {
-		known->unloads = unloads;
-		known->end = end;
-		known->begin = STEPS_REMEMBERED;
-	}
-	return known;
-}
-
-HAK_NOINLINE unsigned hak_walk(uintptr_t *frames, unsigned room, uintptr_t end, enum hak_cfi_kind *last)
-{
-	struct memory *known = memory_for(room, end);
-	struct frame frame = {.end = end};
-	unsigned count;
-
-	hak_walk_here(frame);
-	if (HAK_UNLIKELY(!known))
-		return climb(&frame, find, frames, room, last);
-	known->in_use = true;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* for a handler of this thread */
-	count = climb_by_memory(known, &frame, frames, room, last);
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	known->in_use = false;
-	return count;
-}
-
 /* ---- Leaving a trail ---- */
 
 struct noting {
-	struct hak_trail *trail;
-	uintptr_t fp_at; /* where the frame pointer was read; 0: it is the first one, or was noted */
-	bool first;      /* it is the first one, of which nothing was noted */
+	struct hak_trail *trail; /* NULL: none is wanted */
+	uintptr_t fp_at;         /* where the frame pointer was read; 0: it is the first one, or was noted */
+	bool first;              /* it is the first one, of which nothing was noted */
 };
 
 /* Notes what a step went by. The frame pointer of a frame counts only if a rule used it. */
-static void note_step(struct noting *noting, const struct frame *from, const struct hak_cfi_rule *rule, const struct frame *to)
+HAK_INLINE void note_step(
+	struct noting *noting, const struct frame *from, const struct hak_cfi_rule *rule, const struct frame *to)
 {
 	uintptr_t fp_at = rule->kind == HAK_CFI_FP_SAVED ? from->fp
 		: rule->fp_at != HAK_CFI_SAME            ? to->sp + (uintptr_t)(rule->fp_at * WORD)
@@ -425,31 +217,44 @@ static void note_step(struct noting *noting, const struct frame *from, const str
 	}
 }
 
-unsigned hak_walk_on(const struct hak_walk_start *start, uintptr_t *frames, unsigned room, uintptr_t end,
-	enum hak_cfi_kind *last, struct hak_trail *trail)
+/* ---- Walking ---- */
+
+/* Goes up from the registers in *start, whose rule is that of the very instruction they are of. */
+HAK_INLINE unsigned climb(const struct hak_walk_start *start, uint64_t (*find_rule)(struct cached *entries, uintptr_t pc),
+	uintptr_t *frames, unsigned room, uintptr_t end, enum hak_cfi_kind *last, struct hak_trail *trail)
 {
-	struct frame frame = {.pc = start->pc, .sp = start->sp, .fp = start->fp, .end = end}, before;
+	struct frame frame = {.pc = start->pc, .sp = start->sp, .fp = start->fp, .ra = start->ra, .end = end}, before;
 	struct cached *entries = hak_load_acquire(&cache);
-	struct hak_cfi_rule rule = rule_of(find(entries, frame.pc));
+	struct hak_cfi_rule rule = rule_of(find_rule(entries, frame.pc));
 	struct noting noting = {.trail = trail, .first = true};
 	unsigned count = 0;
 
-	while (count < room && rule.kind >= HAK_CFI_SP) {
+	*last = HAK_CFI_OUTERMOST;
+	while (count < room) {
+		if (rule.kind < HAK_CFI_SP) {
+			*last = (enum hak_cfi_kind)rule.kind;
+			break;
+		}
 		before = frame;
 		if (!go_up(&frame, &rule)) {
 			*last = HAK_CFI_UNKNOWN;
-			return count;
+			break;
 		}
-		note_step(&noting, &before, &rule, &frame);
-		if (frame.pc < 4096) {
-			*last = HAK_CFI_OUTERMOST;
-			return count;
-		}
+		if (trail)
+			note_step(&noting, &before, &rule, &frame);
+		if (frame.pc < 4096)
+			break;
 		frames[count++] = frame.pc;
-		rule = rule_of(find(entries, frame.pc - 1));
+		/* A call may be its function's last instruction: the one before the return address is asked for. */
+		rule = rule_of(find_rule(entries, frame.pc - 1));
 	}
-	*last = count < room ? (enum hak_cfi_kind)rule.kind : HAK_CFI_OUTERMOST;
 	return count;
+}
+
+unsigned hak_walk(const struct hak_walk_start *start, uintptr_t *frames, unsigned room, uintptr_t end, enum hak_cfi_kind *last,
+	struct hak_trail *trail)
+{
+	return trail ? climb(start, find, frames, room, end, last, trail) : climb(start, find, frames, room, end, last, NULL);
 }
 
 uint64_t hak_walk_unloads(void)
@@ -457,12 +262,8 @@ uint64_t hak_walk_unloads(void)
 	return hak_load_relaxed(&unloads_seen);
 }
 
-/* ---- In a handler ---- */
-
-unsigned hak_walk_from(
+unsigned hak_walk_in_handler(
 	const struct hak_walk_start *start, uintptr_t *frames, unsigned room, uintptr_t end, enum hak_cfi_kind *last)
 {
-	struct frame frame = {.pc = start->pc, .sp = start->sp, .fp = start->fp, .ra = start->ra, .end = end};
-
-	return climb(&frame, find_in_handler, frames, room, last);
+	return climb(start, find_in_handler, frames, room, end, last, NULL);
 }

@@ -1,8 +1,7 @@
 /* walk.h: from a frame to its callers, by the rules of cfi.h.
  *
  * A walk takes no lock for what the cache of rules holds, needs no descriptor, and reads nothing outside the bounds of the stack
- * that it is given. Each thread remembers its last walk, in 12 KiB that are mapped at its first; what is still there at the next
- * one is compared instead of looked up. */
+ * that it is given. */
 #ifndef HAK_WALK_H
 #define HAK_WALK_H
 
@@ -14,14 +13,6 @@ bool hak_walk_begin(void);
 
 /* The rule for the instruction at `pc`. Any thread. */
 struct hak_cfi_rule hak_walk_find(uintptr_t pc);
-
-/* Walks from the calling function's frame upwards, on a stack that ends at `end`. Writes return addresses, `room` at most, and
- * returns how many. *last is the kind of the rule that ended it: HAK_CFI_OUTERMOST where there was no more, or no room; else it
- * may have missed some. */
-unsigned hak_walk(uintptr_t *frames, unsigned room, uintptr_t end, enum hak_cfi_kind *last);
-
-/* Ends what the calling thread remembers of its last walk. */
-void hak_walk_thread_death(void);
 
 /* The registers of a moment: of one that a signal interrupted. */
 struct hak_walk_start {
@@ -39,16 +30,18 @@ struct hak_walk_start {
 	__asm__ volatile("adr %0, .\n\tmov %1, sp\n\tmov %2, x29" : "=&r"((start).pc), "=&r"((start).sp), "=&r"((start).fp))
 #endif
 
-/* The same from `start` upwards, in a function that hasn't returned since. Notes in *trail what it went by. */
-unsigned hak_walk_on(const struct hak_walk_start *start, uintptr_t *frames, unsigned room, uintptr_t end,
-	enum hak_cfi_kind *last, struct hak_trail *trail);
+/* Walks from `start` upwards, in a function that hasn't returned since, on a stack that ends at `end`. Writes return addresses,
+ * `room` at most, and returns how many. *last is the kind of the rule that ended it: HAK_CFI_OUTERMOST where there was no more,
+ * or no room; else it may have missed some. Notes in *trail what it went by; NULL: that isn't wanted. */
+unsigned hak_walk(const struct hak_walk_start *start, uintptr_t *frames, unsigned room, uintptr_t end, enum hak_cfi_kind *last,
+	struct hak_trail *trail);
 
 /* Files that had been unloaded when rules were last looked up: others may lie where they did. */
 uint64_t hak_walk_unloads(void);
 
-/* The same from `start` upwards, in a signal's handler: no lock is taken where object.h needs none.
- * start->pc itself is not among the frames. */
-unsigned hak_walk_from(
+/* The same in a signal's handler, from the moment that it interrupted: no lock is taken where object.h needs none. start->pc itself
+ * is not among the frames. */
+unsigned hak_walk_in_handler(
 	const struct hak_walk_start *start, uintptr_t *frames, unsigned room, uintptr_t end, enum hak_cfi_kind *last);
 
 #endif

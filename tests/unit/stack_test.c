@@ -88,6 +88,8 @@ static void engines(void)
 	}
 }
 
+static uint32_t (*volatile capture)(void) = hak_stack_capture;
+
 /* A stack for each pattern of bits: at each depth one function or the other is called. */
 /* NOLINTBEGIN(misc-no-recursion) */
 static uint32_t branch(unsigned pattern, unsigned depth);
@@ -109,12 +111,53 @@ static __attribute__((noinline)) uint32_t right(unsigned pattern, unsigned depth
 
 static __attribute__((noinline)) uint32_t branch(unsigned pattern, unsigned depth)
 {
-	uint32_t number = depth == 0 ? hak_stack_capture() : pattern & 1 ? left(pattern >> 1, depth - 1) : right(pattern >> 1, depth - 1);
+	uint32_t number = depth == 0 ? capture() : pattern & 1 ? left(pattern >> 1, depth - 1) : right(pattern >> 1, depth - 1);
 	BARRIER();
 	return number;
 }
 
 /* NOLINTEND(misc-no-recursion) */
+
+/* What comes of a stack that is remembered is what came of it when it was walked over: of whole ones and of tops, of short ones and
+ * of those that are longer than what is kept. */
+static int check_memory(void)
+{
+	static uint32_t (*const captures[])(void) = {hak_stack_capture, hak_stack_capture_top};
+	static const unsigned depths[] = {1, 4, 9, 40, 200}, most[] = {HAK_STACK_FRAMES, HAK_STACK_TOP_FRAMES};
+	static uint32_t known[5][64][2];
+	if (!hak_stack_begin(HAK_STACK_TABLES, CAPACITY))
+		return 1;
+	for (unsigned i = 0; i < 20 * 5 * 64; i++) {
+		unsigned depth = depths[i / 64 % 5], counts[2];
+		const uintptr_t *found[2];
+		for (volatile unsigned kind = 0; kind < 2; kind++) { /* volatile: both come from one call */
+			uint32_t *number = &known[i / 64 % 5][i % 64][kind], before = *number;
+			capture = captures[kind];
+			*number = branch(i % 64, depth);
+			if (*number == 0 || (before && *number != before))
+				return 2;
+			counts[kind] = hak_stack_frames(*number, &found[kind]);
+			if (counts[kind] > most[kind] || (depth == 200 && counts[kind] != most[kind]))
+				return 3;
+		}
+		if (counts[1] > counts[0] || memcmp(found[0], found[1], counts[1] * sizeof(*found[0])) != 0)
+			return 4;
+	}
+	return 0;
+}
+
+static void check_memory_in_child(void *ignored)
+{
+	(void)ignored;
+	_exit(check_memory());
+}
+
+static void remembered_stacks(void)
+{
+	char said[1000];
+	UNIT_EQUAL(WEXITSTATUS(unit_in_child(check_memory_in_child, NULL, said, sizeof(said))), 0);
+	UNIT_STRING(said, "");
+}
 
 #define THREADS 4
 static uint32_t numbers[THREADS][512];
@@ -297,4 +340,4 @@ static void the_stack_of_a_fault(void)
 	munmap(fault.page, 4096);
 }
 
-UNIT_MAIN("stack", UNIT(engines), UNIT(the_stack_of_a_fault), UNIT(forks), UNIT(one_number_each), UNIT(a_full_table))
+UNIT_MAIN("stack", UNIT(engines), UNIT(remembered_stacks), UNIT(the_stack_of_a_fault), UNIT(forks), UNIT(one_number_each), UNIT(a_full_table))
