@@ -46,20 +46,20 @@ bool hak_stack_begin(enum hak_stack_engine wanted, uint32_t capacity);
 enum hak_stack_engine hak_stack_engine(void);
 
 /* The number of the calling thread's stack, without the frames of this library; 0 if there is none. No lock is taken, but the
- * engine may take the loader's. What it allocates must not lead here again: that is the caller's business. */
+ * engine may take the loader's. What it allocates must not lead here again: that is the caller's business. A thread that has asked
+ * often remembers where it came from, in memory of its own (trail.h). */
 uint32_t hak_stack_capture(void);
+/* The same of the stack's top alone. */
+uint32_t hak_stack_capture_top(void);
+
+/* The calling thread ends: what it remembers of its walks is given back. */
+void hak_stack_thread_death(void);
 
 /* The callers of the instruction that a signal interrupted (`context`: ucontext_t), for the handler of that signal: return
  * addresses, `room` at most; returns how many. Whatever the engine is, this is our own. It takes no lock, allocates nothing, and
  * reads nothing beyond the mapping that the stack lies in. One thread at a time. hak_stack_pc is the instruction itself. */
 unsigned hak_stack_of_context(const void *context, uintptr_t *frames, unsigned room);
 uintptr_t hak_stack_pc(const void *context);
-
-/* The same of the stack's top alone, for those who ask at every malloc: a thread that does remembers where it came from. */
-uint32_t hak_stack_capture_top(void);
-
-/* The calling thread ends: what it remembers of its walks is given back. */
-void hak_stack_thread_death(void);
 
 /* Numbers of stacks are below this. */
 uint32_t hak_stack_end(void);
