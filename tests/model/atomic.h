@@ -30,6 +30,7 @@
 #define hak_store_relaxed(p, v) ((void)MODEL_STEP(MODEL_STORE, MODEL_RELAXED, p, v, 0))
 #define hak_store_release(p, v) ((void)MODEL_STEP(MODEL_STORE, MODEL_RELEASE, p, v, 0))
 #define hak_add_relaxed(p, v) MODEL_VALUE(p, MODEL_ADD, MODEL_RELAXED, p, v, 0)
+#define hak_or_relaxed(p, v) MODEL_VALUE(p, MODEL_OR, MODEL_RELAXED, p, v, 0)
 #define hak_and_relaxed(p, v) MODEL_VALUE(p, MODEL_AND, MODEL_RELAXED, p, v, 0)
 #define hak_exchange_acquire(p, v) MODEL_VALUE(p, MODEL_EXCHANGE, MODEL_ACQUIRE, p, v, 0)
 #define hak_exchange_release(p, v) MODEL_VALUE(p, MODEL_EXCHANGE, MODEL_RELEASE, p, v, 0)
@@ -44,17 +45,32 @@
 	})
 
 /* A failed exchange leaves the value that it found in *expected. */
-#define MODEL_CAS_STEP(order, p, old, new_value) \
+#define MODEL_CAS_DONE(old, step) \
 	__extension__({ \
-		bool done_ = MODEL_STEP(MODEL_CAS, order, p, new_value, *(old)); \
+		bool done_ = (step); \
 		if (!done_) \
 			*(old) = (__typeof__(*(old)))model_cas_found; \
 		done_; \
 	})
 extern uint64_t model_cas_found;
 
-#define hak_cas_acquire_u32(p, old, new_value) MODEL_CAS_STEP(MODEL_ACQUIRE, p, old, new_value)
-/* As introspect/ring.c uses it: relaxed. */
-#define __atomic_compare_exchange_n(p, old, new_value, weak, success, failure) MODEL_CAS_STEP(MODEL_RELAXED, p, old, new_value)
+#define hak_cas_acquire_u32(p, old, new_value) MODEL_CAS_DONE(old, MODEL_STEP(MODEL_CAS, MODEL_ACQUIRE, p, new_value, *(old)))
+#define hak_cas_acquire_u8(p, old, new_value) hak_cas_acquire_u32(p, old, new_value)
+
+/* Where an exchange's orders are spelled out. The failure's is a site of its own, at the same line. */
+#define MODEL_ORDER(order) \
+	((order) == __ATOMIC_RELEASE ? MODEL_RELEASE : (order) == __ATOMIC_ACQUIRE ? MODEL_ACQUIRE : MODEL_RELAXED)
+#define MODEL_CAS_STEP(number, p, old, new_value, success, failure_order) \
+	__extension__({ \
+		static struct model_site failure_##number = {.file = __FILE__, .line = __LINE__, .kind = MODEL_LOAD, \
+			.order = MODEL_ORDER(failure_order)}; \
+		static struct model_site site_##number = {.file = __FILE__, .line = __LINE__, .kind = MODEL_CAS, \
+			.order = MODEL_ORDER(success), .failure = &failure_##number}; \
+		site_##number.function = failure_##number.function = __func__; \
+		model_step(&site_##number, (p), sizeof(*(p)), (uint64_t)(uintptr_t)(new_value), *(old)); \
+	})
+#define MODEL_CAS_NUMBERED(...) MODEL_CAS_STEP(__VA_ARGS__)
+#define __atomic_compare_exchange_n(p, old, new_value, weak, success, failure) \
+	MODEL_CAS_DONE(old, MODEL_CAS_NUMBERED(__COUNTER__, p, old, new_value, success, failure))
 
 #endif

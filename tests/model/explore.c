@@ -211,6 +211,8 @@ uint64_t model_step(struct model_site *site, const volatile void *place, size_t 
 	int number = -1;
 
 	note_site(site);
+	if (site->failure)
+		note_site(site->failure);
 	operand = truncate_to(operand, size);
 	if (site->kind != MODEL_FENCE && current >= 0)
 		number = note_use(place, site->kind != MODEL_LOAD);
@@ -330,7 +332,7 @@ static void execute(void)
 
 void print_trace(void)
 {
-	static const char *const kinds[] = {"load", "store", "add", "and", "exchange", "cas", "fence", "plain", "wait", "wake"};
+	static const char *const kinds[] = {"load", "store", "add", "and", "or", "exchange", "cas", "fence", "plain", "wait", "wake"};
 
 	for (unsigned i = 0; i < trace_length; i++) {
 		const struct step *step = &trace[i];

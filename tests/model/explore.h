@@ -20,7 +20,7 @@
 
 #define MODEL_THREADS 4
 
-enum model_kind { MODEL_LOAD, MODEL_STORE, MODEL_ADD, MODEL_AND, MODEL_EXCHANGE, MODEL_CAS, MODEL_FENCE, MODEL_PLAIN, MODEL_WAIT,
+enum model_kind { MODEL_LOAD, MODEL_STORE, MODEL_ADD, MODEL_AND, MODEL_OR, MODEL_EXCHANGE, MODEL_CAS, MODEL_FENCE, MODEL_PLAIN, MODEL_WAIT,
 	MODEL_WAKE };
 enum model_order { MODEL_RELAXED, MODEL_ACQUIRE, MODEL_RELEASE };
 
@@ -31,6 +31,7 @@ struct model_site {
 	enum model_kind kind;
 	enum model_order order;
 	bool known; /* it is in the list of sites */
+	struct model_site *failure; /* of MODEL_CAS: the load that it is when it fails; NULL: a relaxed one */
 };
 
 /* Performs an operation on the `size` bytes at `place`. `operand` is what is stored, added…; of MODEL_CAS the new value, `expected`

@@ -101,7 +101,7 @@ static uint64_t take(struct thread *thread, const struct step *step, unsigned nu
 	return value->value;
 }
 
-/* A failed exchange is a relaxed load, of any value but the expected one. */
+/* A failed exchange is a load, of any value but the expected one. */
 static uint64_t perform_cas(struct thread *thread, struct step *step)
 {
 	struct shared *at = &shared[step->shared];
@@ -123,6 +123,8 @@ static uint64_t perform_cas(struct thread *thread, struct step *step)
 	model_cas_found = at->values[number].value;
 	thread->seen.oldest[step->shared] = (uint8_t)number;
 	join(&thread->pending, &at->values[number].view);
+	if (step->site->failure && order_of(step->site->failure) == MODEL_ACQUIRE)
+		join(&thread->seen, &at->values[number].view);
 	return false;
 }
 
@@ -132,7 +134,8 @@ static uint64_t perform_change(struct thread *thread, struct step *step)
 	struct view before = at->values[at->count - 1].view;
 	uint64_t old = take(thread, step, at->count - 1);
 	uint64_t new = step->site->kind == MODEL_ADD ? old + step->operand
-		: step->site->kind == MODEL_AND ? old & step->operand : step->operand;
+		: step->site->kind == MODEL_AND ? old & step->operand
+		: step->site->kind == MODEL_OR ? old | step->operand : step->operand;
 
 	append(thread, step, new, &before);
 	return old;
@@ -209,6 +212,7 @@ uint64_t unshared_step(const struct model_site *site, const volatile void *place
 	case MODEL_EXCHANGE: write_place(place, size, operand); break;
 	case MODEL_ADD: write_place(place, size, old + operand); break;
 	case MODEL_AND: write_place(place, size, old & operand); break;
+	case MODEL_OR: write_place(place, size, old | operand); break;
 	case MODEL_CAS:
 		if (old == expected)
 			write_place(place, size, operand);

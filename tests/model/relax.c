@@ -26,13 +26,14 @@ enum model_order order_of(const struct model_site *site)
 	return site == weakened[0] || site == weakened[1] ? MODEL_RELAXED : site->order;
 }
 
-/* How many sites of the function stand before this one. */
+/* How many sites of the function stand before this one. The two of an exchange stand at one line, that of its success first. */
 static unsigned number_of(const struct model_site *site)
 {
 	unsigned number = 0;
 
 	for (unsigned i = 0; i < site_count; i++)
-		number += strcmp(sites[i]->function, site->function) == 0 && sites[i]->line < site->line;
+		number += strcmp(sites[i]->function, site->function) == 0 &&
+			(sites[i]->line < site->line || (sites[i]->line == site->line && site == sites[i]->failure));
 	return number;
 }
 
@@ -70,8 +71,8 @@ static bool fails_without(const struct model *models, const struct model_site *s
 	}
 	weakened[0] = weakened[1] = NULL;
 	if (!failed)
-		fprintf(stderr, "%s:%d (%s) relaxed%s: no model fails\n", site->file, site->line, site->function,
-			other ? ", and its double" : "");
+		fprintf(stderr, "%s:%d (%s, place %u) relaxed%s: no model fails\n", site->file, site->line, site->function,
+			number_of(site), other ? ", and its double" : "");
 	return failed;
 }
 
