@@ -1,8 +1,10 @@
-/* A record is written by one thread, which claimed it, and read when its state says that it is whole. The last one is written
- * again and again: whoever finds it in use makes one of its own, which isn't kept. */
+/* The first records are each written by one thread, whose number it is, and read when its state says that it is whole. All that
+ * come later are put together apart from them, and copied over the last one; there the state is a sequence lock's word: who
+ * reads takes a copy, and looks whether it was written over meanwhile. */
 #include "introspect/misuse.h"
 
 #include <fcntl.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,9 +16,12 @@
 
 #define ROWS_BEFORE 2u /* of memory, before that of the address */
 
+#define LAST (HAK_MISUSE_KEPT - 1u)
+#define READ_TRIES 1000 /* a writer in the midst of copying is soon done, if it is not the thread that this one interrupted */
+
 enum state { FREE, TAKEN, WHOLE };
 
-static struct hak_misuse *records; /* HAK_MISUSE_KEPT of them */
+static struct hak_misuse *records; /* HAK_MISUSE_KEPT of them; the last one's state is a sequence */
 static uint32_t begun;             /* reports */
 
 bool hak_misuse_prepare(void)
@@ -29,20 +34,70 @@ bool hak_misuse_prepare(void)
 	return made != NULL;
 }
 
+/* ---- The last record ---- */
+
+typedef uint64_t __attribute__((may_alias)) word;
+
+/* A record is copied as words, all but the first, which is its state. */
+#define WORDS (sizeof(struct hak_misuse) / sizeof(word) - 1)
+_Static_assert(offsetof(struct hak_misuse, details) == sizeof(word), "the state has the first word to itself");
+_Static_assert(sizeof(struct hak_misuse) % sizeof(word) == 0, "it is words");
+
+/* Copies `count` words, unless another thread is about to: its report is as new. The sequence is odd meanwhile. */
+static bool write_over(uint32_t *sequence, word *to, const word *from, size_t count)
+{
+	uint32_t before = hak_load_relaxed(sequence);
+
+	/* Acquires, so that these words come after those of the last writer. */
+	if ((before & 1) || !hak_cas_acquire_u32(sequence, &before, before + 1))
+		return false;
+	hak_fence_release(); /* pairs with the acquire fence in read_whole: who reads one of these words sees the odd sequence */
+	for (size_t i = 0; i < count; i++)
+		hak_store_relaxed(&to[i], from[i]);
+	hak_store_release(sequence, before + 2); /* pairs with the acquire load in read_whole */
+	return true;
+}
+
+/* Copies words that one write_over wrote. Returns false if there are none, or another came meanwhile. */
+static bool read_whole(const uint32_t *sequence, word *to, const word *from, size_t count)
+{
+	uint32_t before = hak_load_acquire(sequence);
+
+	if (before == 0 || (before & 1))
+		return false;
+	for (size_t i = 0; i < count; i++)
+		to[i] = hak_load_relaxed(&from[i]);
+	hak_fence_acquire();
+	return hak_load_relaxed(sequence) == before;
+}
+
+static void write_last(struct hak_misuse *last, const struct hak_misuse *misuse)
+{
+	write_over(&last->state, (word *)last + 1, (const word *)misuse + 1, WORDS);
+}
+
+static bool read_last(const struct hak_misuse *last, struct hak_misuse *out)
+{
+	for (unsigned i = 0; i < READ_TRIES; i++) {
+		if (read_whole(&last->state, (word *)out + 1, (const word *)last + 1, WORDS))
+			return true;
+	}
+	return false;
+}
+
 /* ---- Putting it together ---- */
 
 static struct hak_misuse *take_record(void)
 {
-	struct hak_misuse *kept = hak_load_acquire(&records), *record;
-	uint32_t number = hak_add_relaxed(&begun, 1u), state;
+	struct hak_misuse *kept = hak_load_acquire(&records);
+	uint32_t number = hak_add_relaxed(&begun, 1u);
 
-	if (kept) {
-		record = &kept[number < HAK_MISUSE_KEPT ? number : HAK_MISUSE_KEPT - 1];
-		state = hak_load_relaxed(&record->state);
-		if (state != TAKEN && hak_cas_acquire_u32(&record->state, &state, (uint32_t)TAKEN))
-			return record;
+	/* Numbers come again after so many reports, and the first record stays the first. */
+	if (kept && number < LAST && hak_load_relaxed(&kept[number].state) == FREE) {
+		hak_store_relaxed(&kept[number].state, (uint32_t)TAKEN);
+		return &kept[number];
 	}
-	return hak_memory_map(sizeof(*record), HAK_MEMORY_PRIVATE);
+	return hak_memory_map(sizeof(*kept), HAK_MEMORY_PRIVATE);
 }
 
 /* Reads the memory around the address, row by row, as a debugger does: pages that the program can't read are read too, where
@@ -83,10 +138,13 @@ void hak_misuse_end(struct hak_misuse *misuse)
 {
 	struct hak_misuse *kept = hak_load_acquire(&records);
 
-	if (kept && misuse >= kept && misuse < kept + HAK_MISUSE_KEPT)
+	if (kept && misuse >= kept && misuse < kept + LAST) {
 		hak_store_release(&misuse->state, (uint32_t)WHOLE); /* pairs with the acquire in hak_misuse_encode */
-	else
-		hak_memory_unmap(misuse, sizeof(*misuse));
+		return;
+	}
+	if (kept)
+		write_last(&kept[LAST], misuse);
+	hak_memory_unmap(misuse, sizeof(*misuse));
 }
 
 unsigned hak_misuse_frames(const struct hak_misuse *misuse, const uintptr_t **frames)
@@ -218,6 +276,17 @@ static void encode_report(struct hak_json *json, const struct hak_misuse *misuse
 	hak_json_end(json);
 }
 
+static void encode_last(struct hak_json *json, const struct hak_misuse *last)
+{
+	struct hak_misuse *copy = NULL;
+
+	if (hak_load_relaxed(&last->state) != 0)
+		copy = hak_memory_map(sizeof(*copy), HAK_MEMORY_PRIVATE);
+	if (copy && read_last(last, copy))
+		encode_report(json, copy);
+	hak_memory_unmap(copy, sizeof(*copy));
+}
+
 void hak_misuse_encode(struct hak_json *json)
 {
 	const struct hak_misuse *kept = hak_load_acquire(&records);
@@ -226,9 +295,10 @@ void hak_misuse_encode(struct hak_json *json)
 		return;
 	hak_json_key(json, "reports");
 	hak_json_array(json);
-	for (unsigned i = 0; i < HAK_MISUSE_KEPT; i++) {
+	for (unsigned i = 0; i < LAST; i++) {
 		if (hak_load_acquire(&kept[i].state) == WHOLE)
 			encode_report(json, &kept[i]);
 	}
+	encode_last(json, &kept[LAST]);
 	hak_json_end(json);
 }
