@@ -100,12 +100,23 @@ static struct hak_misuse *take_record(void)
 	return hak_memory_map(sizeof(*kept), HAK_MEMORY_PRIVATE);
 }
 
+/* Whether the heap, or a guard, has the memory at the address. What anybody else has there may be a secret, or a device's, which
+ * changes when it is read. Guarded blocks may lie on pages of their own, which the heap's records don't know. */
+static bool is_ours(const struct hak_misuse *misuse)
+{
+	return misuse->details.block.address || (misuse->at.kind != HAK_AT_foreign && misuse->at.kind != HAK_AT_reserved);
+}
+
 /* Reads the memory around the address, row by row, as a debugger does: pages that the program can't read are read too, where
  * the kernel lets a process do that to itself, and nothing faults. */
 static void read_memory(struct hak_misuse *misuse)
 {
-	int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	int fd;
 
+	misuse->memory_at = 0; /* the record may have been another report's */
+	if (!is_ours(misuse))
+		return;
+	fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
 	misuse->memory_at = (misuse->details.address & ~(uintptr_t)(HAK_MISUSE_ROW - 1)) - (uintptr_t)ROWS_BEFORE * HAK_MISUSE_ROW;
 	for (unsigned i = 0; i < HAK_MISUSE_ROWS; i++) {
 		uintptr_t offset = (uintptr_t)i * HAK_MISUSE_ROW;
@@ -272,7 +283,8 @@ static void encode_report(struct hak_json *json, const struct hak_misuse *misuse
 		hak_json_key(json, "block");
 		hak_misuse_encode_block(json, &details->block);
 	}
-	encode_memory(json, misuse);
+	if (misuse->memory_at)
+		encode_memory(json, misuse);
 	hak_json_end(json);
 }
 

@@ -1,8 +1,8 @@
 /* misuse.h: what is known of a program's mistake (lib/report.h) at the moment when it is found.
  *
  * What lib reports is put beside what the heap's records say of the address, the frames of the access, and the memory around
- * it. That allocates nothing and takes no lock, so that it can be done in the handler of a fault too. The first few reports are
- * kept, and the last one, for dumps. */
+ * it; nothing is read where that isn't HAKMEM's. All of it allocates nothing and takes no lock, so that it can be done in the
+ * handler of a fault too. The first few reports are kept, and the last one, for dumps. */
 #ifndef HAK_MISUSE_H
 #define HAK_MISUSE_H
 
@@ -24,7 +24,7 @@ struct hak_misuse {
 	uintptr_t pc; /* the instruction, of an access that a fault stopped; 0: it was a call, whose stack is details.stack */
 	uintptr_t frames[HAK_STACK_FRAMES]; /* the callers of pc: return addresses */
 	unsigned frame_count;
-	uintptr_t memory_at; /* of the rows, which lie one behind the other */
+	uintptr_t memory_at; /* of the rows, which lie one behind the other; 0: the address is not HAKMEM's, and none was read */
 	uint8_t memory[HAK_MISUSE_ROWS * HAK_MISUSE_ROW];
 	bool readable[HAK_MISUSE_ROWS];
 };

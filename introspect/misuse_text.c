@@ -212,6 +212,8 @@ void hak_misuse_text(struct hak_fmt *fmt, const struct hak_misuse *misuse)
 		if (block->state == HAK_GUARDED_FREED)
 			put_deed(fmt, "freed", block->free_tid, block->free_ns, block->free_stack, details->time_ns);
 	}
+	if (!misuse->memory_at)
+		return;
 	hak_fmt_text(fmt, "hakmem:   the memory there:\n");
 	for (unsigned row = 0; row < HAK_MISUSE_ROWS; row++)
 		put_row(fmt, misuse, row);

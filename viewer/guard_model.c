@@ -220,7 +220,7 @@ static bool read_report(struct reading *reading, const cJSON *item, struct guard
 		out->by.time_us = 0;
 	if (get(item, "block") != NULL && !read_block(reading, get(item, "block"), &out->block))
 		return false;
-	return read_memory(reading, get(item, "memory"), out);
+	return get(item, "memory") == NULL || read_memory(reading, get(item, "memory"), out);
 }
 
 static bool read_reports(struct reading *reading, const cJSON *document)

@@ -39,7 +39,7 @@ struct guard_report {
 	struct guard_deed by;
 	struct guard_block block;
 	uint64_t memory_at;
-	unsigned row_count;
+	unsigned row_count; /* of memory; 0: the address isn't HAKMEM's */
 	bool readable[GUARDS_ROWS_MAX];
 	uint8_t memory[GUARDS_ROWS_MAX][GUARDS_ROW];
 };

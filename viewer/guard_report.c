@@ -165,7 +165,8 @@ static void put_report(FILE *out, const struct guards *guards, struct symbols *s
 	put_stack(out, guards, symbols, report->by.stack, 7);
 	if (report->block.address != 0)
 		put_deeds(out, guards, symbols, &report->block, (struct instant){report->by.time_us, "before"}, 5);
-	fputs("     the memory there then:\n", out);
+	if (report->row_count > 0)
+		fputs("     the memory there then:\n", out);
 	put_memory(out, report);
 }
 

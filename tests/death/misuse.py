@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """misuse.py FAULT: the program misuse commits one fault on the preloaded library. HAKMEM must say exactly one line about it, with the
-address and what is known of it; then the program ends by SIGABRT or with a status, or goes on to its end, as HAKMEM_ON_ERROR has it."""
+address and what is known of it (a block of text where it is looked into); then the program ends by SIGABRT or with a status, or goes on to its end, as HAKMEM_ON_ERROR has it."""
 import json
 import pathlib
 import re
@@ -54,6 +54,18 @@ def commit(fault, setting):
     check(re.fullmatch(expected, result.stderr), f"with {setting} HAKMEM reports {result.stderr!r}, not {expected!r}")
 
 
+def looked_into(fault):
+    """Where the program is looked into a report is a block of text. Of an address that isn't HAKMEM's it says who called, and
+    nothing is read and printed of the memory there, whose bytes are the program's."""
+    with Folder() as folder:
+        result = run([program("misuse"), fault], library=LIBRARY, timeout=30, env={"HAKMEM_INTROSPECT": 1, "HAKMEM_DIR": folder})
+    address = result.stdout.split()[0]
+    what = "address space that HAKMEM has not brought into use" if fault == "foreign_reserved" else "not HAKMEM's"
+    expected = re.escape(f"hakmem: {FAULTS[fault][0]} (address={address})\nhakmem:   {address} is {what}\n") + \
+        r"hakmem:   called by thread \d+ \(misuse\):\n(hakmem:     (#\d+ .*|\(no stack\))\n)+"
+    check(re.fullmatch(expected, result.stderr), f"looked into, HAKMEM reports {result.stderr!r}, not {expected!r}")
+
+
 def handled(fault):
     """A handler of SIGABRT that uses the heap and exits: the dump that is then written holds the event."""
     with Folder() as folder:
@@ -69,6 +81,8 @@ def handled(fault):
 def main():
     for setting in ("", "auto", "abort", "report", "exit:23"):
         commit(sys.argv[1], setting)
+    if FOREIGN in FAULTS[sys.argv[1]][0]:
+        looked_into(sys.argv[1])
     handled(sys.argv[1])
 
 

@@ -50,6 +50,26 @@ static void the_whole_report(void)
 	guards_free(guards);
 }
 
+/* Of an address that isn't HAKMEM's there is no memory. */
+static void without_memory(void)
+{
+	struct problem problem = {""};
+	char *sample = sample_replace(sample_guards, "\"memory\":{", "\"other\":{");
+	struct guards *guards = sample_guards_parse(sample, &problem);
+	free(sample);
+	UNIT_STRING(problem.text, "");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(guards);
+	char *text = NULL;
+	size_t length;
+	FILE *out = open_memstream(&text, &length);
+	guard_report_text(out, guards, NULL);
+	fclose(out);
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "     allocated by thread 5, 0.500 s before:\n"));
+	CU_ASSERT_PTR_NULL(strstr(text, "memory"));
+	free(text);
+	guards_free(guards);
+}
+
 static void offsets(void)
 {
 	struct guard_block block = {.address = 0x1000, .bytes = 40, .class = PROFILE_NO_CLASS, .level = "sample", .freed = true};
@@ -81,4 +101,4 @@ static void levels(void)
 		"sample, one malloc in 50000; 3 of 128 slots armed; 0 guarded so far, 4 lost; 0 in quarantine (0B); 0 mistakes reported");
 }
 
-UNIT_MAIN("guard_report", UNIT(the_whole_report), UNIT(offsets), UNIT(levels))
+UNIT_MAIN("guard_report", UNIT(the_whole_report), UNIT(without_memory), UNIT(offsets), UNIT(levels))

@@ -32,12 +32,23 @@ static void free_a_variable(void *ignored)
 	_exit(0);
 }
 
+static void free_an_inside(void *ignored)
+{
+	char *block = hak_malloc(200000);
+	(void)ignored;
+	prepare();
+	hak_free(block + 65536);
+	_exit(0);
+}
+
 static void a_report(void)
 {
 	UNIT_EQUAL(WEXITSTATUS(unit_in_child(free_a_variable, NULL, said, sizeof(said))), 0);
 	CU_ASSERT_TRUE(strncmp(said, "hakmem: free of an address that is not HAKMEM's (address=0x", 58) == 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(said, " is not HAKMEM's\nhakmem:   called by thread "));
 	CU_ASSERT_PTR_NOT_NULL(strstr(said, "/unit_guards+0x"));
+	CU_ASSERT_PTR_NULL(strstr(said, "the memory there"));
+	UNIT_EQUAL(WTERMSIG(unit_in_child(free_an_inside, NULL, said, sizeof(said))), SIGABRT);
 	CU_ASSERT_PTR_NOT_NULL(strstr(said, "hakmem:   the memory there:\n"));
 }
 

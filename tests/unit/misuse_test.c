@@ -43,7 +43,33 @@ static void nothing_yet(void)
 	UNIT_STRING(encoded(), "{}");
 }
 
-/* The memory around the address, also where the program can't read it; what isn't there can't be read. */
+/* Nothing is read where neither the heap nor a guard has the memory, whether or not it could be, and nothing is shown: not what
+ * another report left in the record, which was the last one's, either. */
+static void memory_of_others(void)
+{
+	static char in_data[4096];
+	char *block = hak_malloc(100);
+	memset(block, 0x5a, 100);
+	const void *others[] = {in_data + 2048, block + ((size_t)1 << 36), (void *)8};
+	for (unsigned i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		struct hak_report_details details = details_of(block);
+		for (unsigned j = 0; j < HAK_MISUSE_KEPT; j++)
+			hak_misuse_end(hak_misuse_begin(&details, NULL));
+		details = details_of(others[i]);
+		snprintf(details.line, sizeof(details.line), "of another's");
+		struct hak_misuse *misuse = hak_misuse_begin(&details, NULL);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(misuse);
+		UNIT_EQUAL(misuse->at.kind, i == 1 ? HAK_AT_reserved : HAK_AT_foreign);
+		UNIT_EQUAL(misuse->memory_at, 0);
+		hak_misuse_end(misuse);
+		const char *report = strstr(encoded(), "\"line\":\"of another's\"");
+		CU_ASSERT_PTR_NOT_NULL_FATAL(report);
+		CU_ASSERT_PTR_NULL(strstr(report, "\"memory\""));
+	}
+	hak_free(block);
+}
+
+/* The memory around a guarded block's address, also where the program can't read it; what isn't there can't be read. */
 static void memory_around(void)
 {
 	char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -51,6 +77,7 @@ static void memory_around(void)
 	mprotect(page, 4096, PROT_NONE);
 	munmap(page + 4096, 4096);
 	struct hak_report_details details = details_of(page + 4096 - 20);
+	details.block = (struct hak_guarded){.address = (uintptr_t)page, .bytes = 4096, .level = 1, .state = HAK_GUARDED_FREED};
 	/* A name of its own: what a program's first thread is called depends on how the program was started. */
 	pthread_setname_np(pthread_self(), "culprit");
 	struct hak_misuse *misuse = hak_misuse_begin(&details, NULL);
@@ -69,6 +96,7 @@ static void memory_around(void)
 static void where_it_was(void)
 {
 	char *block = hak_malloc(100);
+	memset(block, 0x5a, 100);
 	struct hak_report_details details = details_of(block + 8);
 	struct hak_misuse *misuse = hak_misuse_begin(&details, NULL);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(misuse);
@@ -76,6 +104,8 @@ static void where_it_was(void)
 	UNIT_EQUAL(misuse->at.block, block);
 	UNIT_EQUAL(misuse->at.offset, 8);
 	UNIT_EQUAL(misuse->pc, 0);
+	for (uintptr_t i = 0; i < 48; i++)
+		UNIT_EQUAL(misuse->memory[(uintptr_t)block + i - misuse->memory_at], 0x5a);
 	hak_misuse_end(misuse);
 	CU_ASSERT_PTR_NOT_NULL(strstr(encoded(), "\"kind\":\"live\",\"ss\":\"0x"));
 	hak_free(block);
@@ -135,4 +165,4 @@ static void two_at_a_time(void)
 }
 
 UNIT_MAIN("misuse", UNIT(nothing_yet), UNIT(memory_around), UNIT(where_it_was), UNIT(blocks_with_their_stacks),
-	UNIT(the_first_and_the_last), UNIT(two_at_a_time))
+	UNIT(the_first_and_the_last), UNIT(two_at_a_time), UNIT(memory_of_others))

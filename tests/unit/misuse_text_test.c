@@ -101,7 +101,12 @@ static void blocks_without_guards(void)
 	CU_ASSERT_PTR_NULL(strstr(text, "allocated"));
 	misuse.at = (struct hak_whereabouts){.kind = HAK_AT_foreign};
 	misuse.thread[0] = 0;
-	CU_ASSERT_TRUE(says(&misuse, "0x10013 is not HAKMEM's\nhakmem:   called by thread 77:\n"));
+	misuse.memory_at = 0;
+	UNIT_STRING(written(&misuse),
+		"hakmem: the line\n"
+		"hakmem:   0x10013 is not HAKMEM's\n"
+		"hakmem:   called by thread 77:\n"
+		"hakmem:     (no stack)\n");
 }
 
 static void deep_stacks(void)
