@@ -506,14 +506,18 @@ void hak_stack_count(struct hak_stack_counts *out)
 void hak_stack_fork_prepare(void)
 {
 	__atomic_store_n(&forking, 1u, __ATOMIC_SEQ_CST);
-	for (unsigned i = 0; __atomic_load_n(&capturing, __ATOMIC_SEQ_CST) != 0 && i < FORK_YIELDS; i++)
-		sched_yield();
-	quiet_fork = __atomic_load_n(&capturing, __ATOMIC_SEQ_CST) == 0;
+	quiet_fork = false;
+	/* Once is enough: those who come later see that a fork is coming, and count themselves only for a moment. */
+	for (unsigned i = 0; !quiet_fork && i < FORK_YIELDS; i++) {
+		quiet_fork = __atomic_load_n(&capturing, __ATOMIC_SEQ_CST) == 0;
+		if (!quiet_fork)
+			sched_yield();
+	}
 }
 
 void hak_stack_fork_parent(void)
 {
-	__atomic_store_n(&forking, 0u, __ATOMIC_SEQ_CST);
+	hak_store_release(&forking, 0u); /* pairs with the load in begin_capture: who captures again does so behind the fork */
 }
 
 void hak_stack_fork_child(void)
@@ -522,5 +526,5 @@ void hak_stack_fork_child(void)
 	if (!quiet_fork && hak_stack_engine() != HAK_STACK_NONE)
 		hak_store_relaxed(&engine_now, (uint32_t)HAK_STACK_FRAME_POINTERS);
 	capturing = 0;
-	__atomic_store_n(&forking, 0u, __ATOMIC_SEQ_CST);
+	hak_store_release(&forking, 0u);
 }

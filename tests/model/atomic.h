@@ -57,9 +57,14 @@ extern uint64_t model_cas_found;
 #define hak_cas_acquire_u32(p, old, new_value) MODEL_CAS_DONE(old, MODEL_STEP(MODEL_CAS, MODEL_ACQUIRE, p, new_value, *(old)))
 #define hak_cas_acquire_u8(p, old, new_value) hak_cas_acquire_u32(p, old, new_value)
 
-/* Where an exchange's orders are spelled out. The failure's is a site of its own, at the same line. */
+/* Where orders are spelled out. An exchange's in the case of failure is a site of its own, at the same line. */
 #define MODEL_ORDER(order) \
-	((order) == __ATOMIC_RELEASE ? MODEL_RELEASE : (order) == __ATOMIC_ACQUIRE ? MODEL_ACQUIRE : MODEL_RELAXED)
+	((order) == __ATOMIC_SEQ_CST ? MODEL_SEQ_CST : (order) == __ATOMIC_RELEASE ? MODEL_RELEASE \
+		: (order) == __ATOMIC_ACQUIRE ? MODEL_ACQUIRE : MODEL_RELAXED)
+#define __atomic_load_n(p, order) MODEL_VALUE(p, MODEL_LOAD, MODEL_ORDER(order), p, 0, 0)
+#define __atomic_store_n(p, v, order) ((void)MODEL_STEP(MODEL_STORE, MODEL_ORDER(order), p, v, 0))
+#define __atomic_fetch_add(p, v, order) MODEL_VALUE(p, MODEL_ADD, MODEL_ORDER(order), p, v, 0)
+#define __atomic_fetch_sub(p, v, order) MODEL_VALUE(p, MODEL_ADD, MODEL_ORDER(order), p, -(uint64_t)(v), 0)
 #define MODEL_CAS_STEP(number, p, old, new_value, success, failure_order) \
 	__extension__({ \
 		static struct model_site failure_##number = {.file = __FILE__, .line = __LINE__, .kind = MODEL_LOAD, \

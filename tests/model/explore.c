@@ -9,7 +9,8 @@
  * it again would only give an execution that was seen before.
  *
  * A store to a location to which no other thread stores needs no order at all: a load that comes after it can still
- * return what was there before, so it may as well be made at once.
+ * return what was there before, so it may as well be made at once. But for a sequentially consistent one, whose turn
+ * such loads can tell.
  *
  * Locations that only one thread uses, or that nobody stores to, need no steps. Which those are is found out on the
  * way, as is who stores: when that turns out to be more than was known, the search begins anew. */
@@ -89,6 +90,7 @@ static int find_lone_store(unsigned ready)
 {
 	for (unsigned i = 0; i < thread_count; i++) {
 		if (ready >> i & 1 && threads[i].step.site->kind == MODEL_STORE &&
+			order_of(threads[i].step.site) != MODEL_SEQ_CST &&
 			find_location(threads[i].step.place)->writers == 1u << i)
 			return (int)i;
 	}

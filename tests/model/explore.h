@@ -5,7 +5,8 @@
  * threads (coroutines of one real thread) step by step, and goes back to try every other order of the steps, and every
  * value that a load may return. What that is follows from the orders in the code: each location remembers all values
  * stored to it, and each thread how old a value it may still see; an acquire load of a release store's value, a fence,
- * or a read-modify-write passes on what the storing thread had seen.
+ * or a read-modify-write passes on what the storing thread had seen. A sequentially consistent load sees the last such
+ * store to its location, or a later one; its order counts as relaxed when it is acquire and release still.
  *
  * What it does not do: stores to one location take effect in the order in which they are made, and no load sees a store
  * that comes later in the execution (C11 allows both, where no two threads' orders say otherwise; of the code here only
@@ -22,7 +23,7 @@
 
 enum model_kind { MODEL_LOAD, MODEL_STORE, MODEL_ADD, MODEL_AND, MODEL_OR, MODEL_EXCHANGE, MODEL_CAS, MODEL_FENCE, MODEL_PLAIN, MODEL_WAIT,
 	MODEL_WAKE };
-enum model_order { MODEL_RELAXED, MODEL_ACQUIRE, MODEL_RELEASE };
+enum model_order { MODEL_RELAXED, MODEL_ACQUIRE, MODEL_RELEASE, MODEL_ACQ_REL, MODEL_SEQ_CST };
 
 /* A place in the code that makes atomic operations. */
 struct model_site {

@@ -29,6 +29,7 @@ struct value {
 
 struct shared {
 	unsigned count; /* values in this execution; 0: not used yet */
+	unsigned last_seq_cst; /* the number of the value that was stored last with sequentially consistent order, else 0 */
 	struct value values[VALUES_MAX];
 };
 
@@ -101,5 +102,7 @@ uint64_t unshared_step(const struct model_site *site, const volatile void *place
 void note_site(struct model_site *site);
 /* The site's order, as it is to be tried. */
 enum model_order order_of(const struct model_site *site);
+bool acquires(const struct model_site *site);
+bool releases(const struct model_site *site);
 
 #endif

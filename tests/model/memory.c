@@ -25,7 +25,7 @@ void forget_locations(void)
 void begin_values(void)
 {
 	for (int i = 0; i < shared_count; i++)
-		shared[i].count = 0;
+		shared[i].count = shared[i].last_seq_cst = 0;
 }
 
 void share(struct location *location)
@@ -82,10 +82,12 @@ static void append(struct thread *thread, const struct step *step, uint64_t valu
 		die("a location takes too many values");
 	new = &at->values[at->count];
 	new->value = truncate_to(value, step->size);
-	new->view = order_of(step->site) == MODEL_RELEASE ? thread->seen : thread->released;
+	new->view = releases(step->site) ? thread->seen : thread->released;
 	if (before)
 		join(&new->view, before); /* a read-modify-write goes on with the release sequence */
 	thread->seen.oldest[step->shared] = (uint8_t)at->count;
+	if (order_of(step->site) == MODEL_SEQ_CST)
+		at->last_seq_cst = at->count;
 	new->view.oldest[step->shared] = (uint8_t)at->count++;
 	write_place(step->place, step->size, new->value);
 }
@@ -96,7 +98,7 @@ static uint64_t take(struct thread *thread, const struct step *step, unsigned nu
 
 	thread->seen.oldest[step->shared] = (uint8_t)number;
 	join(&thread->pending, &value->view);
-	if (order_of(step->site) == MODEL_ACQUIRE)
+	if (acquires(step->site))
 		join(&thread->seen, &value->view);
 	return value->value;
 }
@@ -123,7 +125,7 @@ static uint64_t perform_cas(struct thread *thread, struct step *step)
 	model_cas_found = at->values[number].value;
 	thread->seen.oldest[step->shared] = (uint8_t)number;
 	join(&thread->pending, &at->values[number].view);
-	if (step->site->failure && order_of(step->site->failure) == MODEL_ACQUIRE)
+	if (step->site->failure && acquires(step->site->failure))
 		join(&thread->seen, &at->values[number].view);
 	return false;
 }
@@ -168,9 +170,11 @@ void perform(struct thread *thread, struct step *step)
 	}
 	switch (step->site->kind) {
 	case MODEL_LOAD: {
-		unsigned last = at->count - 1;
+		unsigned last = at->count - 1, oldest = thread->seen.oldest[step->shared];
 
-		step->result = take(thread, step, last - choose_value(last - thread->seen.oldest[step->shared] + 1));
+		if (order_of(step->site) == MODEL_SEQ_CST && oldest < at->last_seq_cst)
+			oldest = at->last_seq_cst;
+		step->result = take(thread, step, last - choose_value(last - oldest + 1));
 		break;
 	}
 	case MODEL_STORE:
@@ -180,9 +184,9 @@ void perform(struct thread *thread, struct step *step)
 		step->result = perform_cas(thread, step);
 		break;
 	case MODEL_FENCE:
-		if (order_of(step->site) == MODEL_ACQUIRE)
+		if (acquires(step->site))
 			join(&thread->seen, &thread->pending);
-		else if (order_of(step->site) == MODEL_RELEASE)
+		else if (releases(step->site))
 			thread->released = thread->seen;
 		break;
 	case MODEL_PLAIN:

@@ -23,7 +23,21 @@ void note_site(struct model_site *site)
 
 enum model_order order_of(const struct model_site *site)
 {
-	return site == weakened[0] || site == weakened[1] ? MODEL_RELAXED : site->order;
+	if (site != weakened[0] && site != weakened[1])
+		return site->order;
+	return site->order == MODEL_SEQ_CST ? MODEL_ACQ_REL : MODEL_RELAXED;
+}
+
+bool acquires(const struct model_site *site)
+{
+	enum model_order order = order_of(site);
+
+	return order == MODEL_ACQUIRE || order >= MODEL_ACQ_REL;
+}
+
+bool releases(const struct model_site *site)
+{
+	return order_of(site) >= MODEL_RELEASE;
 }
 
 /* How many sites of the function stand before this one. The two of an exchange stand at one line, that of its success first. */

@@ -15,7 +15,6 @@
 
 #include "lib/os.h"
 
-#define hak_or_relaxed(word, bits) (*(word) |= (bits)) /* of `attention`, which no model here asks for */
 #define hak_os_clock_ns() 1
 #define hak_os_tid() 1
 #include "lib/trace.c"
