@@ -13,13 +13,15 @@
 #include "size_class.h"
 
 #define NO_PLACE UINT32_MAX
+#define READ_TRIES 1000 /* a writer is soon done, if it is not the thread that this one interrupted */
 
 enum place_state { PLACE_UNUSED, PLACE_IN_MOTION, PLACE_LIVE, PLACE_FREED };
 
 struct place {
-	struct hak_guarded block; /* read without the lock, in words: copy */
+	struct hak_guarded block; /* this and the next are read without the lock: read_record */
 	struct hak_guarded earlier; /* the one before it, which may have lain elsewhere in the place */
 	void *ordinary;
+	uint32_t sequence; /* odd while they are written, by whoever has taken the place out of sight */
 	uint32_t next;   /* FREED: freed after this one */
 	uint8_t state;   /* enum place_state; the lock's */
 	uint8_t opened;  /* some page of it, or beside it, was made accessible after a fault */
@@ -97,6 +99,43 @@ static void copy(struct hak_guarded *to, const struct hak_guarded *from)
 	_Static_assert(sizeof(*to) % sizeof(*in) == 0, "facts are whole words");
 	for (size_t i = 0; i < sizeof(*to) / sizeof(*in); i++)
 		hak_store_relaxed(&out[i], hak_load_relaxed(&in[i]));
+}
+
+/* Writes a place's record; what is there becomes the earlier one if another block comes. A sequence lock: whoever reads one of
+ * these words by try_to_read sees the odd sequence, or a later one. */
+static void write_record(struct place *place, const struct hak_guarded *block, bool another)
+{
+	uint32_t before = hak_load_relaxed(&place->sequence);
+
+	hak_store_relaxed(&place->sequence, before + 1);
+	hak_fence_release(); /* pairs with the acquire fence in try_to_read */
+	if (another)
+		copy(&place->earlier, &place->block);
+	copy(&place->block, block);
+	hak_store_release(&place->sequence, before + 2); /* pairs with the acquire load in try_to_read */
+}
+
+/* Returns false if the record is being written. */
+static bool try_to_read(const struct place *place, struct hak_guarded *block, struct hak_guarded *earlier)
+{
+	uint32_t before = hak_load_acquire(&place->sequence);
+
+	if (before & 1)
+		return false;
+	copy(block, &place->block);
+	copy(earlier, &place->earlier);
+	hak_fence_acquire();
+	return hak_load_relaxed(&place->sequence) == before;
+}
+
+/* Both are empty where they can't be read whole. */
+static void read_record(const struct place *place, struct hak_guarded *block, struct hak_guarded *earlier)
+{
+	for (unsigned i = 0; i < READ_TRIES; i++) {
+		if (try_to_read(place, block, earlier))
+			return;
+	}
+	*block = *earlier = (struct hak_guarded){.address = 0};
 }
 
 static size_t room_of(const struct hak_guarded *block)
@@ -218,8 +257,7 @@ void *hak_guard_page_take(const struct hak_guarded *wanted, void *ordinary)
 		/* Never zero, nor one that is often written. */
 		places[number].pattern = (uint8_t)(0x81 + (chance & 0x3f));
 		surround(&block, places[number].pattern);
-		copy(&places[number].earlier, &places[number].block);
-		copy(&places[number].block, &block);
+		write_record(&places[number], &block, true);
 		places[number].ordinary = ordinary;
 	}
 	hak_lock_acquire(&lock);
@@ -294,7 +332,7 @@ bool hak_guard_page_free(void *p, uint32_t stack, void **ordinary)
 	block.free_ns = hak_os_clock_ns();
 	verify(number, &block);
 	block.state = HAK_GUARDED_FREED;
-	copy(&places[number].block, &block);
+	write_record(&places[number], &block, false);
 	close_pages(number);
 	hak_lock_acquire(&lock);
 	hak_single_writer_add(&live, -1);
@@ -331,6 +369,7 @@ static size_t distance(const struct hak_guarded *block, uintptr_t address)
 bool hak_guard_page_find(uintptr_t address, struct hak_guarded *out)
 {
 	uint32_t count = hak_load_acquire(&place_count), middle;
+	struct hak_guarded block, earlier, overrun = {.address = 0};
 	size_t least = SIZE_MAX;
 
 	*out = (struct hak_guarded){.address = 0};
@@ -338,22 +377,17 @@ bool hak_guard_page_find(uintptr_t address, struct hak_guarded *out)
 		return false;
 	middle = place_of(address);
 	for (uint32_t number = middle ? middle - 1 : 0; number <= middle + 1 && number < count; number++) {
-		struct hak_guarded block;
-
-		copy(&block, &places[number].block);
+		read_record(&places[number], &block, &earlier);
+		if (number == middle)
+			overrun = earlier;
 		if (!block.address || distance(&block, address) >= least)
 			continue;
 		least = distance(&block, address);
 		*out = block;
 	}
 	/* Near the block that has the place now it is rather that one which was overrun. */
-	if (least > hak_os_page_size()) {
-		struct hak_guarded earlier;
-
-		copy(&earlier, &places[middle].earlier);
-		if (earlier.address && distance(&earlier, address) == 0)
-			*out = earlier;
-	}
+	if (least > hak_os_page_size() && overrun.address && distance(&overrun, address) == 0)
+		*out = overrun;
 	return out->address != 0;
 }
 
