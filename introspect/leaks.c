@@ -6,6 +6,7 @@
 #include "introspect/profile.h"
 #include "introspect/stack.h"
 #include "lib/fmt.h"
+#include "lib/sample.h"
 #include "lib/trace.h"
 
 #define SHOWN 100 /* stacks */
@@ -98,6 +99,36 @@ static void put_total(const struct hak_profile_site *total, uint32_t stacks)
 	put_line(line);
 }
 
+static void put_lost(uint64_t lost, const char *what, const char *variable, uint64_t capacity)
+{
+	char line[LINE_MAX_BYTES];
+	struct hak_fmt fmt;
+
+	if (!lost)
+		return;
+	hak_fmt_begin(&fmt, line, sizeof(line));
+	hak_fmt_text(&fmt, "hakmem: not all is told of: ");
+	hak_fmt_unsigned(&fmt, lost);
+	hak_fmt_text(&fmt, what);
+	hak_fmt_text(&fmt, " for want of room; raise ");
+	hak_fmt_text(&fmt, variable);
+	hak_fmt_text(&fmt, ", which is ");
+	hak_fmt_unsigned(&fmt, capacity);
+	put_line(line);
+}
+
+/* What the sums leave out, so that they are not taken for the whole. */
+static void put_losses(void)
+{
+	struct hak_sample_counts samples;
+	struct hak_stack_counts stacks;
+
+	hak_sample_count(&samples);
+	hak_stack_count(&stacks);
+	put_lost(samples.lost, samples.lost == 1 ? " sample was lost" : " samples were lost", "HAKMEM_PROF_SAMPLES", samples.capacity);
+	put_lost(stacks.lost, stacks.lost == 1 ? " stack was lost" : " stacks were lost", "HAKMEM_PROF_STACKS", stacks.capacity);
+}
+
 /* The stack that holds most of those not shown yet, which are marked by having no samples. */
 static uint32_t biggest(const struct hak_profile_site *sites, uint32_t count)
 {
@@ -125,8 +156,10 @@ bool hak_leaks_report(bool print)
 		total.blocks += sites[i].blocks;
 		total.variance += sites[i].variance;
 	}
-	if (print)
+	if (print) {
 		put_total(&total, stacks);
+		put_losses();
+	}
 	for (uint32_t shown = 0; print && shown < stacks && shown < SHOWN; shown++) {
 		uint32_t stack = biggest(sites, count);
 

@@ -75,4 +75,35 @@ static void estimates_have_an_error(void)
 	CU_ASSERT_TRUE(strstr(total, " (+-") != NULL || strstr(total, "end: 0 bytes") != NULL);
 }
 
-UNIT_MAIN("leaks", UNIT(stacks_by_size), UNIT(estimates_have_an_error))
+static void overfull(void *argument)
+{
+	(void)argument;
+	hak_config.unwind = HAK_STACK_FRAME_POINTERS;
+	hak_config.prof_samples = 1024;
+	hak_trace_set_sink(&sink);
+	if (!hak_profile_set_rate(1))
+		_exit(1);
+	for (volatile int i = 0; i < 1000; i++)
+		small();
+	hak_leaks_report(true);
+	for (volatile int i = 0; i < 1000; i++)
+		small();
+	hak_leaks_report(true);
+	_exit(0);
+}
+
+/* More blocks than there is room for samples: the sum says that it is not the whole, and what to raise. */
+static void losses_are_told(void)
+{
+	static char said[1 << 16];
+	UNIT_EQUAL(WEXITSTATUS(unit_in_child(overfull, NULL, said, sizeof(said))), 0);
+	const char *first = strstr(said, "hakmem: live at the end: 100000 bytes in 1000 blocks"), *second = NULL;
+	CU_ASSERT_PTR_NOT_NULL_FATAL(first);
+	second = strstr(first + 1, "hakmem: live at the end: 102400 bytes in 1024 blocks");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(second);
+	const char *lost = strstr(said, "hakmem: not all is told of: 976 samples were lost for want of room; raise HAKMEM_PROF_SAMPLES, which is 1024\n");
+	CU_ASSERT_TRUE(lost != NULL && lost > second);
+	CU_ASSERT_PTR_NULL(strstr(said, "HAKMEM_PROF_STACKS"));
+}
+
+UNIT_MAIN("leaks", UNIT(stacks_by_size), UNIT(estimates_have_an_error), UNIT(losses_are_told))
