@@ -145,6 +145,11 @@ static void draw_head(struct area area, const struct panel_place *place)
 	};
 	const struct profile *profile = shown.profile;
 	char live[SITE_WORDS], blocks[SITE_WORDS], rate[FORMAT_MAX], samples[FORMAT_MAX];
+	/* In the place of figures that would be taken for what the filter was meant to leave. */
+	if (*shown.wrong.text != '\0') {
+		area_printf(area, 1, 0, STYLE_BAD, "%s", shown.wrong.text);
+		return;
+	}
 	int x = area_printf(area, 1, 0, STYLE_STRONG, "%s", site_words_bytes(live, shown.total.live_bytes, site_live_error(&shown.total)));
 	x = area_printf(area, x, 0, STYLE_NORMAL, " live in %s%s", site_words_blocks(blocks, &shown.total), *place->filter != '\0' ?
 		" that pass" : "");

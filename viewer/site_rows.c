@@ -25,33 +25,39 @@ static bool read_value(const char *text, size_t length, uint64_t *value)
 	return length > 0;
 }
 
-/* Takes one word. Returns false if its value is none. */
-static bool take_word(const char *word, size_t length, struct sites_filter *out, char *words)
+/* Takes one word. Returns what such a word takes, if its value is none, or else NULL. */
+static const char *take_word(const char *word, size_t length, struct sites_filter *out, char *words)
 {
 	uint64_t value;
 	if (strncmp(word, "class=", 6) == 0) {
 		if (length == 11 && strncmp(word + 6, "large", 5) == 0) {
 			out->class = PROFILE_NO_CLASS;
-			return true;
+			return NULL;
 		}
-		bool good = read_value(word + 6, length - 6, &value) && value < 256;
-		out->class = good ? (int)value : out->class;
-		return good;
+		if (!read_value(word + 6, length - 6, &value) || value > 255)
+			return "class= takes a number from 0 to 255, or large";
+		out->class = (int)value;
+		return NULL;
 	}
-	if (strncmp(word, "thread=", 7) == 0)
-		return read_value(word + 7, length - 7, &out->tid);
+	if (strncmp(word, "thread=", 7) == 0) {
+		if (!read_value(word + 7, length - 7, &value))
+			return "thread= takes a thread's number";
+		out->tid = value;
+		return NULL;
+	}
 	if (strncmp(word, "age=", 4) == 0) {
-		bool good = read_value(word + 4, length - 4, &value);
-		out->age_min_ms = good ? value * 1000 : 0;
-		return good;
+		if (!read_value(word + 4, length - 4, &value))
+			return "age= takes a number of seconds";
+		out->age_min_ms = value * 1000;
+		return NULL;
 	}
 	size_t end = strlen(words);
 	/* It has as much room as the filter, of which this is a part. */
 	sprintf(words + end, "%s%.*s", end > 0 ? " " : "", (int)length, word);
-	return true;
+	return NULL;
 }
 
-bool site_rows_filter(const char *filter, struct sites_filter *out, char *words)
+bool site_rows_filter(const char *filter, struct sites_filter *out, char *words, struct problem *problem)
 {
 	bool good = true;
 	*out = SITES_NO_FILTER;
@@ -61,7 +67,9 @@ bool site_rows_filter(const char *filter, struct sites_filter *out, char *words)
 		size_t length = strcspn(filter, " ");
 		if (length == 0)
 			return good;
-		good &= take_word(filter, length, out, words);
+		const char *takes = take_word(filter, length, out, words);
+		if (takes != NULL && good)
+			good = problem_set(problem, "%.*s is left out: %s", (int)length, filter, takes);
 		filter += length;
 	}
 }
@@ -242,7 +250,8 @@ static bool make(struct site_rows *rows)
 {
 	struct sites_filter filter;
 	char words[sizeof(rows->filter)];
-	site_rows_filter(rows->filter, &filter, words);
+	rows->wrong.text[0] = '\0';
+	site_rows_filter(rows->filter, &filter, words, &rows->wrong);
 	if (!sites_make(&rows->sites, rows->profile, &filter))
 		return false;
 	if (filter.class != SITES_ANY || filter.tid != 0 || filter.age_min_ms != 0)

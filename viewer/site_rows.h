@@ -25,6 +25,7 @@ struct site_rows {
 	size_t count;
 	struct site total;       /* of all that pass the filter */
 	bool failed;             /* memory was out: there are no rows */
+	struct problem wrong;    /* what is wrong with the filter; "" where nothing is */
 	/* What they were made of. */
 	const struct profile *profile;
 	uint64_t serial;
@@ -50,8 +51,8 @@ void site_rows_update(struct site_rows *rows, const struct profile *profile, con
 void site_rows_turn(struct site_rows *rows, uint64_t path);
 void site_rows_free(struct site_rows *rows);
 
-/* What a filter asks of blocks, and in `words` (as large as the filter) what it asks of names. Returns false if a value in it
- * is none. */
-bool site_rows_filter(const char *filter, struct sites_filter *out, char *words);
+/* What a filter asks of blocks, and in `words` (as large as the filter) what it asks of names. A word whose value is none is
+ * left out: then it returns false, and says of the first such what it takes. */
+bool site_rows_filter(const char *filter, struct sites_filter *out, char *words, struct problem *problem);
 
 #endif

@@ -413,6 +413,10 @@ static void call_sites(void)
 	draw(PANEL_sites, 100, 24, GLYPHS_ASCII);
 	CU_ASSERT_TRUE(shows("Nothing passes the filter."));
 	UNIT_STRING(place.filter, "class=3");
+	strcpy(place.filter, "class=C7");
+	draw(PANEL_sites, 100, 24, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(shows(" class=C7 is left out: class= takes a number from 0 to 255, or large"));
+	CU_ASSERT_FALSE(shows("that pass"));
 	place.filter[0] = '\0';
 	/* The tree, its root closed and open. */
 	CU_ASSERT_TRUE(panel_act(&panel_sites, &place, ACT_TREE));

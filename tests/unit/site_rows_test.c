@@ -15,20 +15,33 @@ static void filters(void)
 {
 	struct sites_filter filter;
 	char words[64];
-	CU_ASSERT_TRUE(site_rows_filter("  make  class=6 thread=4711 tree age=60", &filter, words));
+	struct problem problem = {""};
+	CU_ASSERT_TRUE(site_rows_filter("  make  class=6 thread=4711 tree age=60", &filter, words, &problem));
 	UNIT_STRING(words, "make tree");
 	UNIT_EQUAL(filter.class, 6);
 	UNIT_EQUAL(filter.tid, 4711);
 	UNIT_EQUAL(filter.age_min_ms, 60000);
-	CU_ASSERT_TRUE(site_rows_filter("class=large", &filter, words));
+	CU_ASSERT_TRUE(site_rows_filter("class=large", &filter, words, &problem));
 	CU_ASSERT_TRUE(filter.class == PROFILE_NO_CLASS);
-	CU_ASSERT_TRUE(site_rows_filter("", &filter, words));
+	CU_ASSERT_TRUE(site_rows_filter("", &filter, words, &problem));
 	CU_ASSERT_TRUE(filter.class == SITES_ANY);
-	/* While it is being typed it is not whole. */
-	CU_ASSERT_FALSE(site_rows_filter("class=", &filter, words));
-	CU_ASSERT_FALSE(site_rows_filter("class=300", &filter, words));
-	CU_ASSERT_FALSE(site_rows_filter("age=1x", &filter, words));
-	CU_ASSERT_FALSE(site_rows_filter("thread=99999999999999999999999", &filter, words));
+	UNIT_STRING(problem.text, "");
+	/* What is wrong is said of the first such word; the others count. Also while it is being typed: then it is not whole. */
+	static const char *const cases[][2] = {
+		{"class=", "class= is left out: class= takes a number from 0 to 255, or large"},
+		{"class=300", "class=300 is left out: class= takes a number from 0 to 255, or large"},
+		{"class=C7", "class=C7 is left out: class= takes a number from 0 to 255, or large"},
+		{"age=5leaky thread=", "age=5leaky is left out: age= takes a number of seconds"},
+		{"thread=99999999999999999999999", "thread=99999999999999999999999 is left out: thread= takes a thread's number"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		CU_ASSERT_FALSE(site_rows_filter(cases[i][0], &filter, words, &problem));
+		UNIT_STRING(problem.text, cases[i][1]);
+	}
+	CU_ASSERT_FALSE(site_rows_filter("class=7 thread=5x tree", &filter, words, &problem));
+	UNIT_EQUAL(filter.class, 7);
+	UNIT_EQUAL(filter.tid, 0);
+	UNIT_STRING(words, "tree");
 }
 
 static void as_a_table(void)
