@@ -144,7 +144,7 @@ static void draw_head(struct area area, const struct panel_place *place)
 		[SITE_VIEW_TABLE] = "table", [SITE_VIEW_DOWN] = "top-down", [SITE_VIEW_UP] = "bottom-up",
 	};
 	const struct profile *profile = shown.profile;
-	char live[SITE_WORDS], blocks[SITE_WORDS], rate[FORMAT_MAX], samples[FORMAT_MAX];
+	char live[SITE_WORDS], blocks[SITE_WORDS], rate[SITE_WORDS], samples[FORMAT_MAX];
 	/* In the place of figures that would be taken for what the filter was meant to leave. */
 	if (*shown.wrong.text != '\0') {
 		area_printf(area, 1, 0, STYLE_BAD, "%s", shown.wrong.text);
@@ -153,8 +153,8 @@ static void draw_head(struct area area, const struct panel_place *place)
 	int x = area_printf(area, 1, 0, STYLE_STRONG, "%s", site_words_bytes(live, shown.total.live_bytes, site_live_error(&shown.total)));
 	x = area_printf(area, x, 0, STYLE_NORMAL, " live in %s%s", site_words_blocks(blocks, &shown.total), *place->filter != '\0' ?
 		" that pass" : "");
-	x = area_printf(area, x, 0, STYLE_FAINT, "; %s samples, one every %s%s", format_count(samples, profile->samples),
-		format_bytes(rate, profile->rate), profile->on ? "" : ", switched off");
+	x = area_printf(area, x, 0, STYLE_FAINT, "; %s samples, %s", format_count(samples, profile->samples),
+		site_words_rate(rate, profile, false));
 	if (profile->lost_samples + profile->lost_stacks > 0)
 		x = area_printf(area, x, 0, STYLE_WARNING, "; %s lost", format_count(samples, profile->lost_samples + profile->lost_stacks));
 	if (x + (int)strlen(views[shown.view]) + 2 <= area.width)
@@ -201,13 +201,23 @@ static void draw_rows(struct area area, const struct watch *watch, struct panel_
 		draw_stack(area_part(area, 0, area.height - stack_rows, area.width, stack_rows), row);
 }
 
+static void draw_nothing(struct area area, const struct watch *watch)
+{
+	if (watch->state == WATCH_LIVE && watch->profile == NULL) {
+		area_text(area, 1, 1, STYLE_FAINT, "Waiting for the profile.");
+		return;
+	}
+	area_text(area, 1, 1, STYLE_FAINT, watch->profile != NULL ? "No profile: the profiler is off." : "No profile.");
+	area_text(area, 1, 2, STYLE_FAINT, "HAKMEM_PROF=1 starts it with the program; a request to its socket while it runs:");
+	area_text(area, 1, 3, STYLE_FAINT, "  printf '" PROFILE_REQUEST "\\n' | socat - UNIX-CONNECT:PATH");
+}
+
 static void draw(struct area area, const struct watch *watch, struct panel_place *place, bool with_cursor)
 {
 	enum site_view view = (enum site_view)(place->mode % SITE_VIEWS);
 	if (watch->profile == NULL || watch->profile->samples + watch->profile->rate == 0) {
 		panel_scroll(&panel_sites, place, 0, area.height);
-		area_text(area, 1, 1, STYLE_FAINT, watch->state == WATCH_LIVE && watch->profile == NULL ? "Waiting for the profile." :
-			"No profile: it takes a program that runs with HAKMEM_PROF=1.");
+		draw_nothing(area, watch);
 		return;
 	}
 	if (place->pending != 0 && place->row < (int)shown.count && view == shown.view && view != SITE_VIEW_TABLE)

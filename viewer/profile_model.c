@@ -434,7 +434,7 @@ struct profile *profile_parse(const cJSON *document, struct problem *problem)
 {
 	const cJSON *source = profile_of(document);
 	if (source == NULL) {
-		problem_set(problem, "it holds no profile: the program has to run with HAKMEM_PROF=1");
+		problem_set(problem, "it holds no profile: " PROFILE_WANTED);
 		return NULL;
 	}
 	static uint64_t read_so_far; /* the viewer has one thread */

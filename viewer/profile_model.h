@@ -11,6 +11,10 @@
 
 #include "viewer/problem.h"
 
+/* How a program comes to have a profile, for whoever looks for one and finds none. */
+#define PROFILE_REQUEST "set prof_rate=524288"
+#define PROFILE_WANTED "HAKMEM_PROF=1 starts it with the program, the request " PROFILE_REQUEST " while it runs"
+
 #define PROFILE_STACKS_MAX (1u << 20)
 #define PROFILE_BLOCKS_MAX (1u << 22)
 #define PROFILE_DEPTH_MAX 1024

@@ -33,7 +33,7 @@ static bool take(struct profile_source *source, const cJSON *document, struct pr
 	model_number(get(document, "uptime_us"), &source->uptime_us);
 	source->profile = profile_parse(document, problem);
 	if (source->profile != NULL && !source->profile->on && source->profile->samples == 0)
-		return problem_set(problem, "its profiler is off: the program has to run with HAKMEM_PROF=1");
+		return problem_set(problem, "its profiler is off: " PROFILE_WANTED);
 	return source->profile != NULL;
 }
 
@@ -60,9 +60,11 @@ static bool ask(struct profile_source *source, struct problem *problem)
 	source->running = link.client.peer_pid;
 	format_printable(source->exe, sizeof(source->exe), link.client.exe);
 	cJSON *document = client_ask(&link.client, "profile", HAK_TYPE_PROFILE, "makes no profiles", &inner);
-	if (document != NULL)
-		good = take(source, document, problem);
-	else
+	if (document != NULL && !(good = take(source, document, &inner)) && source->profile != NULL)
+		problem_set(problem, "%s: %s: printf '" PROFILE_REQUEST "\\n' | socat - UNIX-CONNECT:%s", source->name, inner.text, link.path);
+	else if (document != NULL && !good)
+		problem_set(problem, "%s: %s", source->name, inner.text);
+	else if (document == NULL)
 		problem_set(problem, "%s: %s", source->name, inner.text);
 	cJSON_Delete(document);
 	link_close(&link);

@@ -82,7 +82,7 @@ char *replay_profile(const char *target, size_t *length, struct problem *problem
 	if (!recording_find(&recording, moment != NULL ? moment : "end", &number, &inner))
 		problem_set(problem, "%s: %s", path, inner.text);
 	else if ((text = recording_profile(&recording, number, length)) == NULL)
-		problem_set(problem, "%s: it holds no profile%s: the program has to run with HAKMEM_PROF=1", path,
+		problem_set(problem, "%s: it holds no profile%s: " PROFILE_WANTED, path,
 			recording.profile_count > 0 ? " of that moment or before" : "");
 	recording_close(&recording);
 	return text;

@@ -61,7 +61,7 @@ void site_report_free(struct site_report *report)
 static void print_head(FILE *out, const struct profile_source *source)
 {
 	const struct profile *profile = source->profile;
-	char text[FORMAT_MAX], samples[FORMAT_MAX], live[FORMAT_MAX];
+	char text[FORMAT_MAX], samples[FORMAT_MAX], live[FORMAT_MAX], rate[SITE_WORDS];
 	fprintf(out, "Program    %s", *source->exe != '\0' ? source->exe : "unknown");
 	if (source->pid != 0)
 		fprintf(out, ", process %" PRIu64, source->pid);
@@ -69,11 +69,7 @@ static void print_head(FILE *out, const struct profile_source *source)
 		fprintf(out, ", up %s", format_clock(text, source->uptime_us));
 	if (*source->reason != '\0')
 		fprintf(out, "; dump: %s", source->reason);
-	if (profile->rate == 1)
-		fprintf(out, "\nProfile    every allocation");
-	else
-		fprintf(out, "\nProfile    a sample every %s on average", format_bytes(text, profile->rate));
-	fprintf(out, "%s; stacks by %s\n", profile->on ? "" : ", switched off", *profile->engine != '\0' ? profile->engine : "none");
+	fprintf(out, "\nProfile    %s; stacks by %s\n", site_words_rate(rate, profile, true), *profile->engine != '\0' ? profile->engine : "none");
 	fprintf(out, "Samples    %s, %s of them live", format_count(samples, profile->samples), format_count(live, profile->live_samples));
 	if (profile->lost_samples > 0)
 		fprintf(out, "; %s lost, as their table was full", format_count(text, profile->lost_samples));

@@ -58,3 +58,17 @@ bool site_words_lives(char out[SITE_WORDS], const struct profile *profile, const
 	}
 	return sum > 0;
 }
+
+const char *site_words_rate(char out[SITE_WORDS], const struct profile *profile, bool full)
+{
+	char rate[FORMAT_MAX];
+	const char *off = profile->on ? "" : ", switched off";
+	format_bytes(rate, profile->rate);
+	if (profile->rate == 0)
+		snprintf(out, SITE_WORDS, "switched off");
+	else if (profile->rate == 1)
+		snprintf(out, SITE_WORDS, "every block%s", off);
+	else
+		snprintf(out, SITE_WORDS, full ? "a sample every %s on average%s" : "one every %s%s", rate, off);
+	return out;
+}

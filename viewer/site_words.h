@@ -14,5 +14,7 @@ const char *site_words_blocks(char out[SITE_WORDS], const struct site *site);
 const char *site_words_age(char out[SITE_WORDS], const struct site *site);
 /* "<1ms 12%, <10ms 80%, longer 8%": those that are not 0. Returns false if nothing was freed. */
 bool site_words_lives(char out[SITE_WORDS], const struct profile *profile, const struct site *site);
+/* "every block", "one every 512K" (in full "a sample every 512K on average"); ", switched off" behind it, or that alone. */
+const char *site_words_rate(char out[SITE_WORDS], const struct profile *profile, bool full);
 
 #endif

@@ -63,7 +63,8 @@ def refused(folder):
     document = mock_target.snapshot(1, 3)
     (folder / "none.json").write_text(json.dumps(document))
     equal(run([TOP, "--report=sites", folder / "none.json"], expect=1).stderr,
-          f"hakmem-top: {folder}/none.json: it holds no profile: the program has to run with HAKMEM_PROF=1\n", "what is said of a snapshot")
+          f"hakmem-top: {folder}/none.json: it holds no profile: HAKMEM_PROF=1 starts it with the program, "
+          "the request set prof_rate=524288 while it runs\n", "what is said of a snapshot")
     profile = mock_target.profile() | {"state": "off", "samples": 0}
     (folder / "off.json").write_text(json.dumps(profile))
     check("its profiler is off" in run([TOP, "--pprof", folder / "x", folder / "off.json"], expect=1).stderr, "a profiler that is off")

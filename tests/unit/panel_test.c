@@ -434,7 +434,8 @@ static void call_sites(void)
 	watch.profile = NULL;
 	watch.state = WATCH_FILE;
 	draw(PANEL_sites, 100, 24, GLYPHS_ASCII);
-	CU_ASSERT_TRUE(shows("HAKMEM_PROF=1"));
+	CU_ASSERT_TRUE(shows("HAKMEM_PROF=1 starts it with the program; a request to its socket while it runs:"));
+	CU_ASSERT_TRUE(shows("printf 'set prof_rate=524288\\n' | socat - UNIX-CONNECT:PATH"));
 	end();
 }
 

@@ -66,7 +66,7 @@ static void of_a_dump(void)
 	UNIT_EQUAL(profile->modules[0].base, 0x1000 - 256);
 	profile_free(profile);
 	CU_ASSERT_PTR_NULL(sample_profile_parse("{\"type\":\"dump\"}", &problem));
-	CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "HAKMEM_PROF=1"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "HAKMEM_PROF=1 starts it with the program, the request set prof_rate=524288 while it runs"));
 	free(message);
 	free(dump);
 }

@@ -56,6 +56,12 @@ static void call_sites(void)
 	shows(text, "  3.  0B in 0 blocks; 1000B +- 20B allocated\n      freed after: <10ms 100%\n      (no stack)\n");
 	shows(text, "Files without symbols here (--binaries=FOLDER says where they are):\n  /usr/bin/thing: ");
 	free(text);
+	/* Switched off, what was sampled before is still told of, and no rate. */
+	source.profile->on = false;
+	source.profile->rate = 0;
+	text = say(REPORT_SITES, &source, NULL, false);
+	shows(text, "Profile    switched off; stacks by libunwind\n");
+	free(text);
 	profile_free(source.profile);
 }
 

@@ -37,4 +37,20 @@ static void lives(void)
 	profile_free(profile);
 }
 
-UNIT_MAIN("site_words", UNIT(amounts), UNIT(ages), UNIT(lives))
+static void rates(void)
+{
+	char out[SITE_WORDS];
+	struct profile profile = {.on = true, .rate = 65536};
+	UNIT_STRING(site_words_rate(out, &profile, true), "a sample every 64.0K on average");
+	UNIT_STRING(site_words_rate(out, &profile, false), "one every 64.0K");
+	profile.rate = 1;
+	UNIT_STRING(site_words_rate(out, &profile, true), "every block");
+	UNIT_STRING(site_words_rate(out, &profile, false), "every block");
+	/* A target whose profiler was switched off tells of no rate; a dump may. */
+	profile.on = false;
+	UNIT_STRING(site_words_rate(out, &profile, false), "every block, switched off");
+	profile.rate = 0;
+	UNIT_STRING(site_words_rate(out, &profile, true), "switched off");
+}
+
+UNIT_MAIN("site_words", UNIT(amounts), UNIT(ages), UNIT(lives), UNIT(rates))
