@@ -3,6 +3,7 @@
 #include <elfutils/libdwelf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,21 +78,84 @@ static int try_folders(struct search *search, const char *folders, bool only_bui
 	return fd;
 }
 
+/* By its path: of a live process as that sees it. The vdso and the like have names that are no paths. */
+static int try_path(struct search *search, pid_t pid)
+{
+	const char *name = search->module->path;
+	char link[32];
+	int fd = -1;
+	if (strchr(name, '/') == NULL)
+		return -1;
+	if (pid != 0) {
+		snprintf(link, sizeof(link), "/proc/%d/%s", (int)pid, *name == '/' ? "root" : "cwd");
+		fd = try_in(search, link, strlen(link), name);
+	}
+	/* What a relative path was relative to is not known here: only the very same file will do. */
+	if (fd >= 0 || (*name != '/' && search->module->build_id_bytes == 0))
+		return fd;
+	snprintf(search->path, PATH_MAX, "%s", name);
+	return try(search);
+}
+
+/* The file that the module is mapped from, be it deleted or replaced since: the kernel opens it for those who may trace the process
+ * (/proc/PID/exe), or for administrators. */
+static int try_mapping(struct search *search, pid_t pid)
+{
+	uint64_t start, end;
+	char line[PATH_MAX + 128], maps_path[32];
+	int fd = -1;
+	if (pid == 0 || search->module->build_id_bytes == 0)
+		return -1;
+	if (search->module->is_main) {
+		snprintf(search->path, PATH_MAX, "/proc/%d/exe", (int)pid);
+		fd = try(search);
+	}
+	snprintf(maps_path, sizeof(maps_path), "/proc/%d/maps", (int)pid);
+	FILE *maps = fd < 0 ? fopen(maps_path, "re") : NULL;
+	while (maps != NULL && fd < 0 && fgets(line, sizeof(line), maps) != NULL) {
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64, &start, &end) != 2 || search->module->base < start || search->module->base >= end)
+			continue;
+		snprintf(search->path, PATH_MAX, "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, (int)pid, start, end);
+		fd = try(search);
+	}
+	if (maps != NULL)
+		fclose(maps);
+	return fd;
+}
+
+/* Looks for it everywhere, but not for debug files. */
+static int try_everywhere(struct search *search, const struct binaries_where *where)
+{
+	int fd = try_folders(search, where->folders, false);
+	return fd < 0 ? try_path(search, where->pid) : fd;
+}
+
+/* The name that a file had before it was deleted, to be freed; NULL: it was not, or its build-id isn't known, without which another
+ * file of this name could be taken for it. */
+static char *name_before_deletion(const struct profile_module *module)
+{
+	static const char mark[] = " (deleted)"; /* the kernel's, behind what /proc/PID/exe leads to */
+	size_t length = strlen(module->path), kept = length - (sizeof(mark) - 1);
+	if (module->build_id_bytes == 0 || length < sizeof(mark) || strcmp(module->path + kept, mark) != 0)
+		return NULL;
+	return strndup(module->path, kept);
+}
+
 int binaries_open(const struct binaries_where *where, const struct profile_module *module, char path[PATH_MAX],
 	struct problem *problem)
 {
 	struct search search = {.module = module, .path = path};
-	char root[32];
-	int fd = try_folders(&search, where->folders, false);
-	if (fd < 0 && where->pid != 0 && *module->path == '/') {
-		snprintf(root, sizeof(root), "/proc/%d/root", (int)where->pid);
-		fd = try_in(&search, root, strlen(root), module->path);
+	struct profile_module before = *module;
+	int fd = try_everywhere(&search, where);
+	before.path = name_before_deletion(module);
+	if (fd < 0 && before.path != NULL) {
+		search.module = &before;
+		fd = try_everywhere(&search, where);
+		search.module = module;
 	}
-	/* The vdso and the like have names that are no paths. */
-	if (fd < 0 && *module->path == '/') {
-		snprintf(path, PATH_MAX, "%s", module->path);
-		fd = try(&search);
-	}
+	free(before.path);
+	if (fd < 0)
+		fd = try_mapping(&search, where->pid);
 	if (fd < 0)
 		fd = try_folders(&search, where->debug != NULL ? where->debug : BINARIES_DEBUG_DEFAULT, true);
 	if (fd < 0)

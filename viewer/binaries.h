@@ -17,7 +17,8 @@ struct binaries_where {
 	pid_t pid;           /* of a process that runs here: its files are seen from its root; 0: none */
 };
 
-/* Opens a module's file, or, where that isn't there, its separate debug file. Returns a descriptor, with the path in
+/* Opens a module's file, or, where that isn't there, its separate debug file. A relative path is one of the process's working directory,
+ * or of ours if there is the file with its build-id; of a process that runs here a file that was deleted or replaced is had all the same. Returns a descriptor, with the path in
  * `path`, or -1 and says why. */
 int binaries_open(const struct binaries_where *where, const struct profile_module *module, char path[PATH_MAX],
 	struct problem *problem);

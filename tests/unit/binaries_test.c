@@ -1,6 +1,7 @@
 #include "viewer/binaries.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sys/stat.h>
 
 #include "tests/unit/folder.h"
@@ -105,6 +106,63 @@ static void another_version(void)
 	rmdir(folder);
 }
 
+/* Where a program is that was loaded by a relative path: below the process's working directory, or below ours, if it is the same. */
+static void relative(void)
+{
+	struct problem problem = {""};
+	char before[PATH_MAX], seen[PATH_MAX];
+	start();
+	CU_ASSERT_PTR_NOT_NULL_FATAL(getcwd(before, sizeof(before)));
+	CU_ASSERT_EQUAL(symlink(self, below("thing.so")), 0);
+	CU_ASSERT_EQUAL(chdir(folder), 0);
+	UNIT_STRING(found(&(struct binaries_where){.folders = NULL}, "./thing.so", &problem), "./thing.so");
+	snprintf(seen, sizeof(seen), "/proc/%d/cwd/./thing.so", (int)getpid());
+	UNIT_STRING(found(&(struct binaries_where){.pid = getpid()}, "./thing.so", &problem), seen);
+	UNIT_STRING(found(&(struct binaries_where){.folders = NULL}, "thing.so", &problem), "");
+	struct profile_module unknown = {.path = (char *)"./thing.so"};
+	CU_ASSERT_EQUAL(binaries_open(&(struct binaries_where){.folders = NULL}, &unknown, seen, &problem), -1);
+	unlink(below("thing.so"));
+	CU_ASSERT_EQUAL(symlink("/bin/true", below("thing.so")), 0);
+	UNIT_STRING(found(&(struct binaries_where){.folders = NULL}, "./thing.so", &problem), "");
+	CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "another version"));
+	unlink(below("thing.so"));
+	CU_ASSERT_EQUAL(chdir(before), 0);
+	rmdir(folder);
+}
+
+/* What was deleted: there is a copy, or the process still has it. */
+static void deleted(void)
+{
+	struct problem problem = {""};
+	char path[PATH_MAX], seen[PATH_MAX];
+	start();
+	UNIT_STRING(found(&(struct binaries_where){.folders = folder}, "/bin/gone (deleted)", &problem), "");
+	CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "/bin/gone (deleted): there is no such file here"));
+	CU_ASSERT_EQUAL(symlink(self, below("gone")), 0);
+	UNIT_STRING(found(&(struct binaries_where){.folders = folder}, "/bin/gone (deleted)", &problem), below("gone"));
+	UNIT_STRING(found(&(struct binaries_where){.folders = folder}, "/bin/gone(deleted)", &problem), "");
+	struct profile_module module = module_at("/bin/gone (deleted)");
+	/* Without a build-id any file of this name would do. */
+	module.build_id_bytes = 0;
+	CU_ASSERT_EQUAL(binaries_open(&(struct binaries_where){.folders = folder}, &module, path, &problem), -1);
+	unlink(below("gone"));
+	module = module_at("/bin/gone (deleted)");
+	module.is_main = true;
+	int fd = binaries_open(&(struct binaries_where){.pid = getpid()}, &module, path, &problem);
+	snprintf(seen, sizeof(seen), "/proc/%d/exe", (int)getpid());
+	UNIT_STRING(path, seen);
+	CU_ASSERT_TRUE(fd >= 0 && close(fd) == 0);
+	/* A library: by its mapping, which only administrators may open. */
+	module.is_main = false;
+	fd = binaries_open(&(struct binaries_where){.pid = getpid()}, &module, path, &problem);
+	snprintf(seen, sizeof(seen), "/proc/%d/map_files/%" PRIx64 "-", (int)getpid(), module.base);
+	CU_ASSERT_TRUE(fd < 0 ? strstr(problem.text, "there is no such file here") != NULL : strncmp(path, seen, strlen(seen)) == 0);
+	printf("(map_files: %s) ", fd < 0 ? "not for us" : "opened");
+	if (fd >= 0)
+		close(fd);
+	rmdir(folder);
+}
+
 static void debug_path(void)
 {
 	char *path = binaries_debug_path(&(struct binaries_where){.folders = NULL});
@@ -115,4 +173,4 @@ static void debug_path(void)
 	free(path);
 }
 
-UNIT_MAIN("binaries", UNIT(where_it_was), UNIT(in_folders), UNIT(another_version), UNIT(debug_path))
+UNIT_MAIN("binaries", UNIT(where_it_was), UNIT(in_folders), UNIT(another_version), UNIT(relative), UNIT(deleted), UNIT(debug_path))
