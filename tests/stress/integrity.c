@@ -33,8 +33,10 @@
 #define OPERATIONS 60000
 #elif defined(__SANITIZE_ADDRESS__)
 #define OPERATIONS 120000
-#else
+#elif defined(INTEGRITY_LIBC) /* nothing is checked between rounds, and it runs under many settings */
 #define OPERATIONS 500000
+#else
+#define OPERATIONS 2000000
 #endif
 #define ROUNDS 6
 #define HUGE_BYTES ((size_t)24 << 20)  /* the largest sizes: up to this */
