@@ -13,6 +13,7 @@ import signal
 import subprocess
 import time
 import urllib.request
+import xml.etree.ElementTree as ElementTree
 
 from programs import find_redis
 from support import LIBRARY, SOURCE, check, check_trace, clean_environment, equal, fail, run, skip, tool, traced
@@ -24,9 +25,9 @@ CPYTHON_MODULES = """
     test_array test_bytes test_bigmem test_buffer test_collections test_deque test_dict test_gc test_generators test_heapq test_itertools
     test_json test_list test_long test_marshal test_memoryview test_ordered_dict test_pickle test_re test_set test_sort test_string
     test_struct test_tuple test_unicode test_userdict test_weakref test_xml_etree_c test_zlib test_bz2 test_lzma test_tempfile
-    test_sqlite3 test_decimal test_ctypes test_fork1 test_thread test_threading test_threading_local test_queue test_subprocess
+    test_multibytecodec test_decimal test_ctypes test_fork1 test_thread test_threading test_threading_local test_queue test_subprocess
     test_concurrent_futures test_multiprocessing_fork test_multiprocessing_spawn test_signal test_asyncio test_os test_posix test_io
-    test_mmap test_capi""".split()
+    test_mmap test_descr""".split()
 
 
 def preloaded(command, folder, env=None, **options):
@@ -47,6 +48,10 @@ def cpython(folder):
     """A module fails on HAKMEM if it fails there, also alone and once more, and does not without."""
     if run(["/usr/bin/python3", "-c", "import test.test_json"], expect=None).returncode != 0:
         skip("CPython's tests are not installed")
+    search = "import importlib.util, sys; print(*[name for name in sys.argv[1:] if not importlib.util.find_spec('test.' + name)])"
+    absent = run(["/usr/bin/python3", "-c", search, *CPYTHON_MODULES]).stdout.strip()
+    # They would fail without HAKMEM too, and so seem to be run and well.
+    check(not absent, f"/usr/bin/python3 has no such modules of tests, which CPYTHON_MODULES names: {absent}")
 
     def tests(library, modules, *options):
         variables = {"PYTHONMALLOC": "malloc", **(traced(folder / "log") if library else {})}
@@ -54,7 +59,7 @@ def cpython(folder):
                      expect=None, timeout=3 * LONG, cwd=folder)
         return result
 
-    first = tests(LIBRARY, CPYTHON_MODULES, "-j2")
+    first = tests(LIBRARY, CPYTHON_MODULES, "-j2", "--junit-xml", "report.xml")
     # The summary names them in indented lines under "2 tests failed:".
     failed = " ".join(re.findall(r"^\d+ tests? failed:\n((?:    .*\n)+)", first.stdout, re.M)).split()
     check(first.returncode == 0 or failed, f"no summary: {first.stdout[-2000:]}")
@@ -66,7 +71,10 @@ def cpython(folder):
             continue
         check(tests(None, [module]).returncode != 0, f"{module} fails on HAKMEM and not without:\n{again.stdout[-3000:]}")
         told.append(f"{module} fails without HAKMEM too")
-    print("; ".join([f"{len(CPYTHON_MODULES)} modules", *told]))
+    good, unused = (sum(map(int, re.findall(rf"^(?:All )?(\d+) tests? {word}\b", first.stdout, re.M))) for word in ("OK", "skipped"))
+    report = ElementTree.parse(folder / "report.xml").getroot()
+    counts = f"{len(report.findall('.//testcase'))} tests, {len(report.findall('.//skipped'))} of them skipped"
+    print("; ".join([f"{len(CPYTHON_MODULES)} modules, {good} OK, {unused} skipped: {counts}", *told]))
     check_trace(folder / "log")
 
 
