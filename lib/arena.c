@@ -265,7 +265,7 @@ bool hak_arena_give_back(uint32_t first, uint32_t count)
 		hak_ss(i)->away = true;
 		hak_ss(i)->zero = ~0u;
 	}
-	hak_store_release(&away, away + count);
+	hak_store_release(&away, away + count); /* pairs with the acquire in hak_arena_committed_bytes, as the other does */
 	return true;
 }
 
@@ -298,7 +298,7 @@ int hak_arena_get_back(uint32_t first, uint32_t count)
 		}
 		for (uint32_t end = i + length; i < end; i++)
 			hak_ss(i)->away = false;
-		hak_store_relaxed(&away, away - length);
+		hak_store_release(&away, away - length);
 	}
 	return 0;
 }
