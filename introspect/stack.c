@@ -32,8 +32,8 @@ static _Unwind_Reason_Code (*gcc_backtrace)(_Unwind_Trace_Fn, void *);
 static __typeof__(_Unwind_GetIP) *gcc_get_ip;
 
 static uint32_t capturing; /* threads that are */
-static uint32_t forking;   /* 1: a fork is about to happen */
-static bool quiet_fork;    /* no other thread was capturing at the fork */
+static uint32_t forking;   /* threads that are about to fork, or in it: handlers of several run at a time */
+static HAK_TLS bool quiet_fork; /* no other thread was capturing at this one's fork */
 
 /* Where this library's code lies, to leave its frames out; empty in a program that it is linked into. */
 static uintptr_t own_start, own_end;
@@ -505,7 +505,7 @@ void hak_stack_count(struct hak_stack_counts *out)
 
 void hak_stack_fork_prepare(void)
 {
-	__atomic_store_n(&forking, 1u, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&forking, 1u, __ATOMIC_SEQ_CST);
 	quiet_fork = false;
 	/* Once is enough: those who come later see that a fork is coming, and count themselves only for a moment. */
 	for (unsigned i = 0; !quiet_fork && i < FORK_YIELDS; i++) {
@@ -517,7 +517,8 @@ void hak_stack_fork_prepare(void)
 
 void hak_stack_fork_parent(void)
 {
-	hak_store_release(&forking, 0u); /* pairs with the load in begin_capture: who captures again does so behind the fork */
+	/* Pairs with the load in begin_capture: who captures again does so behind all forks, of which none may end for another. */
+	__atomic_fetch_sub(&forking, 1u, __ATOMIC_RELEASE);
 }
 
 void hak_stack_fork_child(void)

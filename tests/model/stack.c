@@ -4,6 +4,8 @@
 
 #include "tests/model/atomic.h"
 
+#undef HAK_TLS
+#define HAK_TLS __attribute__((section("model_tls")))
 static int yield(void);
 
 #define sched_yield() yield()
@@ -75,6 +77,36 @@ static void fork_twice(void)
 	fork_quietly();
 }
 
+/* Two threads fork at the same time: neither's end lets captures begin before the other is over. */
+static void capture_both(void)
+{
+	if (!begin_capture())
+		return;
+	model_plain(&engine);
+	model_plain(&other_engine);
+	end_capture();
+}
+
+static void fork_first(void)
+{
+	hak_stack_fork_prepare();
+	if (quiet_fork) {
+		model_plain(&engine);
+		quiet++;
+	}
+	hak_stack_fork_parent();
+}
+
+static void fork_second(void)
+{
+	hak_stack_fork_prepare();
+	if (quiet_fork) {
+		model_plain(&other_engine);
+		quiet++;
+	}
+	hak_stack_fork_parent();
+}
+
 static void check_two(void)
 {
 	model_require(capturing == 0 && forking == 0, "captures and forks are over");
@@ -118,6 +150,7 @@ int main(void)
 		{"two captures, and fork", setup, {capture_two, fork_quietly}, check, {0}},
 		{"two capture, and fork", setup, {capture_one, capture_other, fork_quietly}, check, {0}},
 		{"a capture, and two forks", setup, {capture_one, fork_twice}, check_two, {0}},
+		{"a capture, and two who fork", setup, {capture_both, fork_first, fork_second}, check_two, {0}},
 		{"an engine is chosen", setup_nothing, {begin_engine, capture_if_begun}, NULL, {0}},
 		{0},
 	};
