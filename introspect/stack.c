@@ -526,6 +526,7 @@ void hak_stack_fork_child(void)
 	/* Where a lock of an engine's may be held by a thread that isn't there any more. */
 	if (!quiet_fork && hak_stack_engine() != HAK_STACK_NONE)
 		hak_store_relaxed(&engine_now, (uint32_t)HAK_STACK_FRAME_POINTERS);
+	hak_walk_fork_child();
 	capturing = 0;
 	hak_store_release(&forking, 0u);
 }

@@ -50,6 +50,7 @@ struct cached {
 };
 static struct cached *cache;
 static uint64_t unloads_seen; /* files that the loader had unloaded when the cache was begun */
+static bool list_is_lost;     /* a child: a thread that isn't there may hold the lock of the loader's list for ever */
 
 bool hak_walk_begin(void)
 {
@@ -73,7 +74,15 @@ static HAK_NOINLINE uint64_t look_up(uintptr_t pc, struct cached *entry)
 	struct search search = {.pc = pc};
 	uint64_t word;
 
-	dl_iterate_phdr(look_into, &search);
+	if (HAK_UNLIKELY(list_is_lost)) {
+		struct hak_object object;
+
+		if (hak_object_find(pc, &object) && object.unwind_table)
+			search.rule = hak_cfi_read(object.unwind_table, pc);
+		search.unloads = hak_load_relaxed(&unloads_seen); /* not to be had: rules of files that are gone stay */
+	} else {
+		dl_iterate_phdr(look_into, &search);
+	}
 	/* Another file may lie where one was that is gone. Whoever still reads an old rule gets a wrong frame, no harm. */
 	if (HAK_UNLIKELY(search.unloads != hak_load_relaxed(&unloads_seen)) && entry) {
 		hak_store_relaxed(&unloads_seen, search.unloads);
@@ -255,6 +264,11 @@ unsigned hak_walk(const struct hak_walk_start *start, uintptr_t *frames, unsigne
 	struct hak_trail *trail)
 {
 	return trail ? climb(start, find, frames, room, end, last, trail) : climb(start, find, frames, room, end, last, NULL);
+}
+
+void hak_walk_fork_child(void)
+{
+	list_is_lost = true;
 }
 
 uint64_t hak_walk_unloads(void)

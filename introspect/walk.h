@@ -39,6 +39,10 @@ unsigned hak_walk(const struct hak_walk_start *start, uintptr_t *frames, unsigne
 /* Files that had been unloaded when rules were last looked up: others may lie where they did. */
 uint64_t hak_walk_unloads(void);
 
+/* In a child of fork: any thread of the parent's may have been in the loader, which another process can't wait for. From here on
+ * rules are found without the loader's lock, where libc can do that (2.35), but files that are unloaded are not noticed. */
+void hak_walk_fork_child(void);
+
 /* The same in a signal's handler, from the moment that it interrupted: no lock is taken where object.h needs none. start->pc itself
  * is not among the frames. */
 unsigned hak_walk_in_handler(
