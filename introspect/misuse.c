@@ -113,7 +113,6 @@ static void read_memory(struct hak_misuse *misuse)
 {
 	int fd;
 
-	misuse->memory_at = 0; /* the record may have been another report's */
 	if (!is_ours(misuse))
 		return;
 	fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);

@@ -44,7 +44,7 @@ static void nothing_yet(void)
 }
 
 /* Nothing is read where neither the heap nor a guard has the memory, whether or not it could be, and nothing is shown: not what
- * another report left in the record, which was the last one's, either. */
+ * another report left in the last record, which this one takes, either. */
 static void memory_of_others(void)
 {
 	static char in_data[4096];
