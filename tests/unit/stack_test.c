@@ -1,6 +1,7 @@
 /* Stacks: what the engines find, and that each different stack has one number. */
 #include "introspect/stack.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
 
@@ -156,6 +157,124 @@ static void remembered_stacks(void)
 {
 	char said[1000];
 	UNIT_EQUAL(WEXITSTATUS(unit_in_child(check_memory_in_child, NULL, said, sizeof(said))), 0);
+	UNIT_STRING(said, "");
+}
+
+/* ---- Nothing is allocated ---- */
+
+static __thread unsigned allocations; /* of the calling thread, by whichever library */
+
+#if !UNIT_ASAN && !UNIT_TSAN /* which need malloc for themselves */
+/* NOLINTBEGIN(bugprone-reserved-identifier): glibc's own */
+void *__libc_malloc(size_t bytes);
+void *__libc_calloc(size_t count, size_t bytes);
+void *__libc_realloc(void *block, size_t bytes);
+void *__libc_memalign(size_t alignment, size_t bytes);
+/* NOLINTEND(bugprone-reserved-identifier) */
+
+HAK_EXPORT void *malloc(size_t bytes)
+{
+	allocations++;
+	return __libc_malloc(bytes);
+}
+
+HAK_EXPORT void *calloc(size_t count, size_t bytes)
+{
+	allocations++;
+	return __libc_calloc(count, bytes);
+}
+
+HAK_EXPORT void *realloc(void *block, size_t bytes)
+{
+	allocations++;
+	return __libc_realloc(block, bytes);
+}
+
+HAK_EXPORT void *aligned_alloc(size_t alignment, size_t bytes)
+{
+	allocations++;
+	return __libc_memalign(alignment, bytes);
+}
+
+HAK_EXPORT void *memalign(size_t alignment, size_t bytes);
+void *memalign(size_t alignment, size_t bytes)
+{
+	return aligned_alloc(alignment, bytes);
+}
+
+HAK_EXPORT int posix_memalign(void **out, size_t alignment, size_t bytes)
+{
+	*out = aligned_alloc(alignment, bytes);
+	return *out ? 0 : ENOMEM;
+}
+#endif
+
+static unsigned allocated_in_handler;
+
+static void walk_in_handler(int signal, siginfo_t *info, void *context)
+{
+	uintptr_t found[HAK_STACK_FRAMES];
+	unsigned before = allocations;
+	(void)signal, (void)info;
+	if (hak_stack_of_context(context, found, HAK_STACK_FRAMES) == 0)
+		_exit(9);
+	allocated_in_handler += allocations - before;
+}
+
+/* What walks allocate, of stacks that were met before and of new ones. Returns 0 if it is nothing. */
+static int check_walks(void)
+{
+	unsigned before = allocations;
+	for (volatile unsigned i = 0; i < 3 * 64; i++) {
+		capture = i % 2 ? hak_stack_capture : hak_stack_capture_top;
+		if (branch(i % 64, i % 3 * 30) == 0)
+			return 1;
+	}
+	if (allocations != before)
+		return 2;
+	for (int i = 0; i < 10; i++)
+		pthread_kill(pthread_self(), SIGUSR1);
+	return allocated_in_handler == 0 ? 0 : 3;
+}
+
+static void *check_walks_of_thread(void *result)
+{
+	pthread_kill(pthread_self(), SIGUSR1); /* handlers need no first capture */
+	*(int *)result = capture() == 0 ? 4 : check_walks();
+	return NULL;
+}
+
+static void check_allocations_in_child(void *ignored)
+{
+	struct sigaction action = {.sa_flags = SA_SIGINFO};
+	char *(*volatile duplicate)(const char *) = strdup; /* volatile: else it might be left out */
+	pthread_t thread;
+	int result = -1;
+	unsigned before = allocations;
+	(void)ignored;
+	/* Libc's own allocations are counted too. */
+	free(duplicate("a name"));
+	if (allocations != before + 1)
+		_exit(10);
+	action.sa_sigaction = walk_in_handler; /* of signals raised here. NOLINT(bugprone-signal-handler,cert-sig30-c) */
+	sigaction(SIGUSR1, &action, NULL);
+	if (!hak_stack_begin(HAK_STACK_TABLES, CAPACITY) || capture() == 0)
+		_exit(11);
+	result = check_walks();
+	if (result != 0)
+		_exit(result);
+	pthread_create(&thread, NULL, check_walks_of_thread, &result);
+	pthread_join(thread, NULL);
+	_exit(result != 0 ? 20 + result : 0);
+}
+
+/* Our engine, after a thread's first capture, which asks libc for the stack's bounds; and in handlers of signals ever. */
+static void walks_allocate_nothing(void)
+{
+	char said[1000];
+	UNIT_LEAVE_IF(UNIT_ASAN || UNIT_TSAN, "the sanitizer needs malloc for itself");
+	UNIT_LEAVE_IF(unit_is_emulated(), "the libraries that unwind are not there");
+	UNIT_EQUAL(WEXITSTATUS(unit_in_child(check_allocations_in_child, NULL, said, sizeof(said))), 0);
 	UNIT_STRING(said, "");
 }
 
@@ -340,4 +459,4 @@ static void the_stack_of_a_fault(void)
 	munmap(fault.page, 4096);
 }
 
-UNIT_MAIN("stack", UNIT(engines), UNIT(remembered_stacks), UNIT(the_stack_of_a_fault), UNIT(forks), UNIT(one_number_each), UNIT(a_full_table))
+UNIT_MAIN("stack", UNIT(engines), UNIT(remembered_stacks), UNIT(walks_allocate_nothing), UNIT(the_stack_of_a_fault), UNIT(forks), UNIT(one_number_each), UNIT(a_full_table))
