@@ -152,6 +152,7 @@ ALIAS(posix_memalign) int __posix_memalign(void **out, size_t alignment, size_t 
 
 /* NOLINTBEGIN(bugprone-reserved-identifier): theirs */
 __attribute__((weak)) void __asan_init(void);
+__attribute__((weak)) void __lsan_init(void);
 __attribute__((weak)) void __msan_init(void);
 __attribute__((weak)) void __tsan_init(void);
 /* NOLINTEND(bugprone-reserved-identifier) */
@@ -164,7 +165,7 @@ void hak_refuse_sanitizers(void)
 				   "run it without libhakmem\n";
 
 	/* A sanitizer that is linked into the program itself has its malloc before ours: then ours is not in use. */
-	if ((!__asan_init && !__msan_init && !__tsan_init) || (void *)&malloc != (void *)&own_malloc)
+	if ((!__asan_init && !__lsan_init && !__msan_init && !__tsan_init) || (void *)&malloc != (void *)&own_malloc)
 		return;
 	/* Raw calls: write and _exit are the sanitizer's by now, and it is not ready. */
 	syscall(SYS_write, STDERR_FILENO, line, sizeof(line) - 1);

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """sanitizer.py CASE: the library preloaded into a program that is built with a sanitizer, which must keep a malloc of its own:
 
-  gcc_address, gcc_thread      the program stops with one clear line, HAKMEM's or the sanitizer's, instead of running on two allocators
-  clang_address, clang_thread  the sanitizer, linked into the program, comes before any library: the fault is found
+  gcc_address, gcc_leak, gcc_thread        the program stops with one clear line, HAKMEM's or the sanitizer's, instead of running on
+                                           two allocators
+  clang_address, clang_leak, clang_thread  the sanitizer, linked into the program, comes before any library: the fault is found
 """
 import pathlib
 import sys
@@ -10,7 +11,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from support import LIBRARY, SOURCE, Folder, check, equal, run, skip, tool
 
-# It says whose malloc it had. With an argument it writes to a block that it has freed.
+# It says whose malloc it had. With an argument it writes to a block that it has freed, and forgets another.
 PROGRAM = """#include <stdio.h>
 #include <stdlib.h>
 #include "lib/hakmem.h"
@@ -22,8 +23,10 @@ int main(int argc, char **argv)
 		char *volatile block = malloc(10 + i % 1000);
 		block[9] = 1;
 		free(block);
-		if (argc > 1)
+		if (argc > 1) {
 			block[9] = 2;
+			block = malloc(99);
+		}
 	}
 	struct hak_stage_counts stages = {.superslabs = 0};
 	if (hak_stage_counts)
@@ -33,7 +36,8 @@ int main(int argc, char **argv)
 }
 """
 STOPS = ("hakmem: this program is built with a sanitizer", "ASan runtime does not come first")
-FOUND = {"address": "AddressSanitizer: heap-use-after-free", "thread": "ThreadSanitizer: heap-use-after-free"}
+FOUND = {"address": "AddressSanitizer: heap-use-after-free", "leak": "LeakSanitizer: detected memory leaks",
+         "thread": "ThreadSanitizer: heap-use-after-free"}
 
 
 def build(folder, compiler, *options):
