@@ -1,8 +1,10 @@
 /* The kernel refuses. mmap, munmap, mprotect and madvise are the linker's wrapped ones here (suites.def), and fail with ENOMEM when
- * the plan says so: the N-th call, ten from the N-th on, or all of them until further notice, for every N up to 200, each in a
- * process of its own (this program, with a plan as its arguments), from the heap's very first call on. Each allocation then returns
- * NULL with ENOMEM, or memory in another way; every block keeps its contents; nothing hangs; and once the calls succeed there is full
- * service and all invariants hold. The last part lets 16 threads race while the kernel refuses from time to time.
+ * the plan says so: the N-th call, ten from the N-th on, or all of them until further notice, for N up to 200, each in a process of
+ * its own (this program, with a plan as its arguments), from the heap's very first call on. N is every number, but every 6th where
+ * ten calls fail and every 10th where advice is refused; under sanitizers, of advice and of calls of all kinds, every 13th of those.
+ * Each allocation then returns NULL with ENOMEM, or memory in another way; every block keeps its contents; nothing hangs; and once
+ * the calls succeed there is full service and all invariants hold. The last part lets 16 threads race while the kernel refuses from
+ * time to time.
  *
  * The address space is said to be limited. With HAKMEM_RESERVE set (stress/faults_tight) it is to so little that the heap needs
  * further reservations, and big blocks are packed. */
