@@ -167,7 +167,8 @@ run_tests() {
 	shift 2
 	setarch "$(uname -m)" -R true 2>/dev/null && wrapper=(setarch "$(uname -m)" -R)
 	rm -f "$report"
-	"${wrapper[@]}" ctest --test-dir "$dir" -j "$((2 * $(nproc)))" --output-on-failure --no-tests=error --output-junit "$report" "$@"
+	"${wrapper[@]}" ctest --test-dir "$dir" -j "$((2 * $(nproc)))" --output-on-failure --no-tests=error \
+		--test-output-size-passed 1000000 --output-junit "$report" "$@"
 }
 
 # Builds a configuration of the test run: name, what to build, CMake options. A warning is an error. A failure goes to

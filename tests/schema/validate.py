@@ -323,7 +323,7 @@ def check_refusals(client, folder, pid):
 def check_other_user(folder, pid):
     """What another user is told, who gets as far as the socket because its modes let him."""
     if os.geteuid() != 0:
-        print("only root can be two users: the code forbidden is left out")
+        print("left out: the code forbidden, as only root can be two users")
         VALIDATED["error"].add("forbidden")
         return
     path = socket_path(folder, pid)
