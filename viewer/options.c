@@ -278,6 +278,7 @@ static bool check(const struct options *options, struct problem *problem)
 bool options_parse(struct options *options, int argc, char **argv, struct problem *problem)
 {
 	int words = 1;
+	bool awaits_states = false; /* of --diff, which was followed by another option */
 	memset(options, 0, sizeof(*options));
 	while (words < argc && strcmp(argv[words], "--") != 0)
 		words++;
@@ -297,8 +298,19 @@ bool options_parse(struct options *options, int argc, char **argv, struct proble
 		if (option == '?')
 			return problem_set(problem,
 				"%s: unknown option, or one that takes no value; see hakmem-top --help", word);
+		/* --diff --json A B: getopt takes what follows for the value. It sees it again as the option that it is. */
+		if (option == OPTION_DIFF && optarg == word && word[0] == '-' && word[1] != '\0') {
+			awaits_states = true;
+			optind--;
+			continue;
+		}
 		if (!take_option(options, option, optarg, problem))
 			return false;
+	}
+	if (awaits_states && options->diff == NULL) {
+		if (optind == words)
+			return problem_set(problem, "--diff: what with what? hakmem-top --diff BEFORE AFTER");
+		options->diff = argv[optind++];
 	}
 	if (optind < words && options->target == NULL)
 		options->target = argv[optind++];

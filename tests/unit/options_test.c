@@ -57,6 +57,27 @@ static void options_in_any_order(void)
 	CU_ASSERT_TRUE(options.metrics && options.batch);
 }
 
+static void diff_anywhere(void)
+{
+	CU_ASSERT_TRUE(parse("--diff", "a", "b", "--json", NULL));
+	UNIT_STRING(options.diff, "a");
+	UNIT_STRING(options.target, "b");
+	CU_ASSERT_TRUE(parse("--diff", "--json", "a", "b", NULL));
+	UNIT_STRING(options.diff, "a");
+	UNIT_STRING(options.target, "b");
+	CU_ASSERT_TRUE(options.json);
+	CU_ASSERT_TRUE(parse("--diff", "--fail-if-growth", "1K", "a", "--json", "b", NULL));
+	UNIT_STRING(options.diff, "a");
+	UNIT_STRING(options.target, "b");
+	CU_ASSERT_TRUE(options.json && options.growth == 1024);
+	CU_ASSERT_TRUE(parse("--diff=-a", "b", NULL));
+	UNIT_STRING(options.diff, "-a");
+	CU_ASSERT_FALSE(parse("--diff", "--json", NULL));
+	UNIT_STRING(problem.text, "--diff: what with what? hakmem-top --diff BEFORE AFTER");
+	CU_ASSERT_FALSE(parse("--diff", "--json", "a", NULL));
+	UNIT_STRING(problem.text, "--diff a: with what? hakmem-top --diff BEFORE AFTER");
+}
+
 static void a_command_keeps_its_own_options(void)
 {
 	CU_ASSERT_TRUE(parse("-b", "-o", "out", "--", "ls", "-n", "--json", "--", "x", NULL));
@@ -167,6 +188,6 @@ static void help_names_every_option(void)
 	free(text);
 }
 
-UNIT_MAIN("options", UNIT(nothing_means_choose), UNIT(options_in_any_order), UNIT(a_command_keeps_its_own_options),
+UNIT_MAIN("options", UNIT(nothing_means_choose), UNIT(options_in_any_order), UNIT(diff_anywhere), UNIT(a_command_keeps_its_own_options),
 	UNIT(actions), UNIT(profiles),
 	UNIT(mistakes_are_named), UNIT(help_names_every_option))
