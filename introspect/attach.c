@@ -24,6 +24,7 @@
 #include "introspect/walk.h"
 #include "lib/atomic.h"
 #include "lib/env.h"
+#include "lib/fmt.h"
 #include "lib/trace.h"
 
 /* A child of fork gets its endpoint so long after the fork: most children exec or exit sooner, and pay nothing. */
@@ -265,11 +266,36 @@ static void start_guards(void)
 		hak_quiet_complain("no memory for stacks of HAKMEM_GUARD", "", errno);
 }
 
+static void complain_of_setting(const char *setting)
+{
+	char line[128];
+	struct hak_fmt fmt;
+
+	hak_fmt_begin(&fmt, line, sizeof(line));
+	hak_fmt_text(&fmt, "hakmem: ");
+	hak_fmt_text(&fmt, setting);
+	hak_fmt_text(&fmt, " has no effect without HAKMEM_PROF=1");
+	hak_trace_queue_line(line, 0);
+	hak_trace_flush();
+}
+
+/* Settings of a profiler that nothing will start: with an endpoint a request may. */
+static void complain_of_idle_settings(void)
+{
+	if (hak_config.prof || hak_config.introspect)
+		return;
+	if (hak_config.prof_report & HAK_PROF_REPORT_EXIT)
+		complain_of_setting("HAKMEM_PROF_REPORT=exit");
+	if (hak_config.prof_leak_exit)
+		complain_of_setting("HAKMEM_PROF_LEAK_EXIT");
+}
+
 bool hak_attach(char *const *environment)
 {
 	bool guards = hak_guards_wanted();
 
 	hak_config_read(environment);
+	complain_of_idle_settings();
 	if (!hak_config.introspect && !hak_config.trace && !hak_config.dump_on && !hak_config.trace_file[0] && !hak_config.prof && !guards)
 		return false;
 	if (hak_config.trace_file[0] && !hak_config.trace)

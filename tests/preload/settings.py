@@ -51,6 +51,19 @@ def good_values():
         equal(run([BENCH, "200000", "4096", "7"], env={name: value}).stderr, "", f"complaints about {setting}")
 
 
+def idle():
+    """What is set of a profiler that nothing can start is told of, once for each; with an endpoint a request can start it."""
+    report, status = {"HAKMEM_PROF_REPORT": "exit"}, {"HAKMEM_PROF_LEAK_EXIT": 9}
+    lines = "hakmem: HAKMEM_PROF_REPORT=exit has no effect without HAKMEM_PROF=1\n", "hakmem: HAKMEM_PROF_LEAK_EXIT has no effect without HAKMEM_PROF=1\n"
+    for env, said in ((report, lines[0]), (status, lines[1]), (report | status, "".join(lines)), ({"HAKMEM_PROF_LEAK_EXIT": 0}, ""),
+                      (status | {"HAKMEM_PROF": 1}, "")):
+        equal(run(["/bin/true"], library=LIBRARY, env=env).stderr, said, f"what is said of {env}")
+        equal(run([BENCH, *RUN], env=env).stderr, said, f"what is said of {env}, linked")
+    with Folder() as folder:
+        folder.chmod(0o700)
+        equal(run(["/bin/true"], library=LIBRARY, env=report | status | {"HAKMEM_INTROSPECT": 1, "HAKMEM_DIR": folder}).stderr, "", "with an endpoint")
+
+
 def setuid():
     """A setuid program takes nothing from its caller's environment: the linked benchmark, owned by another user, prints no line."""
     if os.geteuid() != 0:
@@ -79,4 +92,4 @@ def setuid():
         equal(list((folder / "dir").glob("*")), [], "what the setuid program leaves")
 
 
-{"bad_values": bad_values, "good_values": good_values, "setuid": setuid}[sys.argv[1]]()
+{"bad_values": bad_values, "good_values": good_values, "idle": idle, "setuid": setuid}[sys.argv[1]]()
