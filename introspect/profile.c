@@ -14,6 +14,8 @@
 #include "lib/inspect.h"
 #include "lib/sample.h"
 
+_Static_assert(HAK_STACK_FRAMES == HAK_PROTOCOL_STACK_FRAMES, "clients know where a stack is cut");
+
 #define CHAIN_MAX 64 /* samples of a chain that are looked at: two are the average of a full table */
 
 /* How long blocks lived: bucket i is below bounds_ms[i], the last one has no bound. */

@@ -23,6 +23,7 @@
  * ends. */
 #define HAK_PROTOCOL_LINE_MAX 4096
 
+#define HAK_PROTOCOL_STACK_FRAMES 128 /* most of a stack that is told of: those nearest to the allocation */
 #define HAK_PROTOCOL_GUARDED_MAX 2097152 /* bytes that one request `guarded` looks through */
 #define HAK_PROTOCOL_PATH_MAX 512 /* a directory or a socket's path, with its terminating zero */
 #define HAK_PROTOCOL_NAME_MAX 48  /* a socket's name, with its terminating zero */

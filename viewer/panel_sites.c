@@ -164,13 +164,16 @@ static void draw_head(struct area area, const struct panel_place *place)
 /* The stack of the row under the cursor, as far as there is room. */
 static void draw_stack(struct area area, const struct site_row *row)
 {
-	char name[SYMBOL_TEXT], source[SYMBOL_TEXT], lives[SITE_WORDS];
+	char name[SYMBOL_TEXT], source[SYMBOL_TEXT], lives[SITE_WORDS], cut[SITE_WORDS], title[SITE_WORDS + 16] = "Stack";
 	size_t count;
 	const struct symbol *const *lines = symbols_of_stack(shown.symbols, row->sum.stack, &count);
 	int y = 0;
-	area_heading(area, y++, "Stack");
+	/* In the heading, as the last of so many lines is hardly ever on the screen. */
+	if (site_words_cut(cut, &shown.profile->stacks[row->sum.stack]))
+		snprintf(title, sizeof(title), "Stack (%s)", cut);
+	area_heading(area, y++, title);
 	if (site_words_lives(lives, shown.profile, &row->sum))
-		area_printf(area, 8, 0, STYLE_FAINT, "freed after: %s", lives);
+		area_printf(area, (int)strlen(title) + 3, 0, STYLE_FAINT, "freed after: %s", lives);
 	for (size_t i = 0; i < count && y < area.height; i++, y++) {
 		symbol_source(source, lines[i], area.width >= WIDE);
 		int x = area_text(area, 1, y, STYLE_NORMAL, symbol_name(name, lines[i]));

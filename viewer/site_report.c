@@ -83,7 +83,7 @@ static void print_head(FILE *out, const struct profile_source *source)
 
 static void print_lines(FILE *out, const struct site_report *report, uint32_t stack)
 {
-	char name[SYMBOL_TEXT], source[SYMBOL_TEXT];
+	char name[SYMBOL_TEXT], source[SYMBOL_TEXT], cut[SITE_WORDS];
 	size_t count;
 	const struct symbol *const *lines = symbols_of_stack(report->symbols, stack, &count);
 	for (size_t i = 0; i < count; i++) {
@@ -93,6 +93,8 @@ static void print_lines(FILE *out, const struct site_report *report, uint32_t st
 	}
 	if (count == 0)
 		fputs("      (no stack)\n", out);
+	if (site_words_cut(cut, &report->source->profile->stacks[stack]))
+		fprintf(out, "      (%s)\n", cut);
 }
 
 static void print_sites_row(FILE *out, const struct site_report *report, const struct site *site)

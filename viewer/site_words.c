@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "introspect/protocol.h"
 #include "viewer/format.h"
 
 /* ± in what the user's locale has for it. */
@@ -71,4 +72,13 @@ const char *site_words_rate(char out[SITE_WORDS], const struct profile *profile,
 	else
 		snprintf(out, SITE_WORDS, full ? "a sample every %s on average%s" : "one every %s%s", rate, off);
 	return out;
+}
+
+bool site_words_cut(char out[SITE_WORDS], const struct profile_stack *stack)
+{
+	bool cut = stack->depth >= HAK_PROTOCOL_STACK_FRAMES;
+	out[0] = '\0';
+	if (cut)
+		snprintf(out, SITE_WORDS, "cut: %d frames are kept", HAK_PROTOCOL_STACK_FRAMES);
+	return cut;
 }

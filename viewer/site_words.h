@@ -16,5 +16,7 @@ const char *site_words_age(char out[SITE_WORDS], const struct site *site);
 bool site_words_lives(char out[SITE_WORDS], const struct profile *profile, const struct site *site);
 /* "every block", "one every 512K" (in full "a sample every 512K on average"); ", switched off" behind it, or that alone. */
 const char *site_words_rate(char out[SITE_WORDS], const struct profile *profile, bool full);
+/* "cut: 128 frames are kept". Returns false if the stack is shorter, with "". */
+bool site_words_cut(char out[SITE_WORDS], const struct profile_stack *stack);
 
 #endif

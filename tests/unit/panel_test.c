@@ -429,6 +429,13 @@ static void call_sites(void)
 	CU_ASSERT_TRUE(panel_act(&panel_sites, &place, ACT_TREE));
 	draw(PANEL_sites, 100, 24, GLYPHS_ASCII);
 	CU_ASSERT_TRUE(shows("+ libthing.so+0x122"));
+	/* A stack that may go on beyond what is kept. */
+	char *deep = sample_profile_deep(128);
+	CU_ASSERT_EQUAL(watch_take(&watch, deep, strlen(deep), NULL), WATCH_PROFILE);
+	free(deep);
+	CU_ASSERT_TRUE(panel_act(&panel_sites, &place, ACT_TREE));
+	draw(PANEL_sites, 100, 24, GLYPHS_ASCII);
+	CU_ASSERT_TRUE(shows("Stack (cut: 128 frames are kept) --freed after: <1ms 58%"));
 	/* Without a profile it says what it takes. */
 	profile_free(watch.profile);
 	watch.profile = NULL;

@@ -42,6 +42,21 @@ static inline char *sample_profile_with(const char *from, const char *to)
 	return sample_replace(sample_profile, from, to);
 }
 
+/* The sample with stack 7 made as deep as that; to be freed. */
+static inline char *sample_profile_deep(unsigned frames)
+{
+	char *stack = malloc(16 * (size_t)frames + 64);
+	if (stack == NULL)
+		abort();
+	size_t length = (size_t)sprintf(stack, "[7,[\"0x500123\"");
+	for (unsigned i = 1; i < frames; i++)
+		length += (size_t)sprintf(stack + length, ",\"0x401010\"");
+	sprintf(stack + length, "]]");
+	char *out = sample_profile_with("[7,[\"0x500123\",\"0x401010\",\"0x401020\"]]", stack);
+	free(stack);
+	return out;
+}
+
 /* What a document's text is read as. */
 static inline struct profile *sample_profile_parse(const char *text, struct problem *problem)
 {

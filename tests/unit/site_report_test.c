@@ -65,6 +65,27 @@ static void call_sites(void)
 	profile_free(source.profile);
 }
 
+/* A stack that is as deep as is kept may go on; a shorter one doesn't. */
+static void cut_stacks(void)
+{
+	for (unsigned depth = 127; depth <= 128; depth++) {
+		struct problem problem = {""};
+		char *deep = sample_profile_deep(depth);
+		start();
+		profile_free(source.profile);
+		source.profile = sample_profile_parse(deep, &problem);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(source.profile);
+		char *text = say(REPORT_LEAKS, &source, NULL, false);
+		if (depth == 128)
+			shows(text, "      thing+0x100f\n      (cut: 128 frames are kept)\n\n  2.  ");
+		else
+			CU_ASSERT_PTR_NULL(strstr(text, "cut: "));
+		free(text);
+		profile_free(source.profile);
+		free(deep);
+	}
+}
+
 static void pinned(void)
 {
 	start();
@@ -110,4 +131,4 @@ static void as_json(void)
 	profile_free(source.profile);
 }
 
-UNIT_MAIN("site_report", UNIT(call_sites), UNIT(pinned), UNIT(leaks), UNIT(as_json))
+UNIT_MAIN("site_report", UNIT(call_sites), UNIT(cut_stacks), UNIT(pinned), UNIT(leaks), UNIT(as_json))
