@@ -41,6 +41,10 @@ void hak_lock_release(struct hak_lock *lock);
  * would have it again before they are awake. */
 void hak_lock_hand_over(struct hak_lock *lock);
 
+/* Around fork the forking thread holds all locks of the heap, and says so: until it takes that back these functions do nothing when
+ * it calls them. Other handlers of fork, which it runs meanwhile, may allocate. */
+void hak_lock_hold_all(bool held);
+
 #if HAK_DEBUG
 /* Locks of `rank` that the calling thread holds. */
 unsigned hak_lock_held(enum hak_lock_rank rank);

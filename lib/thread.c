@@ -298,10 +298,14 @@ static void fork_prepare(void)
 	hak_cell_fork_lock();
 	hak_lock_acquire(&hak_pool.lock);
 	hak_trace_fork_lock();
+	/* Handlers that were registered before ours, by a library's constructor, run between this and the fork, and after it before
+	 * ours: they may allocate, and this thread alone may. */
+	hak_lock_hold_all(true);
 }
 
 static void fork_unlock(void)
 {
+	hak_lock_hold_all(false);
 	hak_trace_fork_unlock();
 	hak_lock_release(&hak_pool.lock);
 	hak_cell_fork_unlock();

@@ -11,6 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from support import GUARDS, LIBRARY, Folder, check, check_trace, equal, program, run, traced
 
 MODULE = program("life_module.so")
+HANDLERS = program("fork_handlers.so")
 
 
 def variants(folder):
@@ -48,6 +49,11 @@ def signals_during_malloc():
 def fork_storm():
     """Without the endpoint it is preload/fork_storm."""
     plain_run([program("fork_storm")], "forks are safe", only=("watched", "traced", "sample", "full"))
+
+
+def fork_handlers():
+    """Handlers of fork that were registered before HAKMEM's run while it holds all locks: they may allocate."""
+    plain_run([program("fork_storm")], "forks are safe", library=f"{LIBRARY} {HANDLERS}", only=("plain", "watched", "full"))
 
 
 def last_words():
@@ -88,7 +94,8 @@ def born_bare():
     stripped("born_bare", preexec_fn=lambda: os.closerange(0, 3))
 
 
-CASES = (short_threads, only_freeing_threads, signals_during_malloc, fork_storm, last_words, libraries, closes_all, daemon, born_bare)
+CASES = (short_threads, only_freeing_threads, signals_during_malloc, fork_storm, fork_handlers, last_words, libraries, closes_all, daemon,
+         born_bare)
 
 for _ in range(int(sys.argv[2]) if len(sys.argv) > 2 else 1):
     with Folder() as FOLDER:

@@ -45,6 +45,22 @@ static void try_fails_while_taken(void)
 	hak_lock_release(&lock);
 }
 
+/* Who holds all locks, around fork, goes on as if it took them; others wait until it has said that it is over. */
+static void who_holds_all_goes_on(void)
+{
+	hak_lock_acquire(&lock);
+	hak_lock_hold_all(true);
+	hak_lock_acquire(&lock);
+	hak_lock_hand_over(&lock);
+	hak_lock_release(&lock);
+	CU_ASSERT_TRUE(hak_lock_try(&lock));
+	UNIT_EQUAL(lock.state, 1);
+	hak_lock_hold_all(false);
+	CU_ASSERT_FALSE(hak_lock_try(&lock));
+	hak_lock_release(&lock);
+	UNIT_EQUAL(lock.state, 0);
+}
+
 static void *wait_for_lock(void *ignored)
 {
 	hak_add_relaxed(&started, 1u);
@@ -144,5 +160,5 @@ static void order_is_checked(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(said, "hakmem: assertion failed: held[rank] == 0"));
 }
 
-UNIT_MAIN("lock", UNIT(excludes), UNIT(try_fails_while_taken), UNIT(wakes_a_sleeper), UNIT(hands_over_to_a_sleeper), UNIT(is_no_point_of_cancellation),
+UNIT_MAIN("lock", UNIT(excludes), UNIT(try_fails_while_taken), UNIT(who_holds_all_goes_on), UNIT(wakes_a_sleeper), UNIT(hands_over_to_a_sleeper), UNIT(is_no_point_of_cancellation),
 	UNIT(keeps_errno), UNIT(order_is_checked))
