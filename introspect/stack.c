@@ -526,7 +526,10 @@ void hak_stack_fork_child(void)
 	/* Where a lock of an engine's may be held by a thread that isn't there any more. */
 	if (!quiet_fork && hak_stack_engine() != HAK_STACK_NONE)
 		hak_store_relaxed(&engine_now, (uint32_t)HAK_STACK_FRAME_POINTERS);
+	/* The same is true of the loader's, which libunwind asks for at every frame that it doesn't know. */
 	hak_walk_fork_child();
+	if (hak_stack_engine() == HAK_STACK_LIBUNWIND)
+		hak_store_relaxed(&engine_now, (uint32_t)HAK_STACK_TABLES);
 	capturing = 0;
 	hak_store_release(&forking, 0u);
 }

@@ -50,7 +50,15 @@ struct cached {
 };
 static struct cached *cache;
 static uint64_t unloads_seen; /* files that the loader had unloaded when the cache was begun */
-static bool list_is_lost;     /* a child: a thread that isn't there may hold the lock of the loader's list for ever */
+
+/* In a child of fork the loader's lock may be held by a thread that isn't there: it is not asked for any more. That files are
+ * unloaded goes unnoticed there. */
+static bool loader_is_locked;
+
+void hak_walk_fork_child(void)
+{
+	hak_store_relaxed(&loader_is_locked, true);
+}
 
 bool hak_walk_begin(void)
 {
@@ -69,25 +77,61 @@ HAK_INLINE struct hak_cfi_rule rule_of(uint64_t word)
 	return rule;
 }
 
+/* Another file may lie where one was that is gone. Whoever still reads an old rule gets a wrong frame, no harm. */
+static void notice(uint64_t unloads)
+{
+	struct cached *entries = hak_load_relaxed(&cache);
+
+	if (HAK_LIKELY(unloads == hak_load_relaxed(&unloads_seen)) || !entries)
+		return;
+	hak_store_relaxed(&unloads_seen, unloads);
+	for (unsigned i = 0; i < CACHE_RULES; i++)
+		hak_store_relaxed(&entries[i].check, 0);
+}
+
+/* dl_iterate_phdr's callback: the first file's record tells it. */
+static int take_unloads(struct dl_phdr_info *info, size_t size, void *argument)
+{
+	(void)size;
+	*(uint64_t *)argument = info->dlpi_subs;
+	return 1;
+}
+
+/* Code that lies where other code was may have all its addresses in the cache, so that nothing is looked up. */
+#define WALKS_UNCHECKED 64
+static void look_for_unloads(void)
+{
+	static HAK_TLS uint32_t walks;
+	uint64_t unloads;
+
+	if (++walks % WALKS_UNCHECKED != 0 || hak_load_relaxed(&loader_is_locked))
+		return;
+	unloads = hak_load_relaxed(&unloads_seen);
+	dl_iterate_phdr(take_unloads, &unloads);
+	notice(unloads);
+}
+
+/* By way of object.h, which needs no lock. */
+static struct hak_cfi_rule read_without_lock(uintptr_t pc)
+{
+	struct hak_cfi_rule rule = {0};
+	struct hak_object object;
+
+	if (hak_object_find(pc, &object) && object.unwind_table)
+		rule = hak_cfi_read(object.unwind_table, pc);
+	return rule;
+}
+
 static HAK_NOINLINE uint64_t look_up(uintptr_t pc, struct cached *entry)
 {
 	struct search search = {.pc = pc};
 	uint64_t word;
 
-	if (HAK_UNLIKELY(list_is_lost)) {
-		struct hak_object object;
-
-		if (hak_object_find(pc, &object) && object.unwind_table)
-			search.rule = hak_cfi_read(object.unwind_table, pc);
-		search.unloads = hak_load_relaxed(&unloads_seen); /* not to be had: rules of files that are gone stay */
+	if (HAK_UNLIKELY(hak_load_relaxed(&loader_is_locked))) {
+		search.rule = read_without_lock(pc);
 	} else {
 		dl_iterate_phdr(look_into, &search);
-	}
-	/* Another file may lie where one was that is gone. Whoever still reads an old rule gets a wrong frame, no harm. */
-	if (HAK_UNLIKELY(search.unloads != hak_load_relaxed(&unloads_seen)) && entry) {
-		hak_store_relaxed(&unloads_seen, search.unloads);
-		for (unsigned i = 0; i < CACHE_RULES; i++)
-			hak_store_relaxed(&hak_load_relaxed(&cache)[i].check, 0);
+		notice(search.unloads);
 	}
 	memcpy(&word, &search.rule, sizeof(word));
 	if (entry && search.rule.kind != HAK_CFI_NO_TABLE) {
@@ -127,14 +171,12 @@ struct hak_cfi_rule hak_walk_find(uintptr_t pc)
  * loader's list can't be noticed here. */
 static uint64_t find_in_handler(struct cached *entries, uintptr_t pc)
 {
-	struct hak_cfi_rule rule = {0};
-	struct hak_object object;
+	struct hak_cfi_rule rule;
 	uint64_t word;
 
 	if (is_cached(entry_of(entries, pc), pc, &word))
 		return word;
-	if (hak_object_find(pc, &object) && object.unwind_table)
-		rule = hak_cfi_read(object.unwind_table, pc);
+	rule = read_without_lock(pc);
 	memcpy(&word, &rule, sizeof(word));
 	return word;
 }
@@ -251,8 +293,10 @@ HAK_INLINE unsigned climb(const struct hak_walk_start *start, uint64_t (*find_ru
 		}
 		if (trail)
 			note_step(&noting, &before, &rule, &frame);
-		if (frame.pc < 4096)
+		if (frame.pc < 4096) { /* no code lies there: the rule was not for this stack */
+			*last = HAK_CFI_UNKNOWN;
 			break;
+		}
 		frames[count++] = frame.pc;
 		/* A call may be its function's last instruction: the one before the return address is asked for. */
 		rule = rule_of(find_rule(entries, frame.pc - 1));
@@ -263,12 +307,8 @@ HAK_INLINE unsigned climb(const struct hak_walk_start *start, uint64_t (*find_ru
 unsigned hak_walk(const struct hak_walk_start *start, uintptr_t *frames, unsigned room, uintptr_t end, enum hak_cfi_kind *last,
 	struct hak_trail *trail)
 {
+	look_for_unloads();
 	return trail ? climb(start, find, frames, room, end, last, trail) : climb(start, find, frames, room, end, last, NULL);
-}
-
-void hak_walk_fork_child(void)
-{
-	list_is_lost = true;
 }
 
 uint64_t hak_walk_unloads(void)

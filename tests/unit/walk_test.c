@@ -3,7 +3,9 @@
 #include "introspect/walk.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <unwind.h>
 
@@ -323,6 +325,84 @@ static void trails_lead_where_walks_do(void)
 	hak_trails_free(trails);
 }
 
+/* A rule that is not for this stack leads to what is no code. That there are no more callers must not be concluded from it. */
+static void what_is_no_code_is_no_end(void)
+{
+	uintptr_t words[8] = {5}, frames[ROOM];
+	const struct hak_walk_start start = {.pc = (uintptr_t)&wander_about, .sp = (uintptr_t)words};
+	enum hak_cfi_kind last;
+	UNIT_LEAVE_IF(HAK_CFI_SAME == hak_walk_find(start.pc).ra_at, "a call leaves nothing on the stack here");
+	UNIT_EQUAL(hak_walk(&start, frames, ROOM, (uintptr_t)(words + 8), &last, NULL), 0);
+	UNIT_EQUAL(last, HAK_CFI_UNKNOWN);
+}
+
+/* Files that go are noticed by walks of which every rule is known. */
+static int read_unloads(struct dl_phdr_info *info, size_t size, void *unloads)
+{
+	(void)size;
+	*(uint64_t *)unloads = info->dlpi_subs;
+	return 1;
+}
+
+static void unloads_are_noticed(void)
+{
+	uint64_t before = 0, unloads = 0;
+	for (volatile int i = 0; i < 200; i++) { /* volatile: one loop, with one call */
+		if (i == 100) {
+			before = hak_walk_unloads();
+			void *library = dlopen("libresolv.so.2", RTLD_NOW);
+			if (library)
+				dlclose(library);
+		}
+		plain(0);
+	}
+	dl_iterate_phdr(read_unloads, &unloads);
+	UNIT_LEAVE_IF(unloads == before, "nothing could be unloaded");
+	UNIT_EQUAL(hak_walk_unloads(), unloads);
+}
+
+/* In the child of a fork that came while another thread had the loader's lock. */
+static sem_t has_lock, may_go;
+
+static int keep_lock(struct dl_phdr_info *info, size_t size, void *ignored)
+{
+	(void)info, (void)size, (void)ignored;
+	sem_post(&has_lock);
+	while (sem_wait(&may_go) != 0)
+		continue;
+	return 1;
+}
+
+static void *in_loader(void *ignored)
+{
+	dl_iterate_phdr(keep_lock, NULL);
+	return ignored;
+}
+
+static void walk_in_child(void *ignored)
+{
+	(void)ignored;
+	alarm(60); /* it would hang */
+	hak_walk_fork_child();
+	for (int i = 0; i < 100; i++)
+		plain(i % 3);
+	bool found = hak_walk_find((uintptr_t)&in_loader).kind >= HAK_CFI_SP;
+	_exit(found ? 0 : 1);
+}
+
+static void no_lock_in_children(void)
+{
+	pthread_t thread;
+	char said[1000];
+	sem_init(&has_lock, 0, 0);
+	sem_init(&may_go, 0, 0);
+	pthread_create(&thread, NULL, in_loader, NULL);
+	sem_wait(&has_lock);
+	UNIT_EQUAL(unit_in_child(walk_in_child, NULL, said, sizeof(said)), 0);
+	sem_post(&may_go);
+	pthread_join(thread, NULL);
+}
+
 static void code_without_a_table(void)
 {
 	static const char data[16];
@@ -333,4 +413,5 @@ static void code_without_a_table(void)
 }
 
 UNIT_MAIN("walk", UNIT(frames_of_every_kind), UNIT(threads_share_the_cache), UNIT(a_handler_ends_it), UNIT(bounds_hold),
-	UNIT(code_without_a_table), UNIT(calls_in_every_order), UNIT(trails_lead_where_walks_do))
+	UNIT(code_without_a_table), UNIT(what_is_no_code_is_no_end), UNIT(unloads_are_noticed), UNIT(no_lock_in_children),
+	UNIT(calls_in_every_order), UNIT(trails_lead_where_walks_do))
