@@ -434,6 +434,16 @@ void hak_cache_free(struct hak_cache *cache, unsigned bin, void *p)
 	arm(cache, bin);
 }
 
+uint64_t hak_cache_allocs(const struct hak_cache *cache)
+{
+	uint64_t allocs = 0;
+
+	for (unsigned bin = 0; bin < HAK_BIN_COUNT; bin++)
+		allocs += cache->classes[bin].allocs +
+			hak_steps_taken(cache->classes[bin].alloc_armed, cache->bins->left[bin].alloc_left);
+	return allocs;
+}
+
 void *hak_cache_alloc_sampled(struct hak_cache *cache, unsigned bin)
 {
 	struct hak_cache_class *class = &cache->classes[bin];

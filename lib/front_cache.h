@@ -238,6 +238,9 @@ HAK_INLINE void hak_cache_count(struct hak_cache *cache, unsigned bin, unsigned 
 	hak_drawn_shift(&class->drawn, allocs);
 }
 
+/* Blocks that the owner has allocated so far, of all bins. For the owner. */
+uint64_t hak_cache_allocs(const struct hak_cache *cache);
+
 /* The slow paths of the owner. All are called between begin and end. They may set hak_sample_due. */
 
 /* A block of bin's class: refills the list when it is short. NULL if memory is out. */

@@ -38,7 +38,7 @@ static uint32_t chain_count; /* a power of two */
 static uint32_t capacity, used; /* places that there are, and that some part has had */
 static uint64_t rate_now, seed_now, lost;
 
-static HAK_TLS uint32_t serial;
+static HAK_TLS uint32_t serial; /* of the thread's last sample of those that every block is */
 
 /* ---- The table ---- */
 
@@ -218,10 +218,16 @@ void hak_sample_stop(void)
 
 /* ---- The life of a sample ---- */
 
+/* The number of the malloc that the calling thread made last. Where every block is a sample it suffices to count those, which takes
+ * no time. */
+static uint32_t last_malloc(uint64_t rate)
+{
+	return rate > 1 && hak_cache_mine ? (uint32_t)hak_cache_allocs(hak_cache_mine) : serial;
+}
+
 static struct hak_sample describe(void *block, size_t bytes, uint8_t class, size_t decided, uint64_t rate)
 {
-	uint32_t number = ++serial;
-
+	serial++;
 	return (struct hak_sample){
 		.address = (uintptr_t)block,
 		.bytes = bytes,
@@ -231,7 +237,7 @@ static struct hak_sample describe(void *block, size_t bytes, uint8_t class, size
 		.weight = 1 / hak_poisson_probability(decided, rate),
 		.time_ns = hak_os_clock_near_ns(),
 		.tid = (uint32_t)hak_os_tid(),
-		.serial = number,
+		.serial = last_malloc(rate),
 	};
 }
 
@@ -365,7 +371,7 @@ static bool forget(void *block, struct hak_sample *sample)
 	hak_trace_busy = true;
 	if (sink && sink->sample_freed && !nested)
 		sink->sample_freed(
-			sample, lived_ns(sample), sample->tid == (uint32_t)hak_os_tid() && sample->serial == serial);
+			sample, lived_ns(sample), sample->tid == (uint32_t)hak_os_tid() && sample->serial == last_malloc(sample->rate));
 	hak_trace_busy = nested;
 	return true;
 }

@@ -82,7 +82,7 @@ struct hak_sample {
 	uintptr_t stand_in;   /* an ordinary block of its class that was taken and is freed with it; 0: a large block */
 	uint64_t time_ns;     /* CLOCK_MONOTONIC, of its malloc */
 	uint32_t tid;         /* the thread that allocated it */
-	uint32_t serial;      /* of that thread's samples */
+	uint32_t serial;      /* of that thread's mallocs; at a rate of 1, of its samples */
 	uint32_t stack;       /* what the sink said of it, 0 if there is none */
 	uint8_t class;        /* HAK_SAMPLE_LARGE: a large block */
 };

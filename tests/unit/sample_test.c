@@ -126,6 +126,27 @@ static void every_block(void)
 	CU_ASSERT_PTR_NULL(hak_audit_all());
 }
 
+/* A block is temporary if its thread allocated nothing before it freed it, whether that would have been a sample or not. */
+static void temporary_blocks(void)
+{
+	static const size_t between[] = {0, 40, 300000};
+	start(4096);
+	for (unsigned i = 0; i < 3; i++) {
+		unsigned before;
+		do {
+			void *block, *next;
+			before = taken;
+			block = hak_malloc(100);
+			next = taken != before && between[i] ? hak_malloc(between[i]) : NULL;
+			temporary = 0;
+			hak_free(block);
+			UNIT_EQUAL(temporary, taken != before && !next);
+			hak_free(next);
+		} while (taken == before);
+	}
+	stop();
+}
+
 /* A block that is a sample lies apart; its stand-in is an ordinary block that goes with it. */
 static void stand_ins(void)
 {
@@ -419,5 +440,5 @@ static void growth_is_sampled(void)
 	CU_ASSERT_PTR_NULL(hak_audit_all());
 }
 
-UNIT_MAIN("sample", UNIT(growth_is_sampled), UNIT(reallocs), UNIT(every_block), UNIT(stand_ins), UNIT(alignments), UNIT(misuse_is_reported), UNIT(the_sink_may_allocate),
+UNIT_MAIN("sample", UNIT(growth_is_sampled), UNIT(reallocs), UNIT(every_block), UNIT(temporary_blocks), UNIT(stand_ins), UNIT(alignments), UNIT(misuse_is_reported), UNIT(the_sink_may_allocate),
 	UNIT(a_full_table), UNIT(other_threads), UNIT(forks), UNIT(free_pages_are_swept))
