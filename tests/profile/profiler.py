@@ -158,6 +158,9 @@ def report():
         log.unlink()
         result, _, _ = profiled([program("leaking")], folder, PROF_REPORT="exit", PROF_LEAK_EXIT=23, LOG_FILE=log)
         equal(log.read_text(), "hakmem: live at the end: 0 bytes in 0 blocks of 0 stacks\n", "nothing leaks")
+        log.unlink()
+        profiled([program("leaking")], folder, PROF_REPORT="exit", PROF_LEAK_EXIT=23, LOG_FILE=log, INTROSPECT=1, DIR=folder / "sockets")
+        equal(log.read_text(), "hakmem: live at the end: 0 bytes in 0 blocks of 0 stacks\n", "the endpoint's thread is no leak of the program")
         result, _, _ = profiled([program("leaking"), "leak"], folder, rate=2000, PROF_REPORT="exit", LOG_FILE=folder / "estimate")
         check(re.search(r"^hakmem: live at the end: \d+ bytes \(\+-\d+\) in \d+ blocks", (folder / "estimate").read_text()), "no estimate's error")
 
