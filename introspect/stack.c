@@ -273,7 +273,10 @@ bool hak_stack_begin(enum hak_stack_engine wanted, uint32_t stacks_wanted)
 		engine = HAK_STACK_TABLES;
 	begun = true;
 	hak_store_release(&engine_now, engine); /* pairs with the acquire in hak_stack_capture */
-	hak_stack_capture();                    /* what an engine does at its first use is done here */
+	/* What an engine does at its first use is done here. A static program may have been linked without an index of its tables, so
+	 * that none leads anywhere. */
+	if (!hak_stack_capture())
+		hak_store_release(&engine_now, (uint32_t)HAK_STACK_FRAME_POINTERS);
 	return true;
 }
 

@@ -17,12 +17,12 @@ from client import connect, eventually
 ENGINES = {"tables": "tables", "libunwind": "libunwind", "gcc": "unwind_backtrace", "fp": "frame_pointers"}
 
 
-def profiled(command, folder, rate=1, expect=0, **variables):
+def profiled(command, folder, rate=1, expect=0, library=LIBRARY, **variables):
     """Runs a command under the profiler. Returns its result, and the profile and modules of the dump that it leaves."""
     dump = folder / "dump.json"
     variables = {"HAKMEM_PROF": 1, "HAKMEM_PROF_RATE": rate, "HAKMEM_PROF_SEED": 1, "HAKMEM_DUMP_ON": "exit",
                  "HAKMEM_DUMP_PATH": dump, "PYTHONMALLOC": "malloc"} | {f"HAKMEM_{name}": value for name, value in variables.items()}
-    result = run(command, library=LIBRARY, env=variables, expect=expect, timeout=280)
+    result = run(command, library=library, env=variables, expect=expect, timeout=280)
     document = json.loads(dump.read_text())
     check("profile" in document, "the dump has no profile")
     return result, document["profile"], document["modules"]
@@ -227,6 +227,15 @@ def children():
             check(profile["live_samples"] and not profile["lost_samples"], "no samples live, or some are lost")
 
 
+def static_program():
+    """Debian's linker leaves the index of the tables out of a static program: frame pointers lead on then."""
+    with Folder() as folder:
+        _, profile, _ = profiled([program("static_c")], folder, library=None)
+        check(profile["engine"] in ("tables", "frame_pointers"), f"the engine is {profile['engine']}")
+        found = [frames for _, frames in profile["frames"]]
+        check(len(found) > 10 and max(map(len, found)) > 2, f"stacks: {found[:20]}")
+
+
 def extension():
     """A leak planted in a C extension of python: found, with its line."""
     source = SOURCE / "tests/profile/leaking_module.c"
@@ -258,6 +267,6 @@ def crash():
         check((1, 5 << 20) in sums.values(), "the large block is missing")
 
 
-CASES = {case.__name__: case for case in (exceptions, plugin, own_unwinder, unwinding, exact_leaks, report, pinned, run_time, children, extension, crash, no_frame_pointers, descriptors)}
+CASES = {case.__name__: case for case in (exceptions, plugin, own_unwinder, unwinding, exact_leaks, report, pinned, run_time, children, static_program, extension, crash, no_frame_pointers, descriptors)}
 
 CASES[sys.argv[1]]()
