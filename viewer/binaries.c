@@ -101,7 +101,6 @@ static int try_path(struct search *search, pid_t pid)
  * (/proc/PID/exe), or for administrators. */
 static int try_mapping(struct search *search, pid_t pid)
 {
-	uint64_t start, end;
 	char line[PATH_MAX + 128], maps_path[32];
 	int fd = -1;
 	if (pid == 0 || search->module->build_id_bytes == 0)
@@ -113,7 +112,9 @@ static int try_mapping(struct search *search, pid_t pid)
 	snprintf(maps_path, sizeof(maps_path), "/proc/%d/maps", (int)pid);
 	FILE *maps = fd < 0 ? fopen(maps_path, "re") : NULL;
 	while (maps != NULL && fd < 0 && fgets(line, sizeof(line), maps) != NULL) {
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64, &start, &end) != 2 || search->module->base < start || search->module->base >= end)
+		char *behind;
+		uint64_t start = strtoull(line, &behind, 16), end = *behind == '-' ? strtoull(behind + 1, NULL, 16) : 0;
+		if (search->module->base < start || search->module->base >= end)
 			continue;
 		snprintf(search->path, PATH_MAX, "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, (int)pid, start, end);
 		fd = try(search);

@@ -52,7 +52,6 @@ static bool ask(struct profile_source *source, struct problem *problem)
 {
 	struct link link;
 	struct problem inner;
-	bool good = false;
 	link_init(&link);
 	if (!link_open(&link, source->name, LINK_TIMEOUT_MS, problem))
 		return false;
@@ -60,11 +59,10 @@ static bool ask(struct profile_source *source, struct problem *problem)
 	source->running = link.client.peer_pid;
 	format_printable(source->exe, sizeof(source->exe), link.client.exe);
 	cJSON *document = client_ask(&link.client, "profile", HAK_TYPE_PROFILE, "makes no profiles", &inner);
-	if (document != NULL && !(good = take(source, document, &inner)) && source->profile != NULL)
+	bool good = document != NULL && take(source, document, &inner);
+	if (!good && document != NULL && source->profile != NULL)
 		problem_set(problem, "%s: %s: printf '" PROFILE_REQUEST "\\n' | socat - UNIX-CONNECT:%s", source->name, inner.text, link.path);
-	else if (document != NULL && !good)
-		problem_set(problem, "%s: %s", source->name, inner.text);
-	else if (document == NULL)
+	else if (!good)
 		problem_set(problem, "%s: %s", source->name, inner.text);
 	cJSON_Delete(document);
 	link_close(&link);
