@@ -386,8 +386,8 @@ static void walk_in_child(void *ignored)
 	hak_walk_fork_child();
 	for (int i = 0; i < 100; i++)
 		plain(i % 3);
-	bool found = hak_walk_find((uintptr_t)&in_loader).kind >= HAK_CFI_SP;
-	_exit(found ? 0 : 1);
+	enum hak_cfi_kind kind = (enum hak_cfi_kind)hak_walk_find((uintptr_t)&in_loader).kind;
+	_exit(kind >= HAK_CFI_SP ? 0 : 1);
 }
 
 static void no_lock_in_children(void)
