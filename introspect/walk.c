@@ -101,10 +101,12 @@ static int take_unloads(struct dl_phdr_info *info, size_t size, void *argument)
 #define WALKS_UNCHECKED 64
 static void look_for_unloads(void)
 {
-	static HAK_TLS uint32_t walks;
+	static uint32_t walks; /* roughly: of two threads that count at a time one may go uncounted */
+	uint32_t count = hak_load_relaxed(&walks) + 1;
 	uint64_t unloads;
 
-	if (++walks % WALKS_UNCHECKED != 0 || hak_load_relaxed(&loader_is_locked))
+	hak_store_relaxed(&walks, count);
+	if (count % WALKS_UNCHECKED != 0 || hak_load_relaxed(&loader_is_locked))
 		return;
 	unloads = hak_load_relaxed(&unloads_seen);
 	dl_iterate_phdr(take_unloads, &unloads);
