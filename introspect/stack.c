@@ -334,64 +334,64 @@ HAK_INLINE void end_capture(void)
 	__atomic_fetch_sub(&capturing, 1u, __ATOMIC_RELEASE);
 }
 
-/* What a thread remembers of walks that kept `most` frames. One that asks often does: for the others that would be memory
- * wasted. */
-#define WALKS_UNREMEMBERED 500
-struct memory {
-	struct hak_trails *trails;
-	uint32_t walks;     /* without them */
-	uint8_t own_frames; /* of this library, that the last walk came by */
-};
-static HAK_TLS struct memory whole_stacks, top_frames;
+enum kind { WHOLE, TOP, KINDS };
 
-static void begin_to_remember(struct memory *memory)
+/* What a thread remembers of its walks, by what they kept. One that asks often does: for the others that would be memory wasted. */
+#define WALKS_UNREMEMBERED 500
+static HAK_TLS struct {
+	struct hak_trails *trails[KINDS];
+	uint16_t walks[KINDS];     /* without them */
+	uint8_t own_frames[KINDS]; /* of this library, that the last walk came by */
+} memory;
+
+static void begin_to_remember(enum kind kind)
 {
-	if (++memory->walks == WALKS_UNREMEMBERED)
-		memory->trails = hak_trails_make();
+	if (memory.walks[kind] < WALKS_UNREMEMBERED && ++memory.walks[kind] == WALKS_UNREMEMBERED)
+		memory.trails[kind] = hak_trails_make();
 }
 
 /* Walks from `start`, its caller's registers, and remembers what comes of it. */
-static HAK_NOINLINE uint32_t walk_and_remember(struct memory *memory, const struct hak_walk_start *start, unsigned most)
+static HAK_NOINLINE uint32_t walk_and_remember(enum kind kind, const struct hak_walk_start *start, unsigned most)
 {
 	uintptr_t frames[OWN_FRAMES + HAK_STACK_FRAMES], end;
-	unsigned room = (memory->own_frames ? memory->own_frames : OWN_FRAMES) + most, count, own;
+	unsigned room = (memory.own_frames[kind] ? memory.own_frames[kind] : OWN_FRAMES) + most, count, own;
 	enum hak_cfi_kind last;
 	struct hak_trail *trail;
 	uint32_t number;
 
-	if (!memory->trails)
-		begin_to_remember(memory);
-	if (!memory->trails || !on_own_stack(start->sp, &end))
+	if (!memory.trails[kind])
+		begin_to_remember(kind);
+	if (!memory.trails[kind] || !on_own_stack(start->sp, &end))
 		return capture_by_engine(start, most);
-	trail = hak_trail_begin(memory->trails, start->sp, start->fp, hak_walk_unloads());
+	trail = hak_trail_begin(memory.trails[kind], start->sp, start->fp, hak_walk_unloads());
 	count = hak_walk(start, frames, room, end, &last, trail);
 	own = own_frames(frames, count);
-	memory->own_frames = (uint8_t)(own < OWN_FRAMES ? own : OWN_FRAMES);
+	memory.own_frames[kind] = (uint8_t)(own < OWN_FRAMES ? own : OWN_FRAMES);
 	/* There may be more: another engine is asked, or room made for more of our own. */
 	if (last != HAK_CFI_OUTERMOST || (count == room && count - own < most))
 		return capture_by_engine(start, most);
 	number = number_of(frames + own, count - own, most);
 	/* Many a program has one function that calls malloc: its callers' caller tells more. */
 	if (number)
-		hak_trail_end(memory->trails, trail, number, frames[own + 2 < count ? own + 2 : own]);
+		hak_trail_end(memory.trails[kind], trail, number, frames[own + 2 < count ? own + 2 : own]);
 	return number;
 }
 
 /* What was remembered is read from the thread's own memory alone: it needs no engine, and a fork may come at any time. `start` is
  * a moment of the calling function's. */
-HAK_INLINE uint32_t capture(struct memory *memory, const struct hak_walk_start *start, unsigned most)
+HAK_INLINE uint32_t capture(enum kind kind, const struct hak_walk_start *start, unsigned most)
 {
 	uint32_t number = 0;
 	int kept;
 
-	if (HAK_LIKELY(memory->trails && start->sp - low < high - low)) {
-		number = hak_trail_find(memory->trails, start->sp, start->fp, hak_walk_unloads());
+	if (HAK_LIKELY(memory.trails[kind] && start->sp - low < high - low)) {
+		number = hak_trail_find(memory.trails[kind], start->sp, start->fp, hak_walk_unloads());
 		if (HAK_LIKELY(number))
 			return number;
 	}
 	kept = errno;
 	if (begin_capture()) {
-		number = hak_stack_engine() == HAK_STACK_TABLES ? walk_and_remember(memory, start, most) : capture_by_engine(start, most);
+		number = hak_stack_engine() == HAK_STACK_TABLES ? walk_and_remember(kind, start, most) : capture_by_engine(start, most);
 		end_capture();
 	}
 	errno = kept;
@@ -403,7 +403,7 @@ HAK_NOINLINE uint32_t hak_stack_capture(void)
 	struct hak_walk_start start = {.ra = 0};
 
 	hak_walk_here(start);
-	return capture(&whole_stacks, &start, HAK_STACK_FRAMES);
+	return capture(WHOLE, &start, HAK_STACK_FRAMES);
 }
 
 HAK_NOINLINE uint32_t hak_stack_capture_top(void)
@@ -411,23 +411,19 @@ HAK_NOINLINE uint32_t hak_stack_capture_top(void)
 	struct hak_walk_start start = {.ra = 0};
 
 	hak_walk_here(start);
-	return capture(&top_frames, &start, HAK_STACK_TOP_FRAMES);
-}
-
-static void forget(struct memory *memory)
-{
-	struct hak_trails *trails = memory->trails;
-
-	memory->trails = NULL;
-	memory->walks = WALKS_UNREMEMBERED; /* not again, by destructors that come later */
-	if (trails)
-		hak_trails_free(trails);
+	return capture(TOP, &start, HAK_STACK_TOP_FRAMES);
 }
 
 void hak_stack_thread_death(void)
 {
-	forget(&whole_stacks);
-	forget(&top_frames);
+	for (unsigned kind = 0; kind < KINDS; kind++) {
+		struct hak_trails *trails = memory.trails[kind];
+
+		memory.trails[kind] = NULL;
+		memory.walks[kind] = WALKS_UNREMEMBERED; /* not again, by destructors that come later */
+		if (trails)
+			hak_trails_free(trails);
+	}
 }
 
 /* ---- In a signal's handler ---- */
