@@ -50,7 +50,7 @@ static void memory_of_others(void)
 	static char in_data[4096];
 	char *block = hak_malloc(100);
 	memset(block, 0x5a, 100);
-	const void *others[] = {in_data + 2048, block + ((size_t)1 << 36), (void *)8};
+	const void *others[] = {in_data + 2048, block + ((size_t)1 << 28), (void *)8};
 	for (unsigned i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 		struct hak_report_details details = details_of(block);
 		for (unsigned j = 0; j < HAK_MISUSE_KEPT; j++)
