@@ -258,6 +258,14 @@ static void find_own_code(void)
 	own_end = end;
 }
 
+/* A static program may have been linked without the index of its tables, so that none leads anywhere. */
+static bool has_tables(void)
+{
+	struct hak_cfi_rule rule = hak_walk_find((uintptr_t)&hak_stack_begin);
+
+	return rule.kind != HAK_CFI_NO_TABLE;
+}
+
 bool hak_stack_begin(enum hak_stack_engine wanted, uint32_t stacks_wanted)
 {
 	enum hak_stack_engine engine = wanted;
@@ -271,12 +279,11 @@ bool hak_stack_begin(enum hak_stack_engine wanted, uint32_t stacks_wanted)
 		engine = HAK_STACK_TABLES;
 	if (engine != HAK_STACK_FRAME_POINTERS && !load_gcc() && engine == HAK_STACK_GCC)
 		engine = HAK_STACK_TABLES;
+	if (engine == HAK_STACK_TABLES && !gcc_backtrace && !has_tables())
+		engine = HAK_STACK_FRAME_POINTERS;
 	begun = true;
 	hak_store_release(&engine_now, engine); /* pairs with the acquire in hak_stack_capture */
-	/* What an engine does at its first use is done here. A static program may have been linked without an index of its tables, so
-	 * that none leads anywhere. */
-	if (!hak_stack_capture())
-		hak_store_release(&engine_now, (uint32_t)HAK_STACK_FRAME_POINTERS);
+	hak_stack_capture();                    /* what an engine does at its first use is done here */
 	return true;
 }
 

@@ -119,6 +119,23 @@ static __attribute__((noinline)) uint32_t branch(unsigned pattern, unsigned dept
 
 /* NOLINTEND(misc-no-recursion) */
 
+/* A profile that begins while another thread forks captures nothing at first: that is no reason for another engine. */
+static void begin_while_forking(void *ignored)
+{
+	(void)ignored;
+	hak_stack_fork_prepare();
+	bool begun = hak_stack_begin(HAK_STACK_TABLES, CAPACITY) && hak_stack_engine() == HAK_STACK_TABLES;
+	hak_stack_fork_parent();
+	_exit(begun && hak_stack_capture() != 0 ? 0 : 1);
+}
+
+static void begins_while_a_thread_forks(void)
+{
+	char said[1000];
+	UNIT_EQUAL(unit_in_child(begin_while_forking, NULL, said, sizeof(said)), 0);
+	UNIT_STRING(said, "");
+}
+
 /* What comes of a stack that is remembered is what came of it when it was walked over: of whole ones and of tops, of short ones and
  * of those that are longer than what is kept. */
 static int check_memory(void)
@@ -459,4 +476,4 @@ static void the_stack_of_a_fault(void)
 	munmap(fault.page, 4096);
 }
 
-UNIT_MAIN("stack", UNIT(engines), UNIT(remembered_stacks), UNIT(walks_allocate_nothing), UNIT(the_stack_of_a_fault), UNIT(forks), UNIT(one_number_each), UNIT(a_full_table))
+UNIT_MAIN("stack", UNIT(engines), UNIT(begins_while_a_thread_forks), UNIT(remembered_stacks), UNIT(walks_allocate_nothing), UNIT(the_stack_of_a_fault), UNIT(forks), UNIT(one_number_each), UNIT(a_full_table))
