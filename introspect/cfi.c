@@ -68,6 +68,7 @@ static uint16_t read_u16(const uint8_t *at)
 /* What is known at an instruction. An offset that can't be told makes the whole row unknown. */
 struct row {
 	bool unknown, outermost;
+	bool missing; /* there is none: no function's entry holds the instruction */
 	bool fp_in_frame; /* the caller's frame pointer lies where the present one points */
 	enum hak_cfi_kind cfa;
 	int64_t cfa_offset, fp_offset, ra_offset; /* NOT_SAVED: in the register */
@@ -363,8 +364,7 @@ static bool read_cie(struct program *program, const uint8_t *cie, uint8_t *point
 	return true;
 }
 
-/* The row for program->target from a function's entry. Returns false if the entry is of another form than compilers write, or of
- * another function. */
+/* The row for program->target from a function's entry. Returns false if the entry is of another form than compilers write. */
 static bool read_fde(struct program *program, const uint8_t *fde)
 {
 	const uint8_t *end = fde + 4 + read_u32(fde), *at = fde + 8;
@@ -377,12 +377,20 @@ static bool read_fde(struct program *program, const uint8_t *fde)
 	if (encoding != POINTER_PCREL_S4)
 		return false;
 	program->location = (uintptr_t)at + (uintptr_t)(int32_t)read_u32(at);
-	if (program->target - program->location >= read_u32(at + 4))
-		return false;
+	if (program->target - program->location >= read_u32(at + 4)) {
+		program->row.missing = true;
+		return true;
+	}
 	at += 8;
 	length = read_uleb(&at);
 	execute(program, at + length, end);
 	return true;
+}
+
+/* Whether a file has a sorted table of entries, of the form that linkers write. */
+static bool is_sorted(const uint8_t *header)
+{
+	return header[0] == 1 && pointer_bytes(header[1]) == 4 && header[2] == 0x03 && header[3] == TABLE_DATAREL_S4;
 }
 
 /* The function's entry that may hold `pc`, by the sorted table of a file; NULL if there is none. */
@@ -391,8 +399,6 @@ static const uint8_t *find_fde(const uint8_t *header, uintptr_t pc)
 	const uint8_t *rows = header + 12;
 	uint32_t low = 0, high = read_u32(header + 8);
 
-	if (header[0] != 1 || pointer_bytes(header[1]) != 4 || header[2] != 0x03 || header[3] != TABLE_DATAREL_S4)
-		return NULL;
 	while (low < high) {
 		uint32_t middle = (low + high) / 2;
 
@@ -418,8 +424,8 @@ static struct hak_cfi_rule rule_of(const struct row *row)
 {
 	struct hak_cfi_rule rule = {.kind = HAK_CFI_UNKNOWN};
 
-	if (row->outermost) {
-		rule.kind = HAK_CFI_OUTERMOST;
+	if (row->outermost || row->missing) {
+		rule.kind = row->missing ? HAK_CFI_NO_ENTRY : HAK_CFI_OUTERMOST;
 		return rule;
 	}
 	if (row->unknown || row->fp_in_frame != (row->cfa == HAK_CFI_FP_SAVED) || row->cfa_offset < -(1 << 27) ||
@@ -434,10 +440,14 @@ static struct hak_cfi_rule rule_of(const struct row *row)
 
 struct hak_cfi_rule hak_cfi_read(const uint8_t *header, uintptr_t pc)
 {
+	const struct hak_cfi_rule unknown = {.kind = HAK_CFI_UNKNOWN};
 	struct program program = {.target = pc};
-	const uint8_t *fde = find_fde(header, pc);
+	const uint8_t *fde;
 
-	program.row = (struct row){.cfa = HAK_CFI_UNKNOWN, .fp_offset = NOT_SAVED, .ra_offset = NOT_SAVED};
+	if (!is_sorted(header))
+		return unknown;
+	fde = find_fde(header, pc);
+	program.row = (struct row){.missing = !fde, .cfa = HAK_CFI_UNKNOWN, .fp_offset = NOT_SAVED, .ra_offset = NOT_SAVED};
 	program.initial = program.row;
-	return fde && read_fde(&program, fde) ? rule_of(&program.row) : (struct hak_cfi_rule){.kind = HAK_CFI_UNKNOWN};
+	return !fde || read_fde(&program, fde) ? rule_of(&program.row) : unknown;
 }

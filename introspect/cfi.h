@@ -10,7 +10,8 @@
 
 enum hak_cfi_kind {
 	HAK_CFI_NO_TABLE,  /* code that no loaded file has a table for */
-	HAK_CFI_UNKNOWN,   /* the table says more than a rule can hold, or nothing of this instruction */
+	HAK_CFI_UNKNOWN,   /* the table says more than a rule can hold */
+	HAK_CFI_NO_ENTRY,  /* it says nothing of this instruction: no reader of tables goes on from here. The loader's first steps, for one */
 	HAK_CFI_OUTERMOST, /* there is no caller */
 	HAK_CFI_SP,        /* the CFA by the stack pointer */
 	HAK_CFI_FP,        /* by the frame pointer */

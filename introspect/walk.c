@@ -22,22 +22,24 @@ struct search {
 static int look_into(struct dl_phdr_info *info, size_t size, void *argument)
 {
 	struct search *search = argument;
-	const ElfW(Phdr) *table = NULL;
-	bool here = false;
+	const ElfW(Phdr) *table = NULL, *here = NULL;
 
 	(void)size;
 	search->unloads = info->dlpi_subs;
 	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
 
-		if (segment->p_type == PT_LOAD)
-			here |= search->pc - info->dlpi_addr - segment->p_vaddr < segment->p_memsz;
+		if (segment->p_type == PT_LOAD && search->pc - info->dlpi_addr - segment->p_vaddr < segment->p_memsz)
+			here = segment;
 		else if (segment->p_type == PT_GNU_EH_FRAME)
 			table = segment;
 	}
 	if (here && table)
 		search->rule = hak_cfi_read((const uint8_t *)(info->dlpi_addr + table->p_vaddr), search->pc);
-	return here;
+	/* No code: it was a wrong step that led here, and there may be callers for all that. */
+	if (here && search->rule.kind == HAK_CFI_NO_ENTRY && !(here->p_flags & PF_X))
+		search->rule.kind = HAK_CFI_UNKNOWN;
+	return here != NULL;
 }
 
 /* ---- The cache ---- */

@@ -73,9 +73,9 @@ static void what_is_no_code(void)
 	static const uint8_t nonsense[64] = {9, 9, 9, 9};
 	int variable_of_stack;
 	dl_iterate_phdr(take_header, NULL);
-	UNIT_EQUAL(hak_cfi_read(header, 64).kind, HAK_CFI_UNKNOWN);
-	UNIT_EQUAL(hak_cfi_read(header, (uintptr_t)&variable_of_stack).kind, HAK_CFI_UNKNOWN);
-	UNIT_EQUAL(hak_cfi_read(header, UINTPTR_MAX).kind, HAK_CFI_UNKNOWN);
+	UNIT_EQUAL(hak_cfi_read(header, 64).kind, HAK_CFI_NO_ENTRY);
+	UNIT_EQUAL(hak_cfi_read(header, (uintptr_t)&variable_of_stack).kind, HAK_CFI_NO_ENTRY);
+	UNIT_EQUAL(hak_cfi_read(header, UINTPTR_MAX).kind, HAK_CFI_NO_ENTRY);
 	UNIT_EQUAL(hak_cfi_read(nonsense, (uintptr_t)&plain).kind, HAK_CFI_UNKNOWN); /* a header of another form */
 }
 
