@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
-#include <pthread.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -14,6 +13,7 @@
 
 #include "introspect/library.h"
 #include "introspect/proc.h"
+#include "introspect/stack_bounds.h"
 #include "introspect/stack_table.h"
 #include "introspect/walk.h"
 #include "lib/atomic.h"
@@ -146,27 +146,14 @@ static _Unwind_Reason_Code take_frame(struct _Unwind_Context *context, void *arg
 	return _URC_NO_REASON;
 }
 
-/* The bounds of the thread's stack, asked for once. This allocates. */
-static HAK_TLS uintptr_t low, high;
+static HAK_TLS struct hak_stack_bounds bounds; /* of the thread's stack, asked for once */
 
 static bool on_own_stack(uintptr_t frame, uintptr_t *end)
 {
-
-	if (!high) {
-		pthread_attr_t attributes;
-		void *address = NULL;
-		size_t size = 0;
-
-		high = 1; /* unknown: no frame lies below it */
-		if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
-			pthread_attr_getstack(&attributes, &address, &size);
-			pthread_attr_destroy(&attributes);
-			low = (uintptr_t)address;
-			high = (uintptr_t)address + size;
-		}
-	}
-	*end = high;
-	return frame >= low && frame < high;
+	if (!bounds.high)
+		bounds = hak_stack_bounds_of(frame);
+	*end = bounds.high;
+	return frame >= bounds.low && frame < bounds.high;
 }
 
 static unsigned walk_with_gcc(uintptr_t *frames, unsigned room)
@@ -269,6 +256,7 @@ static bool has_tables(void)
 bool hak_stack_begin(enum hak_stack_engine wanted, uint32_t stacks_wanted)
 {
 	enum hak_stack_engine engine = wanted;
+	uintptr_t end;
 
 	if (begun)
 		return true;
@@ -283,7 +271,11 @@ bool hak_stack_begin(enum hak_stack_engine wanted, uint32_t stacks_wanted)
 		engine = HAK_STACK_FRAME_POINTERS;
 	begun = true;
 	hak_store_release(&engine_now, engine); /* pairs with the acquire in hak_stack_capture */
-	hak_stack_capture();                    /* what an engine does at its first use is done here */
+	/* What an engine does at its first use is done here. Ours has done so when it knows the bounds. */
+	if (engine != HAK_STACK_TABLES)
+		hak_stack_capture();
+	else
+		on_own_stack((uintptr_t)__builtin_frame_address(0), &end);
 	return true;
 }
 
@@ -375,7 +367,7 @@ static HAK_NOINLINE uint32_t walk_and_remember(enum kind kind, const struct hak_
 	own = own_frames(frames, count);
 	memory.own_frames[kind] = (uint8_t)(own < OWN_FRAMES ? own : OWN_FRAMES);
 	/* There may be more: another engine is asked, or room made for more of our own. */
-	if (last != HAK_CFI_OUTERMOST || (count == room && count - own < most))
+	if (last < HAK_CFI_NO_ENTRY || (count == room && count - own < most))
 		return capture_by_engine(start, most);
 	number = number_of(frames + own, count - own, most);
 	/* Many a program has one function that calls malloc: its callers' caller tells more. */
@@ -391,7 +383,7 @@ HAK_INLINE uint32_t capture(enum kind kind, const struct hak_walk_start *start, 
 	uint32_t number = 0;
 	int kept;
 
-	if (HAK_LIKELY(memory.trails[kind] && start->sp - low < high - low)) {
+	if (HAK_LIKELY(memory.trails[kind] && start->sp - bounds.low < bounds.high - bounds.low)) {
 		number = hak_trail_find(memory.trails[kind], start->sp, start->fp, hak_walk_unloads());
 		if (HAK_LIKELY(number))
 			return number;

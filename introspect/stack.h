@@ -47,8 +47,8 @@ enum hak_stack_engine hak_stack_engine(void);
 
 /* The number of the calling thread's stack, without the frames of this library; 0 if there is none. No lock is taken, but the
  * engine may take the loader's. What it allocates must not lead here again: that is the caller's business. Our own engine allocates
- * at a thread's first capture alone, where libc is asked for the bounds of the stack. A thread that has asked often remembers where
- * it came from, in memory of its own (trail.h). */
+ * at a thread's first capture alone, where libc is asked for the bounds of the stack (stack_bounds.h). A thread that has asked
+ * often remembers where it came from, in memory of its own (trail.h). */
 uint32_t hak_stack_capture(void);
 /* The same of the stack's top alone. */
 uint32_t hak_stack_capture_top(void);

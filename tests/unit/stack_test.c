@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "lib/atomic.h"
 #include "tests/unit/unit.h"
@@ -264,6 +265,7 @@ static void *check_walks_of_thread(void *result)
 static void check_allocations_in_child(void *ignored)
 {
 	struct sigaction action = {.sa_flags = SA_SIGINFO};
+	struct rlimit limit;
 	char *(*volatile duplicate)(const char *) = strdup; /* volatile: else it might be left out */
 	pthread_t thread;
 	int result = -1;
@@ -275,8 +277,15 @@ static void check_allocations_in_child(void *ignored)
 		_exit(10);
 	action.sa_sigaction = walk_in_handler; /* of signals raised here. NOLINT(bugprone-signal-handler,cert-sig30-c) */
 	sigaction(SIGUSR1, &action, NULL);
-	if (!hak_stack_begin(HAK_STACK_TABLES, CAPACITY) || capture() == 0)
+	/* The first thread's stack is bounded by its limit, so that its first capture is as any other. */
+	getrlimit(RLIMIT_STACK, &limit);
+	limit.rlim_cur = limit.rlim_cur < 8u << 20 ? limit.rlim_cur : 8u << 20;
+	setrlimit(RLIMIT_STACK, &limit);
+	if (!hak_stack_begin(HAK_STACK_TABLES, CAPACITY))
 		_exit(11);
+	before = allocations;
+	if (capture() == 0 || allocations != before)
+		_exit(12);
 	result = check_walks();
 	if (result != 0)
 		_exit(result);
@@ -285,7 +294,8 @@ static void check_allocations_in_child(void *ignored)
 	_exit(result != 0 ? 20 + result : 0);
 }
 
-/* Our engine, after a thread's first capture, which asks libc for the stack's bounds; and in handlers of signals ever. */
+/* Our engine, after the first capture of a thread other than the first, which asks libc for the stack's bounds; and in handlers of
+ * signals ever. */
 static void walks_allocate_nothing(void)
 {
 	char said[1000];
