@@ -33,7 +33,6 @@ static __typeof__(_Unwind_GetIP) *gcc_get_ip;
 
 static uint32_t capturing; /* threads that are */
 static uint32_t forking;   /* threads that are about to fork, or in it: handlers of several run at a time */
-static HAK_TLS bool quiet_fork; /* no other thread was capturing at this one's fork */
 
 /* Where this library's code lies, to leave its frames out; empty in a program that it is linked into. */
 static uintptr_t own_start, own_end;
@@ -341,6 +340,7 @@ static HAK_TLS struct {
 	struct hak_trails *trails[KINDS];
 	uint16_t walks[KINDS];     /* without them */
 	uint8_t own_frames[KINDS]; /* of this library, that the last walk came by */
+	bool quiet_fork;           /* nobody was capturing at this thread's fork. Here, where it takes no room. */
 } memory;
 
 static void begin_to_remember(enum kind kind)
@@ -504,11 +504,11 @@ void hak_stack_count(struct hak_stack_counts *out)
 void hak_stack_fork_prepare(void)
 {
 	__atomic_fetch_add(&forking, 1u, __ATOMIC_SEQ_CST);
-	quiet_fork = false;
+	memory.quiet_fork = false;
 	/* Once is enough: those who come later see that a fork is coming, and count themselves only for a moment. */
-	for (unsigned i = 0; !quiet_fork && i < FORK_YIELDS; i++) {
-		quiet_fork = __atomic_load_n(&capturing, __ATOMIC_SEQ_CST) == 0;
-		if (!quiet_fork)
+	for (unsigned i = 0; !memory.quiet_fork && i < FORK_YIELDS; i++) {
+		memory.quiet_fork = __atomic_load_n(&capturing, __ATOMIC_SEQ_CST) == 0;
+		if (!memory.quiet_fork)
 			sched_yield();
 	}
 }
@@ -522,7 +522,7 @@ void hak_stack_fork_parent(void)
 void hak_stack_fork_child(void)
 {
 	/* Where a lock of an engine's may be held by a thread that isn't there any more. */
-	if (!quiet_fork && hak_stack_engine() != HAK_STACK_NONE)
+	if (!memory.quiet_fork && hak_stack_engine() != HAK_STACK_NONE)
 		hak_store_relaxed(&engine_now, (uint32_t)HAK_STACK_FRAME_POINTERS);
 	/* The same is true of the loader's, which libunwind asks for at every frame that it doesn't know. */
 	hak_walk_fork_child();

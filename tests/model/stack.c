@@ -29,7 +29,7 @@ static void setup(void)
 	begun = true;
 	engine_now = HAK_STACK_TABLES;
 	capturing = forking = 0;
-	quiet_fork = false;
+	memory.quiet_fork = false;
 	yields = captured = quiet = 0;
 	failures[HAK_STACK_FAILED_fork] = 0;
 }
@@ -63,7 +63,7 @@ static void capture_other(void)
 static void fork_quietly(void)
 {
 	hak_stack_fork_prepare();
-	if (quiet_fork) {
+	if (memory.quiet_fork) {
 		model_plain(&engine);
 		model_plain(&other_engine);
 		quiet++;
@@ -90,7 +90,7 @@ static void capture_both(void)
 static void fork_first(void)
 {
 	hak_stack_fork_prepare();
-	if (quiet_fork) {
+	if (memory.quiet_fork) {
 		model_plain(&engine);
 		quiet++;
 	}
@@ -100,7 +100,7 @@ static void fork_first(void)
 static void fork_second(void)
 {
 	hak_stack_fork_prepare();
-	if (quiet_fork) {
+	if (memory.quiet_fork) {
 		model_plain(&other_engine);
 		quiet++;
 	}
