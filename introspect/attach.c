@@ -20,6 +20,7 @@
 #include "introspect/server.h"
 #include "introspect/snapshot.h"
 #include "introspect/stack.h"
+#include "introspect/tally.h"
 #include "introspect/trace_file.h"
 #include "introspect/walk.h"
 #include "lib/atomic.h"
@@ -139,16 +140,19 @@ static void start_server(void)
 static void fork_prepare(void)
 {
 	hak_stack_fork_prepare();
+	hak_tally_fork_prepare();
 }
 
 static void fork_parent(void)
 {
+	hak_tally_fork_parent();
 	hak_stack_fork_parent();
 }
 
 static void fork_child(void)
 {
 	hak_stack_fork_child();
+	hak_tally_fork_child();
 	/* The parent's thread, sockets and buffers do not exist here; its socket's path is left alone. */
 	if (hak_trace_file_is_open()) {
 		/* The page was wiped already; until the first tick nothing is recorded. */
@@ -200,6 +204,7 @@ static void thread_death(void)
 		hak_ring_thread_death();
 	hak_fault_thread_death();
 	hak_stack_thread_death();
+	hak_tally_thread_death();
 }
 
 static void out_of_memory(uint64_t bytes)
@@ -223,7 +228,6 @@ static const struct hak_sink sink = {
 	.tick = tick,
 	.sample = hak_profile_sample,
 	.sample_freed = hak_profile_sample_freed,
-	.sample_resized = hak_profile_sample_resized,
 	.capture = hak_guards_capture,
 	.stack_has = hak_guards_stack_has,
 	.report = hak_guards_report,

@@ -1,5 +1,6 @@
 #include "introspect/profile.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "introspect/config.h"
@@ -9,7 +10,7 @@
 #include "introspect/protocol.h"
 #include "introspect/snapshot.h"
 #include "introspect/stack.h"
-#include "lib/atomic.h"
+#include "introspect/tally.h"
 #include "lib/census.h"
 #include "lib/inspect.h"
 #include "lib/sample.h"
@@ -20,96 +21,40 @@ _Static_assert(HAK_STACK_FRAMES == HAK_PROTOCOL_STACK_FRAMES, "clients know wher
 
 /* How long blocks lived: bucket i is below bounds_ms[i], the last one has no bound. */
 static const uint64_t bounds_ms[] = {1, 10, 100, 1000, 10000, 100000};
-#define BUCKETS (HAK_COUNT_OF(bounds_ms) + 1)
+_Static_assert(HAK_COUNT_OF(bounds_ms) + 1 == HAK_TALLY_LIFETIMES, "the last one has no bound");
 
-/* Sums of a stack: each a double, added to by any thread, by compare-and-swap of its bits. What went is counted by how long
- * it lived. */
-struct site {
-	uint64_t allocs, alloc_bytes, variance, free_bytes, temporary, lifetimes[BUCKETS];
-};
-static struct site *sites; /* by the stack's number; 0: unknown. Set once, before anything is sampled. */
-static uint32_t site_count;
+static uint32_t site_count; /* numbers of stacks that have sums; 0: it was never on */
 
-/* ---- Sums ---- */
+/* For the handler of a crash, which can't ask for memory: what lives, by stack. Untouched until then. */
+static struct hak_profile_site *spare_sites;
 
-static double value_of(const uint64_t *sum)
-{
-	uint64_t bits = hak_load_acquire(sum); /* pairs with the release in add: the stack is there */
-	double value;
+/* ---- The sink's part ---- */
 
-	memcpy(&value, &bits, sizeof(value));
-	return value;
-}
-
-static void add(uint64_t *sum, double amount)
-{
-	uint64_t old = hak_load_relaxed(sum), changed;
-	double value;
-
-	if (amount == 0) /* the variance of a sample that stands for itself alone */
-		return;
-	do {
-		memcpy(&value, &old, sizeof(value));
-		value += amount;
-		memcpy(&changed, &value, sizeof(changed));
-	} while (!__atomic_compare_exchange_n(sum, &old, changed, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
-}
-
-static double frees_of(const struct site *site)
-{
-	double frees = 0;
-
-	for (unsigned i = 0; i < BUCKETS; i++)
-		frees += value_of(&site->lifetimes[i]);
-	return frees;
-}
-
-/* What a sample adds to the variance of an estimate of bytes. */
+/* What a sample adds to the variance of an estimate of bytes; nothing if it stands for itself alone. */
 static double variance_of(const struct hak_sample *sample)
 {
-	double bytes = (double)sample->bytes, p = 1 / sample->weight;
+	double bytes = (double)sample->bytes, p;
 
+	if (sample->weight == 1)
+		return 0;
+	p = 1 / sample->weight;
 	return bytes * bytes * (1 - p) / (p * p);
 }
 
-static struct site *site_of(uint32_t stack)
-{
-	return &sites[stack < site_count ? stack : 0];
-}
-
+/* What was allocated needs no sum: it is what went and what lives. */
 uint32_t hak_profile_sample(const struct hak_sample *sample)
 {
-	uint32_t stack = hak_stack_capture();
-	struct site *site = site_of(stack);
-
-	add(&site->allocs, sample->weight);
-	add(&site->alloc_bytes, sample->weight * (double)sample->bytes);
-	add(&site->variance, variance_of(sample));
-	return stack;
+	(void)sample;
+	return hak_stack_capture();
 }
 
 void hak_profile_sample_freed(const struct hak_sample *sample, uint64_t lived_ns, bool temporary)
 {
-	struct site *site = site_of(sample->stack);
-	unsigned bucket = 0;
+	unsigned lifetime = 0;
 
-	while (bucket < HAK_COUNT_OF(bounds_ms) && lived_ns >= bounds_ms[bucket] * 1000000)
-		bucket++;
-	add(&site->free_bytes, sample->weight * (double)sample->bytes);
-	add(&site->lifetimes[bucket], sample->weight);
-	if (temporary)
-		add(&site->temporary, sample->weight);
-}
-
-/* As if it had been allocated as it is now. A weight that fell makes the sums smaller: those that grew into samples add what
- * is missing. */
-void hak_profile_sample_resized(const struct hak_sample *before, const struct hak_sample *after)
-{
-	struct site *site = site_of(before->stack);
-
-	add(&site->allocs, after->weight - before->weight);
-	add(&site->alloc_bytes, after->weight * (double)after->bytes - before->weight * (double)before->bytes);
-	add(&site->variance, variance_of(after) - variance_of(before));
+	while (lifetime < HAK_COUNT_OF(bounds_ms) && lived_ns >= bounds_ms[lifetime] * 1000000)
+		lifetime++;
+	hak_tally_add(sample->stack, sample->weight, sample->weight * (double)sample->bytes, variance_of(sample), lifetime, temporary);
 }
 
 /* ---- On and off ---- */
@@ -117,20 +62,19 @@ void hak_profile_sample_resized(const struct hak_sample *before, const struct ha
 static bool begin(void)
 {
 	struct hak_stack_counts stacks;
-	struct site *made;
 	uint32_t count;
 
-	if (sites)
+	if (site_count)
 		return true;
 	if (!hak_stack_begin((enum hak_stack_engine)hak_config.unwind, (uint32_t)hak_config.prof_stacks))
 		return false;
 	hak_stack_count(&stacks);
 	count = (uint32_t)stacks.capacity + 1; /* guards may have begun with more */
-	made = hak_memory_map(count * sizeof(*made), HAK_MEMORY_INHERIT);
-	if (!made)
+	if (!spare_sites)
+		spare_sites = hak_memory_map(count * sizeof(*spare_sites), HAK_MEMORY_INHERIT);
+	if (!spare_sites || !hak_tally_begin(count))
 		return false;
 	site_count = count;
-	sites = made;
 	return true;
 }
 
@@ -171,7 +115,32 @@ uint64_t hak_profile_rate(void)
 
 bool hak_profile_has_data(void)
 {
-	return sites != NULL;
+	return site_count != 0;
+}
+
+/* ---- What lives, summed up ---- */
+
+static void sum_up(struct hak_profile_site *sites, uint32_t count, const struct hak_sample *sample)
+{
+	struct hak_profile_site *site = &sites[sample->stack < count ? sample->stack : 0];
+
+	site->blocks += sample->weight;
+	site->bytes += sample->weight * (double)sample->bytes;
+	site->variance += variance_of(sample);
+	site->samples++;
+}
+
+void hak_profile_live(struct hak_profile_site *sites, uint32_t count)
+{
+	struct hak_sample chain[CHAIN_MAX];
+	uint32_t chains = hak_sample_chains();
+
+	for (uint32_t i = 0; i < chains; i++) {
+		unsigned found = hak_sample_look(i, chain, CHAIN_MAX);
+
+		for (unsigned n = 0; n < found && n < CHAIN_MAX; n++)
+			sum_up(sites, count, &chain[n]);
+	}
 }
 
 /* ---- The document ---- */
@@ -251,44 +220,9 @@ static void encode_counts(struct hak_json *json)
 	hak_json_end(json);
 }
 
-static void encode_sites(struct hak_json *json)
-{
-	static const char *const fields[] = {
-		"stack", "allocs", "alloc_bytes", "alloc_variance", "frees", "free_bytes", "temporary", "lifetimes"};
-	uint32_t end = sites ? hak_stack_end() : 0;
-
-	hak_json_key(json, "lifetime_bounds_ms");
-	hak_json_array(json);
-	for (unsigned i = 0; i < HAK_COUNT_OF(bounds_ms); i++)
-		hak_json_u64(json, bounds_ms[i]);
-	hak_json_end(json);
-	encode_names(json, "site_fields", fields, HAK_COUNT_OF(fields));
-	hak_json_key(json, "sites");
-	hak_json_array(json);
-	for (uint32_t stack = 0; stack < end; stack++) {
-		const struct site *site = &sites[stack];
-
-		if (value_of(&site->allocs) == 0)
-			continue;
-		hak_json_array(json);
-		hak_json_u64(json, stack);
-		put_number(json, value_of(&site->allocs));
-		put_number(json, value_of(&site->alloc_bytes));
-		put_number(json, value_of(&site->variance));
-		put_number(json, frees_of(site));
-		put_number(json, value_of(&site->free_bytes));
-		put_number(json, value_of(&site->temporary));
-		hak_json_array(json);
-		for (unsigned i = 0; i < BUCKETS; i++)
-			put_number(json, value_of(&site->lifetimes[i]));
-		hak_json_end(json);
-		hak_json_end(json);
-	}
-	hak_json_end(json);
-}
-
 /* What a row needs besides the sample. */
 struct moment {
+	struct hak_profile_site *sites; /* the sums of the rows, by stack */
 	uint64_t now_us;
 	uint16_t *cached; /* of the census; NULL: there was none */
 	size_t slots;
@@ -313,6 +247,7 @@ static void encode_sample(struct hak_json *json, const struct hak_sample *sample
 {
 	uint64_t since_us = sample->time_ns / 1000;
 
+	sum_up(moment->sites, site_count, sample);
 	hak_json_array(json);
 	hak_json_hex(json, sample->address);
 	hak_json_u64(json, sample->bytes < HAK_JSON_NUMBER_MAX ? sample->bytes : HAK_JSON_NUMBER_MAX);
@@ -352,11 +287,12 @@ static void encode_live_without_locks(struct hak_json *json, const struct moment
 	}
 }
 
-static void encode_live(struct hak_json *json, bool crashed)
+/* The rows, which are summed up in `sites`. */
+static void encode_live(struct hak_json *json, struct hak_profile_site *sites, bool crashed)
 {
 	static const char *const fields[] = {"address", "bytes", "class", "stack", "tid", "age_ms", "weight", "slab_live",
 		"slab_capacity", "slab_cached", "slab_bytes", "block_bytes"};
-	struct moment moment = {.now_us = hak_snapshot_now_us(), .slots = hak_census_slots()};
+	struct moment moment = {.sites = sites, .now_us = hak_snapshot_now_us(), .slots = hak_census_slots()};
 	size_t bytes = moment.slots * sizeof(*moment.cached);
 
 	encode_names(json, "live_fields", fields, HAK_COUNT_OF(fields));
@@ -374,15 +310,70 @@ static void encode_live(struct hak_json *json, bool crashed)
 	hak_json_end(json);
 }
 
-static void encode_frames(struct hak_json *json)
+static double blocks_of(const struct hak_tally_sums *went)
 {
-	uint32_t end = sites ? hak_stack_end() : 0;
+	double blocks = 0;
+
+	for (unsigned i = 0; i < HAK_TALLY_LIFETIMES; i++)
+		blocks += went->lifetimes[i];
+	return blocks;
+}
+
+static void encode_site(struct hak_json *json, uint32_t stack, const struct hak_profile_site *live, const struct hak_tally_sums *went)
+{
+	hak_json_array(json);
+	hak_json_u64(json, stack);
+	put_number(json, blocks_of(went) + live->blocks);
+	put_number(json, went->bytes + live->bytes);
+	put_number(json, went->variance + live->variance);
+	put_number(json, blocks_of(went));
+	put_number(json, went->bytes);
+	put_number(json, went->temporary);
+	hak_json_array(json);
+	for (unsigned i = 0; i < HAK_TALLY_LIFETIMES; i++)
+		put_number(json, went->lifetimes[i]);
+	hak_json_end(json);
+	hak_json_end(json);
+}
+
+/* `live` is what the rows say, so that the sums of a document agree with its rows. It was looked at before what went: what is freed
+ * between the two is in both, and the next document may have less. The other way round it would be in neither: a stack that is in one
+ * document could be missing in the next, and a row have no sums. */
+static void encode_sites(struct hak_json *json, struct hak_profile_site *live, bool crashed)
+{
+	static const char *const fields[] = {
+		"stack", "allocs", "alloc_bytes", "alloc_variance", "frees", "free_bytes", "temporary", "lifetimes"};
+	uint32_t end = live ? hak_stack_end() : 0;
+
+	hak_json_key(json, "lifetime_bounds_ms");
+	hak_json_array(json);
+	for (unsigned i = 0; i < HAK_COUNT_OF(bounds_ms); i++)
+		hak_json_u64(json, bounds_ms[i]);
+	hak_json_end(json);
+	encode_names(json, "site_fields", fields, HAK_COUNT_OF(fields));
+	hak_json_key(json, "sites");
+	hak_json_array(json);
+	for (uint32_t stack = 0; stack < end; stack++) {
+		struct hak_tally_sums went;
+
+		hak_tally_read(stack, !crashed, &went);
+		if (blocks_of(&went) == 0 && !live[stack].samples)
+			continue;
+		live[stack].samples++; /* so that it has frames */
+		encode_site(json, stack, &live[stack], &went);
+	}
+	hak_json_end(json);
+}
+
+static void encode_frames(struct hak_json *json, const struct hak_profile_site *live)
+{
+	uint32_t end = live ? hak_stack_end() : 0;
 
 	hak_json_key(json, "frames");
 	hak_json_array(json);
 	for (uint32_t stack = 1; stack < end; stack++) {
 		const uintptr_t *frames;
-		unsigned count = value_of(&sites[stack].allocs) != 0 ? hak_stack_frames(stack, &frames) : 0;
+		unsigned count = live[stack].samples ? hak_stack_frames(stack, &frames) : 0;
 
 		if (!count)
 			continue;
@@ -399,11 +390,24 @@ static void encode_frames(struct hak_json *json)
 
 void hak_profile_encode(struct hak_json *json, bool crashed)
 {
+	size_t bytes = site_count * sizeof(struct hak_profile_site);
+	struct hak_profile_site *live = crashed ? spare_sites : NULL;
+
+	if (live) {
+		memset(live, 0, hak_stack_end() * sizeof(*live)); /* there may have been a dump before, of memory that was out */
+	} else if (bytes) {
+		live = hak_memory_map(bytes, HAK_MEMORY_PRIVATE);
+		if (!live) {
+			json->error = json->error ? json->error : ENOMEM;
+			return;
+		}
+	}
 	encode_counts(json);
-	/* The rows first: their stacks then have frames. */
-	encode_live(json, crashed);
-	encode_sites(json);
-	encode_frames(json);
+	encode_live(json, live, crashed);
+	encode_sites(json, live, crashed);
+	encode_frames(json, live);
+	if (!crashed)
+		hak_memory_unmap(live, bytes);
 }
 
 void hak_profile_message(struct hak_json *json)
@@ -420,25 +424,4 @@ void hak_profile_message(struct hak_json *json)
 	hak_profile_encode(json, false);
 	hak_dump_modules(json, exe);
 	hak_json_end(json);
-}
-
-/* ---- What lives, summed up ---- */
-
-void hak_profile_live(struct hak_profile_site *out, uint32_t count)
-{
-	struct hak_sample chain[CHAIN_MAX];
-	uint32_t chains = hak_sample_chains();
-
-	for (uint32_t i = 0; i < chains; i++) {
-		unsigned found = hak_sample_look(i, chain, CHAIN_MAX);
-
-		for (unsigned n = 0; n < found && n < CHAIN_MAX; n++) {
-			struct hak_profile_site *site = &out[chain[n].stack < count ? chain[n].stack : 0];
-
-			site->blocks += chain[n].weight;
-			site->bytes += chain[n].weight * (double)chain[n].bytes;
-			site->variance += variance_of(&chain[n]);
-			site->samples++;
-		}
-	}
 }

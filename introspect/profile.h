@@ -28,7 +28,6 @@ bool hak_profile_has_data(void);
 /* For the sink. */
 uint32_t hak_profile_sample(const struct hak_sample *sample);
 void hak_profile_sample_freed(const struct hak_sample *sample, uint64_t lived_ns, bool temporary);
-void hak_profile_sample_resized(const struct hak_sample *before, const struct hak_sample *after);
 
 /* The members of the profile, without its modules, for the object that is open. With `crashed` no lock is taken, and what
  * keeps slabs is left out. */

@@ -72,7 +72,7 @@ extern uint64_t model_cas_found;
 		static struct model_site site_##number = {.file = __FILE__, .line = __LINE__, .kind = MODEL_CAS, \
 			.order = MODEL_ORDER(success), .failure = &failure_##number}; \
 		site_##number.function = failure_##number.function = __func__; \
-		model_step(&site_##number, (p), sizeof(*(p)), (uint64_t)(uintptr_t)(new_value), *(old)); \
+		model_step(&site_##number, (p), sizeof(*(p)), (uint64_t)(uintptr_t)(new_value), (uint64_t)(uintptr_t)*(old)); \
 	})
 #define MODEL_CAS_NUMBERED(...) MODEL_CAS_STEP(__VA_ARGS__)
 #define __atomic_compare_exchange_n(p, old, new_value, weak, success, failure) \

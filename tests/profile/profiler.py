@@ -4,6 +4,7 @@ import json
 import pathlib
 import re
 import resource
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -121,6 +122,32 @@ def descriptors():
                 path.unlink()
         listing = run(["/usr/bin/python3", "-c", "import os; print(os.dup(0))"], library=LIBRARY, env={"HAKMEM_PROF": 1, "HAKMEM_PROF_RATE": 1})
         equal(listing.stdout, "3\n", "the lowest free descriptor")
+
+
+def crashed():
+    """A crash while eight threads allocate: what its dump says was allocated of a stack is what went of it and what lives of it."""
+    with Folder() as folder:
+        path = folder / "crash.json"
+        process = subprocess.Popen([program("eight_threads")], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
+                                   env=clean_environment(LD_PRELOAD=LIBRARY, HAKMEM_INTROSPECT=1, HAKMEM_DIR=folder, HAKMEM_PROF=1, HAKMEM_PROF_RATE=1,
+                                                         HAKMEM_DUMP_ON="crash", HAKMEM_DUMP_PATH=path))
+        try:
+            equal(process.stdout.readline(), "busy\n", "the program's first line")
+            client = connect(folder, process.pid)
+            eventually(lambda: client.ask("profile")["samples"] > 100000, "samples are taken")
+            process.send_signal(signal.SIGSEGV)
+            equal(process.wait(60), -signal.SIGSEGV, "the program's end")
+        finally:
+            process.kill()
+            process.wait()
+        profile = json.loads(path.read_text())["profile"]
+        live, sites = live_by_stack(profile), rows(profile, "site")
+        check(sum(site["frees"] for site in sites) > 10000 and live, "hardly anything was freed, or nothing lives")
+        for site in sites:
+            blocks, size = live.get(site["stack"], (0, 0))
+            equal((site["allocs"], site["alloc_bytes"]), (site["frees"] + blocks, site["free_bytes"] + size), f"stack {site['stack']}")
+        check(set(live) <= {site["stack"] for site in sites}, "a stack that lives has no sums")
 
 
 def exact_leaks():
@@ -267,6 +294,6 @@ def crash():
         check((1, 5 << 20) in sums.values(), "the large block is missing")
 
 
-CASES = {case.__name__: case for case in (exceptions, plugin, own_unwinder, unwinding, exact_leaks, report, pinned, run_time, children, static_program, extension, crash, no_frame_pointers, descriptors)}
+CASES = {case.__name__: case for case in (exceptions, plugin, own_unwinder, unwinding, exact_leaks, report, pinned, run_time, children, static_program, extension, crash, crashed, no_frame_pointers, descriptors)}
 
 CASES[sys.argv[1]]()

@@ -2,6 +2,7 @@
 """Every message of a busy program is valid against introspect/schema.json, and its sums agree with each other and with
 the program's own count.
 """
+import collections
 import json
 import os
 import pathlib
@@ -212,10 +213,17 @@ def check_profile(profile):
     for row in live:
         check(row["slab_live"] + row["slab_cached"] <= row["slab_capacity"], f"a slab holds more than it can: {row}")
         check((row["class"] is None) == (row["slab_bytes"] == 0), f"a slab without a class, or none with one: {row}")
+    lives = collections.defaultdict(list)
+    for row in live:
+        lives[row["stack"]].append(row["weight"])
     for row in (dict(zip(profile["site_fields"], row, strict=True)) for row in profile["sites"]):
+        weights = lives.pop(row["stack"], [])
+        # Numbers have three decimals.
+        check(abs(row["allocs"] - row["frees"] - sum(weights)) <= 0.001 * (len(weights) + 2), f"{row}, of which {sum(weights)} live")
         check(row["stack"] in stacks, "a site's stack has no frames")
         check(row["frees"] <= row["allocs"] * 1.000001 and row["temporary"] <= row["frees"] * 1.000001, f"more went than came: {row}")
         check(abs(sum(row["lifetimes"]) - row["frees"]) <= 0.01 * row["frees"] + 1, f"lifetimes of others: {row}")
+    check(not lives, f"no sums of stacks that live: {list(lives)}")
 
 
 def check_stream(client):

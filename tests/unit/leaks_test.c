@@ -9,8 +9,7 @@
 #include "lib/inspect.h"
 #include "tests/unit/unit.h"
 
-static const struct hak_sink sink = {
-	.sample = hak_profile_sample, .sample_freed = hak_profile_sample_freed, .sample_resized = hak_profile_sample_resized};
+static const struct hak_sink sink = {.sample = hak_profile_sample, .sample_freed = hak_profile_sample_freed};
 
 static __attribute__((noinline)) void *small(void)
 {

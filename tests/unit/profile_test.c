@@ -2,15 +2,27 @@
  * tests/schema/validate.py, its estimates by tests/stress/sample_statistics.c. */
 #include "introspect/profile.h"
 
+#include <pthread.h>
+
 #include "introspect/config.h"
 #include "introspect/stack.h"
+#include "introspect/tally.h"
 #include "lib/hakmem.h"
 #include "lib/inspect.h"
 #include "lib/sample.h"
 #include "tests/unit/unit.h"
 
+/* Frames at a thread's start are none that each tool leaves alone: where this is set it is the stack of what the threads allocate. */
+static uint32_t threads_stack;
+
+static uint32_t on_sample(const struct hak_sample *sample)
+{
+	return threads_stack ? threads_stack : hak_profile_sample(sample);
+}
+
 static const struct hak_sink sink = {
-	.sample = hak_profile_sample, .sample_freed = hak_profile_sample_freed, .sample_resized = hak_profile_sample_resized};
+	.sample = on_sample, .sample_freed = hak_profile_sample_freed, .thread_death = hak_tally_thread_death,
+	.fork_prepare = hak_tally_fork_prepare, .fork_parent = hak_tally_fork_parent, .fork_child = hak_tally_fork_child};
 static char text[1 << 20];
 
 static void start(uint64_t rate)
@@ -144,4 +156,68 @@ static void estimates(void)
 	stop();
 }
 
-UNIT_MAIN("profile", UNIT(what_lives_is_exact_at_a_rate_of_one), UNIT(temporary_blocks), UNIT(estimates))
+/* ---- Threads and children ---- */
+
+#define THREADS 3
+#define BLOCKS 1000
+
+static __attribute__((noinline)) void *come_and_go(void *argument)
+{
+	for (int i = 0; i < BLOCKS; i++)
+		hak_free(here(555));
+	return argument;
+}
+
+static void run_threads(unsigned count)
+{
+	pthread_t threads[THREADS];
+	for (unsigned i = 0; i < count; i++)
+		CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, come_and_go, NULL), 0);
+	for (unsigned i = 0; i < count; i++)
+		pthread_join(threads[i], NULL);
+}
+
+static void in_child(void *argument)
+{
+	(void)argument;
+	if (!strstr(document(false), ",3000,1665000,0,3000,1665000,"))
+		_exit(1);
+	run_threads(1);
+	if (!strstr(document(false), ",4000,2220000,0,4000,2220000,") || !strstr(document(true), ",4000,2220000,0,4000,2220000,"))
+		_exit(2);
+	_exit(0);
+}
+
+/* What threads freed counts on when they are gone, and once in a child. */
+static void threads_and_children(void)
+{
+	static char said[1 << 12];
+	start(1);
+	threads_stack = hak_stack_capture();
+	run_threads(THREADS);
+	CU_ASSERT_PTR_NOT_NULL(strstr(document(false), ",3000,1665000,0,3000,1665000,"));
+	UNIT_EQUAL(WEXITSTATUS(unit_in_child(in_child, NULL, said, sizeof(said))), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(document(false), ",3000,1665000,0,3000,1665000,"));
+	threads_stack = 0;
+	stop();
+}
+
+/* What lives and what went make up what was allocated, also for the handler of a crash, and by the second of two dumps. */
+static void crashed(void)
+{
+	void *blocks[10];
+	start(1);
+	for (volatile int i = 0; i < 10; i++)
+		blocks[i] = there(777);
+	for (int i = 0; i < 4; i++)
+		hak_free(blocks[i]);
+	CU_ASSERT_PTR_NOT_NULL(strstr(document(true), ",10,7770,0,4,3108,"));
+	hak_free(blocks[4]);
+	CU_ASSERT_PTR_NOT_NULL(strstr(document(true), ",10,7770,0,5,3885,"));
+	for (int i = 5; i < 10; i++)
+		hak_free(blocks[i]);
+	CU_ASSERT_PTR_NOT_NULL(strstr(document(true), ",10,7770,0,10,7770,"));
+	stop();
+}
+
+UNIT_MAIN("profile", UNIT(what_lives_is_exact_at_a_rate_of_one), UNIT(temporary_blocks), UNIT(estimates), UNIT(threads_and_children), UNIT(crashed))

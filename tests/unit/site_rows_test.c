@@ -85,10 +85,20 @@ static void rates(void)
 	/* Another look at the same one keeps them. */
 	site_rows_update(&rows, second, &nowhere, SITE_VIEW_TABLE, "libthing");
 	CU_ASSERT_DOUBLE_EQUAL(rows.rows[0].rate, 100000, 1);
+	/* What was freed while the second was put together may be in there twice: a sum that has become smaller tells no rate. */
+	char *latest = sample_profile_with("\"time_us\":5000000", "\"time_us\":10000000"), *less = sample_replace(latest, "[7,100,500000", "[7,100,899000");
+	struct profile *third = sample_profile_parse(less, &problem);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(third);
+	site_rows_update(&rows, third, &nowhere, SITE_VIEW_TABLE, "");
+	CU_ASSERT_TRUE(rows.rows[1].rate < 0);
+	CU_ASSERT_DOUBLE_EQUAL(rows.rows[0].rate, 0, 1e-6);
 	site_rows_free(&rows);
 	profile_free(second);
+	profile_free(third);
 	free(later);
 	free(text);
+	free(latest);
+	free(less);
 }
 
 static void as_a_tree(void)
