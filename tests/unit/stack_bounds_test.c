@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "tests/unit/unit.h"
 
@@ -30,7 +31,6 @@ static bool lies_within(uintptr_t address, struct hak_stack_bounds bounds)
  * tell of some bytes more. */
 static void the_first_thread(void)
 {
-	extern char **environ;
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
 	struct hak_stack_bounds bounds = hak_stack_bounds_of(here), said = by_libc();
 	struct rlimit limit;
