@@ -55,10 +55,8 @@ static HAK_TLS uint8_t slow_paths;
 /* The cache for a short slow path, NULL where the long one is to be taken. */
 HAK_INLINE struct hak_cache *short_path(unsigned weight)
 {
-	struct hak_thread *thread = hak_thread_mine;
-
 	slow_paths = (uint8_t)(slow_paths + weight);
-	return HAK_LIKELY(thread && slow_paths < LOOK_INTERVAL) ? &thread->cache : NULL;
+	return HAK_LIKELY(slow_paths < LOOK_INTERVAL) ? hak_cache_mine : NULL;
 }
 
 /* Idle memory goes back to the system from slow paths. A busy thread finds that the clock hasn't moved on since it

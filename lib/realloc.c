@@ -81,12 +81,12 @@ static void *move(void *block, size_t old, size_t bytes)
 /* A large block that is no sample has grown in place: what it grew by may make it one. */
 static void grew(void *block, size_t old, size_t bytes)
 {
-	struct hak_thread *thread = hak_thread_mine;
+	struct hak_cache *cache = hak_cache_mine;
 	size_t now = hak_large_slots(bytes) * HAK_SLOT_BYTES;
 
-	if (now <= old || !thread || HAK_LIKELY(!hak_cache_samples(&thread->cache)))
+	if (now <= old || !cache || HAK_LIKELY(!hak_cache_samples(cache)))
 		return;
-	hak_cache_large_grew(&thread->cache, now - old);
+	hak_cache_large_grew(cache, now - old);
 	hak_or_chosen(block, bytes);
 }
 

@@ -30,7 +30,6 @@ enum thread_state {
 	STATE_DEAD, /* torn down: for good */
 };
 
-HAK_TLS struct hak_thread *hak_thread_mine;
 static HAK_TLS uint8_t thread_state;
 static HAK_TLS uint8_t early_frees; /* served by the orphans' cache before this thread got its own */
 
@@ -125,7 +124,6 @@ static struct hak_thread *thread_birth(void)
 	hak_lock_release(&hak_threads.lock);
 	if (!thread)
 		return NULL;
-	hak_thread_mine = thread;
 	thread_state = STATE_LIVE;
 	/* May allocate, if the program has many keys; the cache above is ready for that. */
 	if (hak_load_acquire(&exit_key_made))
@@ -159,18 +157,13 @@ static struct hak_cache *orphan_enter(void)
 
 struct hak_cache *hak_thread_enter(bool freeing)
 {
-	struct hak_thread *thread = hak_thread_mine;
-
-	if (HAK_UNLIKELY(!thread)) {
-		if (thread_state == STATE_DEAD || (freeing && ++early_frees < EARLY_FREES))
-			return orphan_enter();
-		thread = thread_birth();
-		if (!thread)
+	if (HAK_UNLIKELY(!hak_cache_mine)) {
+		if (thread_state == STATE_DEAD || (freeing && ++early_frees < EARLY_FREES) || !thread_birth())
 			return orphan_enter();
 	}
-	hak_cache_begin(&thread->cache);
-	drain_if_wanted(&thread->cache);
-	return &thread->cache;
+	hak_cache_begin(hak_cache_mine);
+	drain_if_wanted(hak_cache_mine);
+	return hak_cache_mine;
 }
 
 void hak_thread_leave(struct hak_cache *cache)
@@ -205,6 +198,7 @@ static void thread_death(struct hak_thread *thread)
 	const struct hak_sink *sink = hak_trace_sink();
 
 	hak_cache_mine = NULL;
+	thread_state = STATE_DEAD;
 	hak_cache_begin(&thread->cache);
 	hak_cache_flush(&thread->cache, HAK_RELEASE_THREAD_EXIT);
 	hak_cache_end(&thread->cache);
@@ -216,8 +210,6 @@ static void thread_death(struct hak_thread *thread)
 	thread->next = hak_threads.spare;
 	hak_threads.spare = thread;
 	hak_lock_release(&hak_threads.lock);
-	hak_thread_mine = NULL;
-	thread_state = STATE_DEAD;
 	if (sink && sink->thread_death)
 		sink->thread_death();
 	hak_trace_flush();
@@ -226,14 +218,14 @@ static void thread_death(struct hak_thread *thread)
 static void thread_exit(void *value)
 {
 	(void)value;
-	if (hak_thread_mine)
-		thread_death(hak_thread_mine);
+	if (hak_cache_mine)
+		thread_death(hak_thread_mine());
 }
 
 bool hak_thread_is_gone(const struct hak_thread *thread)
 {
 	int kept = errno;
-	bool gone = thread != hak_thread_mine && syscall(SYS_tgkill, getpid(), thread->tid, 0) != 0 && errno == ESRCH;
+	bool gone = thread != hak_thread_mine() && syscall(SYS_tgkill, getpid(), thread->tid, 0) != 0 && errno == ESRCH;
 
 	errno = kept;
 	return gone;
@@ -360,11 +352,11 @@ static void fork_child(void)
 	fork_unlock();
 	hak_os_fork_child();
 	hak_threads.process = getpid();
-	if (hak_thread_mine)
-		hak_thread_mine->tid = hak_os_tid();
+	if (hak_cache_mine)
+		hak_thread_mine()->tid = hak_os_tid();
 	for (thread = hak_threads.first; thread; thread = next) {
 		next = thread->next;
-		if (thread != hak_thread_mine)
+		if (thread != hak_thread_mine())
 			adopt_vanished(thread);
 	}
 	hak_guard_fork_child();
@@ -386,6 +378,6 @@ void hak_thread_init_hooks(void)
 		hak_store_release(&exit_key_made, true); /* pairs with the acquire in thread_birth */
 	pthread_atfork(fork_prepare, fork_parent, fork_child);
 	/* The initialising thread was born before the key was there. */
-	if (exit_key_made && hak_thread_mine)
-		pthread_setspecific(exit_key, hak_thread_mine);
+	if (exit_key_made && hak_cache_mine)
+		pthread_setspecific(exit_key, hak_thread_mine());
 }

@@ -26,8 +26,11 @@ struct hak_threads {
 };
 extern HAK_HIDDEN struct hak_threads hak_threads;
 
-/* The calling thread's record, NULL before its first slow path and after its end. */
-extern HAK_HIDDEN HAK_TLS struct hak_thread *hak_thread_mine;
+/* The calling thread's record, NULL before its first slow path and from its end on. */
+HAK_INLINE struct hak_thread *hak_thread_mine(void)
+{
+	return hak_cache_mine ? (struct hak_thread *)((uintptr_t)hak_cache_mine - offsetof(struct hak_thread, cache)) : NULL;
+}
 
 /* The cache to use for a slow path, already begun (hak_cache_begin): the thread's own, made on its first call, or the
  * orphans' for a thread that has ended, or has only begun to free (`freeing`), or for whose record there is no memory.

@@ -322,7 +322,7 @@ static void *free_all(void *ignored)
 	hak_free(hak_malloc(50));
 	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier); /* the rate has changed */
-	while (!hak_cache_samples(&hak_thread_mine->cache))
+	while (!hak_cache_samples(hak_cache_mine))
 		hak_free(hak_malloc(50));
 	blocks[0] = hak_malloc(50);
 	return NULL;
