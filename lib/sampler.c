@@ -65,9 +65,9 @@ void hak_sampler_draw(
 	bool guards = guarding->rate && (guarding->class == class || guarding->class >= HAK_CLASS_COUNT);
 
 	if (parts & HAK_SAMPLER_SAMPLES)
-		drawn->sample = sampler->rate ? allocs +
-				hak_poisson_blocks(&sampler->random, hak_size_classes[class].block_bytes, sampler->rate)
-					      : HAK_SAMPLE_NEVER;
+		drawn->sample = sampler->rate == 1 ? allocs + 1
+			: sampler->rate ? allocs + hak_poisson_blocks(&sampler->random, hak_size_classes[class].block_bytes, sampler->rate)
+					: HAK_SAMPLE_NEVER;
 	if (parts & HAK_SAMPLER_GUARDS)
 		drawn->guard = guards ? allocs + hak_poisson_calls(&sampler->guard_random, guarding->rate) : HAK_SAMPLE_NEVER;
 	drawn->next = drawn->sample < drawn->guard ? drawn->sample : drawn->guard;
