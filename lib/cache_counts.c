@@ -19,8 +19,7 @@ static void read_bin(const struct hak_cache *cache, unsigned bin, struct hak_cac
 	counts->allocs = hak_load_relaxed(&class->allocs) + allocs;
 	counts->frees = hak_load_relaxed(&class->frees) + frees;
 	/* A malloc that is seen while the free before it is not would make this negative for a moment. */
-	counts->cached_blocks =
-		hak_load_relaxed(&class->stashed) + hak_load_relaxed(&class->spares) + (uint64_t)(length < 0 ? 0 : length);
+	counts->cached_blocks = hak_load_relaxed(&class->stashed) + (uint64_t)(length < 0 ? 0 : length);
 }
 
 void hak_cache_mirror(struct hak_cache *cache, unsigned bin)

@@ -2,6 +2,7 @@
 
 #include "os.h"
 #include "report.h"
+#include "sample_table.h"
 #include "settings.h"
 #include "stats.h"
 #include "trace.h"
@@ -444,36 +445,15 @@ uint64_t hak_cache_allocs(const struct hak_cache *cache)
 	return allocs;
 }
 
-void *hak_cache_alloc_sampled(struct hak_cache *cache, unsigned bin)
-{
-	struct hak_cache_class *class = &cache->classes[bin];
-
-	if (!class->spares)
-		return hak_depot_take_sampled(HAK_CLASS_OF_BIN(bin));
-	hak_store_relaxed(&class->spares, class->spares - 1);
-	return class->spare[class->spares];
-}
-
-void hak_cache_free_sampled(struct hak_cache *cache, unsigned bin, void *block)
-{
-	struct hak_cache_class *class = &cache->classes[bin];
-
-	/* A thread that has never allocated of the class has no use for it, and would never give it back. */
-	if (class->spares == HAK_CACHE_SPARES || !hak_cache_class_in_use(class)) {
-		hak_depot_return_sampled(HAK_CLASS_OF_BIN(bin), block, HAK_RELEASE_OVERFLOW);
-		return;
-	}
-	class->spare[class->spares] = block;
-	hak_store_relaxed(&class->spares, class->spares + 1);
-}
-
 static void flush_spares(struct hak_cache_class *class, unsigned bin, enum hak_release_cause cause)
 {
-	uint32_t count = class->spares;
+	while (class->spares) {
+		struct hak_sample_place *place = hak_sample_place_at(class->spare[--class->spares]);
+		void *block = (void *)place->sample.address;
 
-	hak_store_relaxed(&class->spares, 0);
-	while (count)
-		hak_depot_return_sampled(HAK_CLASS_OF_BIN(bin), class->spare[--count], cause);
+		hak_sample_place_return(place, HAK_CLASS_OF_BIN(bin));
+		hak_depot_return_sampled(HAK_CLASS_OF_BIN(bin), block, cause);
+	}
 }
 
 static void flush_bin(struct hak_cache *cache, unsigned bin, enum hak_release_cause cause)

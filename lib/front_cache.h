@@ -127,7 +127,8 @@ HAK_INLINE bool hak_cache_push(void *p)
 }
 
 #define HAK_CACHE_BATCHES 4 /* batches behind the hot list, most a class */
-#define HAK_CACHE_SPARES 4  /* blocks for samples, most a class */
+#define HAK_CACHE_SPARES 16 /* blocks for samples, most a class, and a batch of it at most */
+#define HAK_NO_SPARE UINT32_MAX
 
 /* The cold part of a class's cache. */
 struct hak_cache_class {
@@ -146,7 +147,7 @@ struct hak_cache_class {
 	uint8_t fetch;     /* blocks to ask the depot for next: grows with demand up to a batch */
 	struct hak_batch batch[HAK_CACHE_BATCHES]; /* a stack: the coldest first */
 	uint32_t spares;
-	void *spare[HAK_CACHE_SPARES]; /* a stack of blocks for samples, that were such before */
+	uint32_t spare[HAK_CACHE_SPARES]; /* a stack of blocks for samples, that were such before: their places in sample_table.h */
 };
 
 /* How many of the `armed` steps were taken. A countdown that fired stands at -1: the step that made it fire is not
@@ -241,16 +242,41 @@ HAK_INLINE void hak_cache_count(struct hak_cache *cache, unsigned bin, unsigned 
 /* Blocks that the owner has allocated so far, of all bins. For the owner. */
 uint64_t hak_cache_allocs(const struct hak_cache *cache);
 
+/* Blocks for samples lie in slabs of their own (depot.h). Without those that the cache keeps every sample would take its class's
+ * lock twice, and its slab might come and go with it. They count as held by the table of samples, in which they have their places:
+ * nobody but the owner need know of them. Returns the place of one, HAK_NO_SPARE if there is none. */
+HAK_INLINE uint32_t hak_cache_take_spare(struct hak_cache *cache, unsigned bin)
+{
+	struct hak_cache_class *class = &cache->classes[bin];
+
+	if (HAK_UNLIKELY(!class->spares))
+		return HAK_NO_SPARE;
+	hak_store_relaxed(&class->spares, class->spares - 1);
+	return class->spare[class->spares];
+}
+
+/* Keeps one. Returns false if there are enough of them. A thread that has never allocated of the class has no use for it, and would
+ * never give it back. */
+HAK_INLINE bool hak_cache_keep_spare(struct hak_cache *cache, unsigned bin, uint32_t place)
+{
+	struct hak_cache_class *class = &cache->classes[bin];
+
+	if (HAK_UNLIKELY(class->spares == HAK_CACHE_SPARES || class->spares == hak_size_classes[HAK_CLASS_OF_BIN(bin)].batch ||
+		    !hak_cache_class_in_use(class)))
+		return false;
+	class->spare[class->spares] = place;
+	/* A child of fork takes over what other threads kept, and may find this one between two stores: it must not find the count
+	 * without the place. */
+	hak_store_release(&class->spares, class->spares + 1);
+	return true;
+}
+
 /* The slow paths of the owner. All are called between begin and end. They may set hak_sample_due. */
 
 /* A block of bin's class: refills the list when it is short. NULL if memory is out. */
 void *hak_cache_alloc(struct hak_cache *cache, unsigned bin);
 /* Takes a block of bin's class back. */
 void hak_cache_free(struct hak_cache *cache, unsigned bin, void *block);
-/* The same of blocks for samples, which lie in slabs of their own (depot.h). Without those that the cache keeps every sample would
- * take its class's lock twice, and its slab might come and go with it. */
-void *hak_cache_alloc_sampled(struct hak_cache *cache, unsigned bin);
-void hak_cache_free_sampled(struct hak_cache *cache, unsigned bin, void *block);
 /* Gives every block to the depot. */
 void hak_cache_flush(struct hak_cache *cache, enum hak_release_cause cause);
 /* Counts the hot lists of a cache whose owner vanished, perhaps between a countdown and the push or pop that follows

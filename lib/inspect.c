@@ -6,7 +6,7 @@
 #include "os.h"
 #include "purge.h"
 #include "quarantine.h"
-#include "sample.h"
+#include "sample_table.h"
 #include "settings.h"
 #include "shared_pool.h"
 #include "sweep.h"
@@ -257,7 +257,7 @@ static bool inspect(struct hak_inspect *out, const struct follower *to)
 	out->thread_capacity = thread_capacity;
 	fill_threads(out);
 	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++) {
-		out->classes[class].cached_blocks += hak_depot_cached_blocks(class) + hak_sample_stand_ins(class) +
+		out->classes[class].cached_blocks += hak_depot_cached_blocks(class) + hak_sample_table_held(class) +
 			hak_quarantine_blocks(class);
 		out->classes[class].depot = hak_load_relaxed(&hak_depots[class].hits);
 	}
@@ -301,7 +301,7 @@ void hak_inspect_figures(struct hak_inspect *out)
 
 		for (unsigned i = 0; i < depot->capacity && i < depot->batches; i++)
 			out->classes[class].cached_blocks += hak_depot_parcel(depot, i)->batch.length;
-		out->classes[class].cached_blocks += hak_sample_stand_ins(class) + hak_quarantine_blocks(class);
+		out->classes[class].cached_blocks += hak_sample_table_held(class) + hak_quarantine_blocks(class);
 		out->classes[class].depot = hak_load_relaxed(&depot->hits);
 	}
 	out->large_cached_slots += hak_quarantine_slots();

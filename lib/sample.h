@@ -6,8 +6,8 @@
  * freed together with it, so that the slab in which it lies can tell what the sample's kind of blocks keep there. A large
  * block stays where it is, and its first slot's byte changes.
  *
- * The table of samples is bounded. Where it is full, or memory is out, the block stays an ordinary one and is counted as
- * lost. Its locks are held for a few instructions, and never while the sink is called. */
+ * The table of samples (sample_table.h) is bounded. Where it is full, or memory is out, the block stays an ordinary one and is
+ * counted as lost. No lock is held while the sink is called. */
 #ifndef HAK_SAMPLE_H
 #define HAK_SAMPLE_H
 
@@ -37,13 +37,10 @@ uint32_t hak_sample_chains(void);
 /* Copies the samples of a chain, `room` of them at most. Returns how many there are. */
 unsigned hak_sample_look(uint32_t chain, struct hak_sample *out, unsigned room);
 
-/* Without locks, for the handler of a crash: live samples are numbered below this, and one of them, if there is one of this
- * number. It may be in the midst of a change. */
+/* Without locks, for the handler of a crash too: live samples are numbered below this, and one of them, if there is one of this
+ * number that isn't just coming or going. */
 uint32_t hak_sample_places(void);
 bool hak_sample_peek(uint32_t number, struct hak_sample *out);
-
-/* Blocks of a class that are stand-ins: neither live nor in a cache. */
-uint64_t hak_sample_stand_ins(unsigned class);
 
 /* For entry.c, with no lock held. */
 
@@ -65,9 +62,5 @@ bool hak_sample_was_freed(const void *block);
 void hak_sample_resize(void *block, size_t bytes);
 /* Makes a large sample look like any large block, for changes to it, and back. It stays in the table. */
 void hak_sample_uncover(void *block, bool uncovered);
-
-/* Takes and releases all locks around fork (thread.c calls them, in the order of lock.h). */
-void hak_sample_fork_lock(void);
-void hak_sample_fork_unlock(void);
 
 #endif

@@ -12,7 +12,7 @@
 #include "mirror.h"
 #include "os.h"
 #include "quarantine.h"
-#include "sample.h"
+#include "sample_table.h"
 #include "trace.h"
 
 #define RECORD_CHUNK 4 /* thread records made at a time */
@@ -282,7 +282,7 @@ static void fork_prepare(void)
 	hak_lock_acquire(&hak_threads.lock);
 	/* The child will read the hot parts of all threads in the registry: they must be there. */
 	hak_thread_reap();
-	hak_sample_fork_lock();
+	hak_sample_table_fork_lock();
 	hak_guard_page_fork_lock();
 	hak_quarantine_fork_lock();
 	for (unsigned class = 0; class < HAK_CLASS_COUNT; class ++)
@@ -305,7 +305,7 @@ static void fork_unlock(void)
 		hak_lock_release(&hak_depots[class].lock);
 	hak_quarantine_fork_unlock();
 	hak_guard_page_fork_unlock();
-	hak_sample_fork_unlock();
+	hak_sample_table_fork_unlock();
 	hak_lock_release(&hak_threads.lock);
 	hak_lock_release(&orphan_lock);
 }

@@ -2,6 +2,7 @@
 #include "lib/front_cache.h"
 
 #include "lib/poisson.h"
+#include "lib/sample_table.h"
 #include "lib/trace.h"
 #include "tests/unit/cache.h"
 
@@ -439,38 +440,42 @@ static void a_damaged_hot_list_is_cut_short(void)
 	}
 }
 
-/* A few blocks for samples stay with the thread, which neither gives back nor takes from their slabs. A drain gives them back, and
- * a thread that has not allocated of the class keeps none. */
+/* A few blocks for samples stay with the thread, in their places. A drain gives them back, and a thread that has not allocated of the
+ * class keeps none. */
 static void blocks_for_samples(void)
 {
-	void *block[HAK_CACHE_SPARES + 1];
+	unsigned class = HAK_CLASS_OF_BIN(BIN);
+	struct hak_sample_place *place[HAK_CACHE_SPARES + 1];
+	CU_ASSERT_TRUE_FATAL(hak_sample_table_make(1024));
 	start();
 	flush();
-	uint64_t releases = hak_stat_get(releases), handed_out = hak_depots[3].handed_out;
+	uint64_t releases = hak_stat_get(releases), handed_out = hak_depots[class].handed_out;
 	release(allocate(BYTES));
 	uint64_t cached = counts_of(BIN).cached_blocks;
+	UNIT_EQUAL(hak_cache_take_spare(&cache, BIN), HAK_NO_SPARE);
 	for (unsigned i = 0; i <= HAK_CACHE_SPARES; i++) {
-		block[i] = hak_cache_alloc_sampled(&cache, BIN);
-		CU_ASSERT_PTR_NOT_NULL_FATAL(block[i]);
-		UNIT_EQUAL(hak_bin_of_address(block[i]), HAK_BIN_SAMPLED);
+		void *block = hak_depot_take_sampled(class);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+		place[i] = hak_sample_place_take((uintptr_t)block, class);
+		UNIT_EQUAL(hak_cache_keep_spare(&cache, BIN, hak_sample_place_number(place[i])), i < HAK_CACHE_SPARES);
 	}
-	UNIT_EQUAL(counts_of(BIN).cached_blocks, cached);
-	for (unsigned i = 0; i <= HAK_CACHE_SPARES; i++)
-		hak_cache_free_sampled(&cache, BIN, block[i]);
-	UNIT_EQUAL(counts_of(BIN).cached_blocks, cached + HAK_CACHE_SPARES);
+	UNIT_EQUAL(counts_of(BIN).cached_blocks, cached); /* the table counts them */
+	UNIT_EQUAL(hak_sample_table_held(class), HAK_CACHE_SPARES + 1);
 	UNIT_EQUAL(hak_stat_get(releases), releases);
-	CU_ASSERT_PTR_EQUAL(hak_cache_alloc_sampled(&cache, BIN), block[HAK_CACHE_SPARES - 1]); /* freed last of those that stay */
-	hak_cache_free_sampled(&cache, BIN, block[HAK_CACHE_SPARES - 1]);
+	UNIT_EQUAL(hak_cache_take_spare(&cache, BIN), hak_sample_place_number(place[HAK_CACHE_SPARES - 1])); /* kept last */
+	CU_ASSERT_TRUE(hak_cache_keep_spare(&cache, BIN, hak_sample_place_number(place[HAK_CACHE_SPARES - 1])));
 	flush();
-	UNIT_EQUAL(counts_of(BIN).cached_blocks, 0);
-	UNIT_EQUAL(hak_depots[3].handed_out, handed_out);
+	UNIT_EQUAL(hak_sample_table_held(class), 1);
+	UNIT_EQUAL(hak_depots[class].handed_out, handed_out + 1);
 	unsigned unused = HAK_BIN_OF_CLASS(0);
 	while (unused < HAK_BIN_LARGE && hak_cache_class_in_use(&cache.classes[unused]))
 		unused++;
 	CU_ASSERT_TRUE_FATAL(unused < HAK_BIN_LARGE);
-	block[0] = hak_cache_alloc_sampled(&cache, unused);
-	hak_cache_free_sampled(&cache, unused, block[0]);
-	UNIT_EQUAL(counts_of(unused).cached_blocks, 0);
+	CU_ASSERT_FALSE(hak_cache_keep_spare(&cache, unused, hak_sample_place_number(place[HAK_CACHE_SPARES])));
+	void *block = (void *)place[HAK_CACHE_SPARES]->sample.address;
+	hak_sample_place_return(place[HAK_CACHE_SPARES], class);
+	hak_depot_return_sampled(class, block, HAK_RELEASE_DRAIN);
+	UNIT_EQUAL(hak_sample_table_held(class), 0);
 }
 
 UNIT_MAIN("front_cache", UNIT(unused_classes_stay_untouched), UNIT(blocks_are_distinct_and_whole),

@@ -9,6 +9,7 @@
 #include "lib/guard_page.h"
 #include "lib/os.h"
 #include "lib/sample.h"
+#include "lib/sample_table.h"
 #include "lib/size_class.h"
 #include "lib/stats.h"
 #include "tests/unit/heap.h"
@@ -253,7 +254,7 @@ static void a_guarded_block_can_be_a_sample(void)
 	UNIT_EQUAL(last_sample.address, block);
 	UNIT_EQUAL(last_sample.bytes, 200);
 	CU_ASSERT_TRUE(hak_bin_is_class(hak_bin_of_address((void *)last_sample.stand_in)));
-	UNIT_EQUAL(hak_sample_stand_ins(last_sample.class), 0);
+	UNIT_EQUAL(hak_sample_table_held(last_sample.class), 0);
 	UNIT_EQUAL(hak_usable_size(block), 200);
 	hak_sample_stop();
 	guard_none();

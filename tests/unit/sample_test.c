@@ -9,6 +9,7 @@
 #include "lib/depot.h"
 #include "lib/hakmem.h"
 #include "lib/inspect.h"
+#include "lib/sample_table.h"
 #include "lib/settings.h"
 #include "lib/thread.h"
 #include "tests/unit/heap.h"
@@ -154,13 +155,19 @@ static void stand_ins(void)
 	char *block = hak_malloc(500);
 	UNIT_EQUAL(last.class, HAK_CLASS_OF_BIN(hak_bin_of_size(500)));
 	UNIT_EQUAL(hak_bin_of_address((void *)last.stand_in), hak_bin_of_size(500));
-	UNIT_EQUAL(hak_sample_stand_ins(last.class), 1);
+	UNIT_EQUAL(hak_sample_table_held(last.class), 1);
 	void *stand_in = (void *)last.stand_in;
+	hak_free(block);
+	UNIT_EQUAL(hak_sample_table_held(last.class), 1); /* the sample's own block is kept for the next one */
+	CU_ASSERT_PTR_EQUAL(hak_malloc(500), block);
+	CU_ASSERT_PTR_EQUAL((void *)last.stand_in, stand_in);
 	stop();
 	hak_free(block);
-	UNIT_EQUAL(hak_sample_stand_ins(last.class), 0);
 	CU_ASSERT_PTR_EQUAL(hak_malloc(500), stand_in); /* freed last */
 	hak_free(stand_in);
+	UNIT_EQUAL(hak_sample_table_held(last.class), 1);
+	hak_inspect_request_drain();
+	UNIT_EQUAL(hak_sample_table_held(last.class), 0);
 	start(1);
 	char *large = hak_malloc(300000);
 	UNIT_EQUAL(last.class, HAK_SAMPLE_LARGE);
