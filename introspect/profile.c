@@ -17,8 +17,6 @@
 
 _Static_assert(HAK_STACK_FRAMES == HAK_PROTOCOL_STACK_FRAMES, "clients know where a stack is cut");
 
-#define CHAIN_MAX 64 /* samples of a chain that are looked at: two are the average of a full table */
-
 /* How long blocks lived: bucket i is below bounds_ms[i], the last one has no bound. */
 static const uint64_t bounds_ms[] = {1, 10, 100, 1000, 10000, 100000};
 _Static_assert(HAK_COUNT_OF(bounds_ms) + 1 == HAK_TALLY_LIFETIMES, "the last one has no bound");
@@ -107,10 +105,7 @@ bool hak_profile_set_rate(uint64_t rate)
 
 uint64_t hak_profile_rate(void)
 {
-	struct hak_sample_counts now;
-
-	hak_sample_count(&now);
-	return now.rate;
+	return hak_sample_rate();
 }
 
 bool hak_profile_has_data(void)
@@ -132,14 +127,12 @@ static void sum_up(struct hak_profile_site *sites, uint32_t count, const struct 
 
 void hak_profile_live(struct hak_profile_site *sites, uint32_t count)
 {
-	struct hak_sample chain[CHAIN_MAX];
-	uint32_t chains = hak_sample_chains();
+	uint32_t end = hak_sample_end();
+	struct hak_sample sample;
 
-	for (uint32_t i = 0; i < chains; i++) {
-		unsigned found = hak_sample_look(i, chain, CHAIN_MAX);
-
-		for (unsigned n = 0; n < found && n < CHAIN_MAX; n++)
-			sum_up(sites, count, &chain[n]);
+	for (uint32_t i = 0; i < end; i++) {
+		if (hak_sample_look(i, &sample))
+			sum_up(sites, count, &sample);
 	}
 }
 
@@ -265,24 +258,11 @@ static void encode_sample(struct hak_json *json, const struct hak_sample *sample
 
 static void encode_live_rows(struct hak_json *json, const struct moment *moment)
 {
-	struct hak_sample chain[CHAIN_MAX];
-	uint32_t chains = hak_sample_chains();
-
-	for (uint32_t i = 0; i < chains; i++) {
-		unsigned count = hak_sample_look(i, chain, CHAIN_MAX);
-
-		for (unsigned n = 0; n < count && n < CHAIN_MAX; n++)
-			encode_sample(json, &chain[n], moment);
-	}
-}
-
-static void encode_live_without_locks(struct hak_json *json, const struct moment *moment)
-{
-	uint32_t places = hak_sample_places();
+	uint32_t end = hak_sample_end();
 	struct hak_sample sample;
 
-	for (uint32_t i = 0; i < places; i++) {
-		if (hak_sample_peek(i, &sample))
+	for (uint32_t i = 0; i < end; i++) {
+		if (hak_sample_look(i, &sample))
 			encode_sample(json, &sample, moment);
 	}
 }
@@ -298,15 +278,13 @@ static void encode_live(struct hak_json *json, struct hak_profile_site *sites, b
 	encode_names(json, "live_fields", fields, HAK_COUNT_OF(fields));
 	hak_json_key(json, "live");
 	hak_json_array(json);
-	if (crashed) {
-		encode_live_without_locks(json, &moment);
-	} else if (hak_sample_chains()) {
-		moment.cached = bytes ? hak_memory_map(bytes, HAK_MEMORY_PRIVATE) : NULL;
-		if (moment.cached)
-			hak_census_take(moment.cached, moment.slots);
-		encode_live_rows(json, &moment);
+	if (!crashed && bytes && hak_sample_end())
+		moment.cached = hak_memory_map(bytes, HAK_MEMORY_PRIVATE);
+	if (moment.cached)
+		hak_census_take(moment.cached, moment.slots);
+	encode_live_rows(json, &moment);
+	if (moment.cached)
 		hak_memory_unmap(moment.cached, bytes);
-	}
 	hak_json_end(json);
 }
 

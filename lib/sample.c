@@ -13,7 +13,7 @@
 
 static uint64_t rate_now, seed_now, lost;
 
-static HAK_TLS uint32_t serial; /* of the thread's last sample of those that every block is */
+static HAK_TLS uint32_t samples_taken; /* by this thread */
 
 /* ---- On and off ---- */
 
@@ -76,11 +76,18 @@ static void leave_place(struct hak_sample_place *place)
 
 /* ---- The life of a sample ---- */
 
-/* The number of the malloc that the calling thread made last. Where every block is a sample it suffices to count those, which takes
- * no time. */
-static uint32_t last_malloc(uint64_t rate)
+/* How many mallocs the calling thread has made. Where every block is a sample it suffices to count those. */
+static uint32_t mallocs_made(uint64_t rate)
 {
-	return rate > 1 && hak_cache_mine ? (uint32_t)hak_cache_allocs(hak_cache_mine) : serial;
+	return rate > 1 && hak_cache_mine ? (uint32_t)hak_cache_allocs(hak_cache_mine) : samples_taken;
+}
+
+/* Whether the calling thread allocated the sample, and nothing since. To count its mallocs takes longer than to see that it has taken
+ * another sample meanwhile, as most have. */
+static bool is_temporary(const struct hak_sample *sample)
+{
+	return sample->tid == (uint32_t)hak_os_tid() && sample->samples == (uint16_t)samples_taken &&
+		sample->mallocs == mallocs_made(sample->rate);
 }
 
 static double weight_of(uint64_t decided, uint64_t rate)
@@ -96,7 +103,7 @@ static void set_weight(struct hak_sample *sample, double weight)
 /* Writes what is known of a new sample into its place, but for the stack, and the address, which is there. */
 HAK_INLINE void describe(struct hak_sample *sample, size_t bytes, unsigned class, size_t decided, uint64_t rate, uintptr_t stand_in)
 {
-	serial++;
+	samples_taken++;
 	hak_store_relaxed(&sample->bytes, bytes);
 	hak_store_relaxed(&sample->decided, decided);
 	hak_store_relaxed(&sample->rate, rate);
@@ -104,7 +111,8 @@ HAK_INLINE void describe(struct hak_sample *sample, size_t bytes, unsigned class
 	hak_store_relaxed(&sample->stand_in, stand_in);
 	hak_store_relaxed(&sample->time_ns, hak_os_clock_near_ns());
 	hak_store_relaxed(&sample->tid, (uint32_t)hak_os_tid());
-	hak_store_relaxed(&sample->serial, last_malloc(rate));
+	hak_store_relaxed(&sample->mallocs, mallocs_made(rate));
+	hak_store_relaxed(&sample->samples, (uint16_t)samples_taken);
 	hak_store_relaxed(&sample->stack, 0);
 	hak_store_relaxed(&sample->class, (uint8_t)class);
 }
@@ -210,8 +218,7 @@ HAK_INLINE struct hak_sample_place *forget(void *block)
 	hak_sample_place_untell(place);
 	hak_trace_busy = true;
 	if (sink && sink->sample_freed && !nested)
-		sink->sample_freed(
-			sample, lived_ns(sample), sample->tid == (uint32_t)hak_os_tid() && sample->serial == last_malloc(sample->rate));
+		sink->sample_freed(sample, lived_ns(sample), is_temporary(sample));
 	hak_trace_busy = nested;
 	return place;
 }
@@ -254,15 +261,13 @@ bool hak_sample_was_freed(const void *block)
 
 void hak_sample_resize(void *block, size_t bytes)
 {
-	const struct hak_sink *sink = hak_trace_sink();
 	struct hak_sample_place *place = hak_sample_place_find((uintptr_t)block);
 	size_t slots = hak_large_slots(bytes) * HAK_SLOT_BYTES;
-	struct hak_sample before, *sample;
+	struct hak_sample *sample;
 
 	if (!place || !hak_sample_place_is_told(place))
 		return;
 	sample = &place->sample;
-	before = *sample;
 	hak_sample_place_untell(place);
 	hak_store_relaxed(&sample->bytes, bytes);
 	/* Each slot that a large block grows by has had its chance. */
@@ -271,8 +276,6 @@ void hak_sample_resize(void *block, size_t bytes)
 		set_weight(sample, weight_of(slots, sample->rate));
 	}
 	hak_sample_place_tell(place, sample->stack);
-	if (sink && sink->sample_resized)
-		sink->sample_resized(&before, sample);
 }
 
 void hak_sample_uncover(void *block, bool uncovered)
@@ -304,22 +307,17 @@ void hak_sample_count(struct hak_sample_counts *out)
 	}
 }
 
-uint32_t hak_sample_places(void)
+uint64_t hak_sample_rate(void)
+{
+	return hak_load_relaxed(&rate_now);
+}
+
+uint32_t hak_sample_end(void)
 {
 	return hak_sample_table_used();
 }
 
-bool hak_sample_peek(uint32_t number, struct hak_sample *out)
+bool hak_sample_look(uint32_t number, struct hak_sample *out)
 {
 	return hak_sample_place_read(hak_sample_place_at(number), out);
-}
-
-uint32_t hak_sample_chains(void)
-{
-	return hak_sample_table_chains();
-}
-
-unsigned hak_sample_look(uint32_t chain, struct hak_sample *out, unsigned room)
-{
-	return hak_sample_table_look(chain, out, room);
 }

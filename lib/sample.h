@@ -30,17 +30,17 @@ struct hak_sample_counts {
 	uint64_t lost;
 	uint64_t capacity;
 };
+/* Looks at all places of the table that were ever in use. */
 void hak_sample_count(struct hak_sample_counts *out);
 
-/* Live samples hang in so many chains. */
-uint32_t hak_sample_chains(void);
-/* Copies the samples of a chain, `room` of them at most. Returns how many there are. */
-unsigned hak_sample_look(uint32_t chain, struct hak_sample *out, unsigned room);
+/* The rate of those counts alone. */
+uint64_t hak_sample_rate(void);
 
-/* Without locks, for the handler of a crash too: live samples are numbered below this, and one of them, if there is one of this
- * number that isn't just coming or going. */
-uint32_t hak_sample_places(void);
-bool hak_sample_peek(uint32_t number, struct hak_sample *out);
+/* Live samples are numbered below this; while one lives it keeps its number. No lock is taken, as in the next one: both are for the
+ * handler of a crash too. */
+uint32_t hak_sample_end(void);
+/* Copies the sample of this number. Returns false if there is none, or it is just coming or going. */
+bool hak_sample_look(uint32_t number, struct hak_sample *out);
 
 /* For entry.c, with no lock held. */
 

@@ -1,16 +1,17 @@
-/* Places lie in one array, numbered; those of blocks hang in chains by a hash of their address. Chains, and the places that are
- * free, are parted, each part with a lock of its own. A part takes free places from its own list, else from the array's end that
- * no part has had. */
+/* Places lie in one array, numbered; those of blocks hang in chains by a hash of their address. Pages of chains, and the places that
+ * are free, are parted, each part with a lock of its own. A part takes free places from its own list, else from the array's end that
+ * no part has had, else from other parts' lists. */
 #include "sample_table.h"
 
 #include "lock.h"
 #include "os.h"
 
 #define PARTS 64u
+#define PAGE_CHAINS 1024u
 #define SMALLEST 1024u
 #define NO_PLACE UINT32_MAX
 #define STEPS 64u      /* of a search without a lock: two are the average of a full table */
-#ifndef READ_TRIES     /* the model has its own */
+#ifndef READ_TRIES /* the model has its own */
 #define READ_TRIES 100 /* a sample that comes or goes as often meanwhile is not there to be seen */
 #endif
 
@@ -23,7 +24,7 @@ struct part {
 static struct part parts[PARTS] = {[0 ... PARTS - 1] = {.lock = HAK_LOCK_INIT(HAK_RANK_SAMPLES)}};
 static struct hak_sample_place *places; /* set once, before anybody samples */
 static uint32_t *chains;                /* places plus 1, by hash */
-static uint32_t chain_count;            /* of a part, a power of two */
+static uint32_t page_count;             /* of chains, a power of two */
 static uint32_t capacity, used;         /* places that there are, and that some part has had */
 
 /* ---- Making it ---- */
@@ -33,14 +34,14 @@ bool hak_sample_table_make(uint32_t wanted)
 	if (places)
 		return true;
 	for (wanted = wanted < SMALLEST ? SMALLEST : wanted; wanted >= SMALLEST; wanted /= 2) {
-		uint32_t count = PARTS;
+		uint32_t pages = 1;
 		struct hak_sample_place *made = hak_os_map((size_t)wanted * sizeof(*made));
 
-		while (count < wanted / 2)
-			count *= 2;
-		chains = made ? hak_os_map(count * sizeof(*chains)) : NULL;
+		while (pages * PAGE_CHAINS < wanted / 2)
+			pages *= 2;
+		chains = made ? hak_os_map((size_t)pages * PAGE_CHAINS * sizeof(*chains)) : NULL;
 		if (chains) {
-			chain_count = count / PARTS;
+			page_count = pages;
 			capacity = wanted;
 			hak_store_release(&places, made); /* pairs with the acquire in is_made */
 			return true;
@@ -83,21 +84,24 @@ uint32_t hak_sample_place_number(const struct hak_sample_place *place)
 
 /* ---- Chains ---- */
 
-static uint32_t hash_of(uintptr_t address)
+/* The blocks of a slot have their chains in one page, so that few samples touch few pages; which page it is, and where in it the first
+ * block's chain lies, is the slot's hash. */
+static uint32_t chain_number(uintptr_t address)
 {
-	return (uint32_t)((address >> 4) * 0x9e3779b97f4a7c15u >> 32);
+	uint32_t hash = (uint32_t)((address >> HAK_SLOT_SHIFT) * 0x9e3779b97f4a7c15u >> 32);
+	uint32_t within = (uint32_t)(address % HAK_SLOT_BYTES / (HAK_SLOT_BYTES / PAGE_CHAINS)) + (hash >> 16);
+
+	return (hash & (page_count - 1)) * PAGE_CHAINS + within % PAGE_CHAINS;
 }
 
 static struct part *part_of(uintptr_t address)
 {
-	return &parts[hash_of(address) % PARTS];
+	return &parts[chain_number(address) / PAGE_CHAINS % PARTS];
 }
 
 static uint32_t *chain_of(uintptr_t address)
 {
-	uint32_t hash = hash_of(address);
-
-	return &chains[(hash / PARTS & (chain_count - 1)) * PARTS + hash % PARTS];
+	return &chains[chain_number(address)];
 }
 
 /* The link that leads to the place of `address`, or the chain's last. The part's lock is held. */
@@ -149,7 +153,7 @@ static uint32_t take_number(struct part *part)
 
 	if (part->free) {
 		number = part->free - 1;
-		part->free = places[number].next;
+		hak_store_relaxed(&part->free, places[number].next);
 		return number;
 	}
 	if (hak_load_relaxed(&used) >= capacity)
@@ -159,6 +163,21 @@ static uint32_t take_number(struct part *part)
 		return number;
 	hak_add_relaxed(&used, -1u);
 	return NO_PLACE;
+}
+
+/* A free place of any part's. No lock is held. */
+static HAK_NOINLINE uint32_t take_elsewhere(void)
+{
+	uint32_t number = NO_PLACE;
+
+	for (unsigned i = 0; i < PARTS && number == NO_PLACE; i++) {
+		if (!hak_load_relaxed(&parts[i].free)) /* a look before is as good as one with the lock */
+			continue;
+		hak_lock_acquire(&parts[i].lock);
+		number = take_number(&parts[i]);
+		hak_lock_release(&parts[i].lock);
+	}
+	return number;
 }
 
 static void count_held(struct part *part, unsigned class, uint32_t by)
@@ -171,17 +190,22 @@ struct hak_sample_place *hak_sample_place_take(uintptr_t address, unsigned class
 {
 	struct part *part = part_of(address);
 	uint32_t *chain = chain_of(address), number;
-	struct hak_sample_place *place = NULL;
+	struct hak_sample_place *place;
 
 	hak_lock_acquire(&part->lock);
 	number = take_number(part);
-	if (number != NO_PLACE) {
-		place = &places[number];
-		hak_store_relaxed(&place->sample.address, address);
-		hak_store_relaxed(&place->next, *chain);
-		hak_store_relaxed(chain, number + 1);
-		count_held(part, class, 1);
+	if (HAK_UNLIKELY(number == NO_PLACE)) {
+		hak_lock_release(&part->lock);
+		number = take_elsewhere();
+		if (number == NO_PLACE)
+			return NULL;
+		hak_lock_acquire(&part->lock);
 	}
+	place = &places[number];
+	hak_store_relaxed(&place->sample.address, address);
+	hak_store_relaxed(&place->next, *chain);
+	hak_store_relaxed(chain, number + 1);
+	count_held(part, class, 1);
 	hak_lock_release(&part->lock);
 	return place;
 }
@@ -195,7 +219,7 @@ void hak_sample_place_return(struct hak_sample_place *place, unsigned class)
 	hak_store_relaxed(find_link(address), place->next);
 	hak_store_relaxed(&place->sample.address, 0);
 	hak_store_relaxed(&place->next, part->free);
-	part->free = hak_sample_place_number(place) + 1;
+	hak_store_relaxed(&part->free, hak_sample_place_number(place) + 1);
 	count_held(part, class, -1u);
 	hak_lock_release(&part->lock);
 }
@@ -236,32 +260,6 @@ bool hak_sample_place_read(const struct hak_sample_place *place, struct hak_samp
 		}
 	}
 	return false;
-}
-
-uint32_t hak_sample_table_chains(void)
-{
-	return is_made() ? chain_count * PARTS : 0;
-}
-
-unsigned hak_sample_table_look(uint32_t chain, struct hak_sample *out, unsigned room)
-{
-	struct part *part = &parts[chain % PARTS];
-	unsigned count = 0;
-
-	if (!hak_load_relaxed(&chains[chain])) /* most are empty */
-		return 0;
-	hak_lock_acquire(&part->lock);
-	for (uint32_t number = chains[chain]; number; number = places[number - 1].next) {
-		struct hak_sample sample;
-
-		if (!hak_sample_place_read(&places[number - 1], &sample))
-			continue;
-		if (count < room)
-			out[count] = sample;
-		count++;
-	}
-	hak_lock_release(&part->lock);
-	return count;
 }
 
 /* ---- Fork ---- */

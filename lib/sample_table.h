@@ -69,10 +69,6 @@ HAK_INLINE void hak_sample_place_tell(struct hak_sample_place *place, uint32_t s
 /* Copies the sample of a place, as any thread may. Returns false if there is none, or it has just come or gone. */
 bool hak_sample_place_read(const struct hak_sample_place *place, struct hak_sample *out);
 
-/* Those that hang in one chain, for a look at all of them: `room` of them at most. Returns how many there are. */
-uint32_t hak_sample_table_chains(void);
-unsigned hak_sample_table_look(uint32_t chain, struct hak_sample *out, unsigned room);
-
 /* Takes and releases all locks around fork. */
 void hak_sample_table_fork_lock(void);
 void hak_sample_table_fork_unlock(void);

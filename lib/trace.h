@@ -82,8 +82,9 @@ struct hak_sample {
 	uintptr_t stand_in;   /* an ordinary block of its class that was taken and is freed with it; 0: a large block */
 	uint64_t time_ns;     /* CLOCK_MONOTONIC, of its malloc */
 	uint32_t tid;         /* the thread that allocated it */
-	uint32_t serial;      /* of that thread's mallocs; at a rate of 1, of its samples */
+	uint32_t mallocs;     /* that this thread had made, the lower half; at a rate of 1, samples that it had taken */
 	uint32_t stack;       /* what the sink said of it, 0 if there is none */
+	uint16_t samples;     /* the lower half of the samples that it had taken */
 	uint8_t class;        /* HAK_SAMPLE_LARGE: a large block */
 };
 #define HAK_SAMPLE_LARGE 255
@@ -152,8 +153,6 @@ struct hak_sink {
 	/* A sample was freed, `lived_ns` after its malloc: `temporary` says by the thread that allocated it, with no other
 	 * sample of that thread between. The same holds. May be NULL. */
 	void (*sample_freed)(const struct hak_sample *sample, uint64_t lived_ns, bool temporary);
-	/* realloc changed bytes, decided or weight of a sample in place. May be NULL. */
-	void (*sample_resized)(const struct hak_sample *before, const struct hak_sample *after);
 	/* The number of the calling thread's stack, 0 if there is none. No lock is held. What is allocated meanwhile is
 	 * neither a sample nor guarded. May be NULL. */
 	uint32_t (*capture)(void);

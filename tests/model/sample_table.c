@@ -36,7 +36,7 @@ static void release(void)
 #include "lib/sample_table.c"
 
 static struct hak_sample_place table[4];
-static uint32_t heads[PARTS];
+static uint32_t heads[PAGE_CHAINS];
 static uint32_t numbers[3];
 static char stack[3]; /* stand for what its number leads to, as each sample found it */
 #define STACK 5
@@ -48,7 +48,7 @@ static void setup_room(uint32_t room)
 	memset(numbers, 0, sizeof(numbers));
 	places = table;
 	chains = heads;
-	chain_count = 1;
+	page_count = 1;
 	capacity = room;
 	used = 0;
 	held = 0;
@@ -146,12 +146,10 @@ static void read_one(void)
 /* All of one chain. */
 static uintptr_t in_chain(unsigned i)
 {
-	uintptr_t address = 0x1000;
+	uintptr_t address = 0x1000 + i * HAK_ALIGNMENT;
 
-	for (;; address += 16) {
-		if (hash_of(address) % PARTS == 0 && i-- == 0)
-			return address;
-	}
+	model_require(chain_of(address) == chain_of(0x1000), "they are of one chain");
+	return address;
 }
 
 static void setup_chain(void)

@@ -19,8 +19,8 @@
 static void *blocks[MANY];
 
 /* What the sink was told. */
-static struct hak_sample last, last_before, last_after;
-static unsigned taken, freed, temporary, resized;
+static struct hak_sample last;
+static unsigned taken, freed, temporary;
 static bool sink_allocates;
 
 static uint32_t on_sample(const struct hak_sample *sample)
@@ -42,14 +42,7 @@ static void on_freed(const struct hak_sample *sample, uint64_t lived_ns, bool is
 		hak_free(hak_malloc(sample->bytes));
 }
 
-static void on_resized(const struct hak_sample *before, const struct hak_sample *after)
-{
-	last_before = *before;
-	last_after = *after;
-	resized++;
-}
-
-static const struct hak_sink sink = {.sample = on_sample, .sample_freed = on_freed, .sample_resized = on_resized};
+static const struct hak_sink sink = {.sample = on_sample, .sample_freed = on_freed};
 
 static void start(uint64_t rate)
 {
@@ -57,7 +50,7 @@ static void start(uint64_t rate)
 	CU_ASSERT_TRUE_FATAL(hak_sample_start(rate, 1, 20000));
 	hak_free(hak_malloc(10)); /* this thread hears of it at its next slow path */
 	hak_inspect_request_drain();
-	taken = freed = temporary = resized = 0;
+	taken = freed = temporary = 0;
 }
 
 static void stop(void)
@@ -74,13 +67,23 @@ static struct hak_sample_counts counts(void)
 	return now;
 }
 
-/* The samples that are live, found by going through the chains. */
+/* The samples that are live. */
 static unsigned find_live(struct hak_sample *out, unsigned room)
 {
 	unsigned found = 0;
-	for (uint32_t chain = 0; chain < hak_sample_chains(); chain++)
-		found += hak_sample_look(chain, out + found, room - found);
+	for (uint32_t i = 0; i < hak_sample_end(); i++)
+		found += found < room && hak_sample_look(i, &out[found]);
 	return found;
+}
+
+static struct hak_sample sample_at(const void *block)
+{
+	struct hak_sample found;
+	for (uint32_t i = 0; i < hak_sample_end(); i++) {
+		if (hak_sample_look(i, &found) && found.address == (uintptr_t)block)
+			return found;
+	}
+	return (struct hak_sample){.address = 0};
 }
 
 /* Of every size: recognised, usable, freed; the sums hold at each stage. */
@@ -209,10 +212,12 @@ static void alignments(void)
 static void reallocs(void)
 {
 	start(1);
+	uint64_t before = counts().taken;
 	char *block = hak_malloc(1000);
 	CU_ASSERT_PTR_EQUAL(hak_realloc(block, 1020), block);
-	UNIT_EQUAL(last_before.bytes, 1000);
-	UNIT_EQUAL(last_after.bytes, 1020);
+	UNIT_EQUAL(sample_at(block).bytes, 1020);
+	CU_ASSERT_TRUE(sample_at(block).stack == 1 && sample_at(block).weight == 1);
+	UNIT_EQUAL(counts().taken, before + 1);
 	memset(block, 'a', 1020);
 	char *moved = hak_realloc(block, 3000);
 	CU_ASSERT_TRUE(moved != block && moved[1019] == 'a');
@@ -222,12 +227,12 @@ static void reallocs(void)
 	moved = hak_realloc(moved, 200000);
 	UNIT_EQUAL(moved[1019], 'a');
 	UNIT_EQUAL(hak_bin_of_address(moved), HAK_BIN_SAMPLED);
-	unsigned before = taken;
+	before = taken;
 	char *grown = hak_realloc(moved, 400000);
 	CU_ASSERT_PTR_EQUAL(grown, moved); /* the neighbours were free */
 	UNIT_EQUAL(taken, before);
-	UNIT_EQUAL(last_after.bytes, 400000);
-	UNIT_EQUAL(last_after.decided, 7 * HAK_SLOT_BYTES);
+	UNIT_EQUAL(sample_at(grown).bytes, 400000);
+	UNIT_EQUAL(sample_at(grown).decided, 7 * HAK_SLOT_BYTES);
 	UNIT_EQUAL(hak_usable_size(grown), 7 * HAK_SLOT_BYTES);
 	UNIT_EQUAL(hak_bin_of_address(grown), HAK_BIN_SAMPLED);
 	CU_ASSERT_PTR_NULL(hak_audit_all());
@@ -386,11 +391,7 @@ static void forks(void)
 	UNIT_EQUAL(WEXITSTATUS(unit_in_child(in_child, &live, said, sizeof(said))), 0);
 	UNIT_STRING(said, "");
 	UNIT_EQUAL(counts().live, 20);
-	for (unsigned i = 0; i < hak_sample_places(); i++) {
-		if (hak_sample_peek(i, &found[0]))
-			live--;
-	}
-	UNIT_EQUAL(live, 0);
+	UNIT_EQUAL(find_live(found, 64), 20);
 	for (unsigned i = 0; i < 20; i++)
 		hak_free(blocks[i]);
 	stop();
