@@ -445,6 +445,18 @@ uint64_t hak_cache_allocs(const struct hak_cache *cache)
 	return allocs;
 }
 
+/* A thread that has never allocated of the class, or takes no samples now, has no use for them, and might never give them back. */
+bool hak_cache_make_spare_room(struct hak_cache *cache, unsigned bin)
+{
+	struct hak_cache_class *class = &cache->classes[bin];
+	uint32_t wanted = class_of(bin)->batch < HAK_CACHE_SPARES ? class_of(bin)->batch : HAK_CACHE_SPARES;
+
+	if (class->spare_room || !hak_cache_class_in_use(class) || !cache->sampler.rate || !hak_sample_table_reserve(wanted))
+		return false;
+	class->spare_room = wanted;
+	return true;
+}
+
 static void flush_spares(struct hak_cache_class *class, unsigned bin, enum hak_release_cause cause)
 {
 	while (class->spares) {
@@ -454,6 +466,15 @@ static void flush_spares(struct hak_cache_class *class, unsigned bin, enum hak_r
 		hak_sample_place_return(place, HAK_CLASS_OF_BIN(bin));
 		hak_depot_return_sampled(HAK_CLASS_OF_BIN(bin), block, cause);
 	}
+	if (class->spare_room)
+		hak_sample_table_unreserve(class->spare_room);
+	class->spare_room = 0;
+}
+
+void hak_cache_flush_spares(struct hak_cache *cache, enum hak_release_cause cause)
+{
+	for (unsigned bin = HAK_BIN_OF_CLASS(0); bin < HAK_BIN_LARGE; bin++)
+		flush_spares(&cache->classes[bin], bin, cause);
 }
 
 static void flush_bin(struct hak_cache *cache, unsigned bin, enum hak_release_cause cause)

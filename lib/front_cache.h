@@ -146,7 +146,7 @@ struct hak_cache_class {
 	uint8_t limit;     /* batches this thread may keep: grows with demand */
 	uint8_t fetch;     /* blocks to ask the depot for next: grows with demand up to a batch */
 	struct hak_batch batch[HAK_CACHE_BATCHES]; /* a stack: the coldest first */
-	uint32_t spares;
+	uint32_t spares, spare_room; /* at most so many: what was reserved of the table's places */
 	uint32_t spare[HAK_CACHE_SPARES]; /* a stack of blocks for samples, that were such before: their places in sample_table.h */
 };
 
@@ -255,14 +255,15 @@ HAK_INLINE uint32_t hak_cache_take_spare(struct hak_cache *cache, unsigned bin)
 	return class->spare[class->spares];
 }
 
-/* Keeps one. Returns false if there are enough of them. A thread that has never allocated of the class has no use for it, and would
- * never give it back. */
+/* Makes room for more. Returns false if there is none to be had, or there are enough of them. */
+bool hak_cache_make_spare_room(struct hak_cache *cache, unsigned bin);
+
+/* Keeps one. Returns false if there is no room for it. */
 HAK_INLINE bool hak_cache_keep_spare(struct hak_cache *cache, unsigned bin, uint32_t place)
 {
 	struct hak_cache_class *class = &cache->classes[bin];
 
-	if (HAK_UNLIKELY(class->spares == HAK_CACHE_SPARES || class->spares == hak_size_classes[HAK_CLASS_OF_BIN(bin)].batch ||
-		    !hak_cache_class_in_use(class)))
+	if (HAK_UNLIKELY(class->spares == class->spare_room) && !hak_cache_make_spare_room(cache, bin))
 		return false;
 	class->spare[class->spares] = place;
 	/* A child of fork takes over what other threads kept, and may find this one between two stores: it must not find the count
@@ -277,6 +278,8 @@ HAK_INLINE bool hak_cache_keep_spare(struct hak_cache *cache, unsigned bin, uint
 void *hak_cache_alloc(struct hak_cache *cache, unsigned bin);
 /* Takes a block of bin's class back. */
 void hak_cache_free(struct hak_cache *cache, unsigned bin, void *block);
+/* Gives the blocks for samples back alone, of a cache whose owner is gone. */
+void hak_cache_flush_spares(struct hak_cache *cache, enum hak_release_cause cause);
 /* Gives every block to the depot. */
 void hak_cache_flush(struct hak_cache *cache, enum hak_release_cause cause);
 /* Counts the hot lists of a cache whose owner vanished, perhaps between a countdown and the push or pop that follows

@@ -11,7 +11,7 @@
 enum hak_lock_rank {
 	HAK_RANK_ORPHANS, /* thread.c: the cache that serves threads whose own is gone */
 	HAK_RANK_THREADS, /* thread.c: the registry of threads and the counts of dead ones */
-	HAK_RANK_SAMPLES, /* sample.c: a part of the table of samples */
+	HAK_RANK_SAMPLES, /* sample_table.c: a part of the table of samples */
 	HAK_RANK_GUARDS,  /* guard_page.c: places that are free */
 	HAK_RANK_QUARANTINE, /* quarantine.c: the list of freed blocks that are kept */
 	HAK_RANK_DEPOT,   /* depot.c: batches and partly used slabs of one class */

@@ -10,6 +10,7 @@
 #define PAGE_CHAINS 1024u
 #define SMALLEST 1024u
 #define NO_PLACE UINT32_MAX
+#define KEPT_PART 8u   /* one place in so many is for blocks that threads keep */
 #define STEPS 64u      /* of a search without a lock: two are the average of a full table */
 #ifndef READ_TRIES /* the model has its own */
 #define READ_TRIES 100 /* a sample that comes or goes as often meanwhile is not there to be seen */
@@ -26,6 +27,7 @@ static struct hak_sample_place *places; /* set once, before anybody samples */
 static uint32_t *chains;                /* places plus 1, by hash */
 static uint32_t page_count;             /* of chains, a power of two */
 static uint32_t capacity, used;         /* places that there are, and that some part has had */
+static uint32_t reserved;               /* places that threads may keep */
 
 /* ---- Making it ---- */
 
@@ -222,6 +224,23 @@ void hak_sample_place_return(struct hak_sample_place *place, unsigned class)
 	hak_store_relaxed(&part->free, hak_sample_place_number(place) + 1);
 	count_held(part, class, -1u);
 	hak_lock_release(&part->lock);
+}
+
+bool hak_sample_table_reserve(uint32_t count)
+{
+	uint32_t most = hak_sample_table_capacity() / KEPT_PART;
+
+	if (hak_load_relaxed(&reserved) + count > most)
+		return false;
+	if (hak_add_relaxed(&reserved, count) + count <= most)
+		return true;
+	hak_sample_table_unreserve(count);
+	return false;
+}
+
+void hak_sample_table_unreserve(uint32_t count)
+{
+	hak_add_relaxed(&reserved, -count);
 }
 
 uint64_t hak_sample_table_held(unsigned class)

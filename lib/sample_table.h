@@ -39,6 +39,11 @@ struct hak_sample_place *hak_sample_place_take(uintptr_t address, unsigned class
 /* Its block is no sample's any more. `class` is the same. */
 void hak_sample_place_return(struct hak_sample_place *place, unsigned class);
 
+/* Reserves places for `count` blocks that a thread keeps, and gives them up. Of all places these are an eighth at most: what a thread
+ * keeps nobody else can have, and the table is there for samples. Returns false if there are no more. */
+bool hak_sample_table_reserve(uint32_t count);
+void hak_sample_table_unreserve(uint32_t count);
+
 /* The place of the block at `address`; NULL if it has none. For the block's owner: who has it from malloc, or keeps it. */
 struct hak_sample_place *hak_sample_place_find(uintptr_t address);
 

@@ -232,7 +232,8 @@ bool hak_thread_is_gone(const struct hak_thread *thread)
 }
 
 /* A thread whose first malloc came in the last round of exit hooks is gone without a word, and its hot parts with it:
- * what the record itself says is folded, the runs it names go back, and the few blocks it cached stay out of use. */
+ * what the record itself says is folded, the runs and the blocks for samples that it names go back, and the few other blocks
+ * it cached stay out of use. */
 void hak_thread_reap(void)
 {
 	struct hak_thread *next;
@@ -249,6 +250,7 @@ void hak_thread_reap(void)
 			hak_threads.dead[bin].frees += thread->cache.classes[bin].frees;
 		}
 		hak_run_cache_flush(&thread->cache.runs);
+		hak_cache_flush_spares(&thread->cache, HAK_RELEASE_THREAD_EXIT);
 		hak_cache_leave_mirror(&thread->cache);
 		registry_remove(thread);
 		thread->next = hak_threads.spare;

@@ -52,6 +52,7 @@ static void setup_room(uint32_t room)
 	capacity = room;
 	used = 0;
 	held = 0;
+	reserved = 0;
 	for (unsigned i = 0; i < PARTS; i++)
 		parts[i].free = 0;
 }
@@ -105,6 +106,32 @@ static void check_two(void)
 static void check_three(void)
 {
 	check_taken(3);
+}
+
+/* ---- Blocks are kept ---- */
+
+static bool keeps[2];
+
+static void setup_kept(void)
+{
+	setup_room(2 * KEPT_PART);
+	keeps[0] = keeps[1] = false;
+}
+
+static void keep_0(void)
+{
+	keeps[0] = hak_sample_table_reserve(2);
+}
+
+static void keep_1(void)
+{
+	keeps[1] = hak_sample_table_reserve(2);
+}
+
+static void check_kept(void)
+{
+	model_require(!(keeps[0] && keeps[1]), "no more are kept than may be");
+	model_require(reserved == (keeps[0] || keeps[1] ? 2 : 0), "what was refused isn't reserved");
 }
 
 /* ---- Samples are read ---- */
@@ -217,6 +244,7 @@ int main(void)
 	static const struct model models[] = {
 		{"two take one place", setup_one, {take_0, take_1}, check_two, {0}},
 		{"three take two places", setup_two, {take_0, take_1, take_2}, check_three, {0}},
+		{"two keep blocks", setup_kept, {keep_0, keep_1}, check_kept, {0}},
 		{"a place has two samples, one after the other", setup_sample, {live_twice, read_one}, NULL, {0}},
 		{"the one before it in its chain goes", setup_chain, {look_up, give_other_back}, NULL, {0}},
 		{"it comes back as another", setup_chain, {look_up, other_comes_back}, NULL, {0}},

@@ -441,7 +441,7 @@ static void a_damaged_hot_list_is_cut_short(void)
 }
 
 /* A few blocks for samples stay with the thread, in their places. A drain gives them back, and a thread that has not allocated of the
- * class keeps none. */
+ * class, or takes no samples, keeps none. */
 static void blocks_for_samples(void)
 {
 	unsigned class = HAK_CLASS_OF_BIN(BIN);
@@ -452,6 +452,7 @@ static void blocks_for_samples(void)
 	uint64_t releases = hak_stat_get(releases), handed_out = hak_depots[class].handed_out;
 	release(allocate(BYTES));
 	uint64_t cached = counts_of(BIN).cached_blocks;
+	cache.sampler.rate = 1;
 	UNIT_EQUAL(hak_cache_take_spare(&cache, BIN), HAK_NO_SPARE);
 	for (unsigned i = 0; i <= HAK_CACHE_SPARES; i++) {
 		void *block = hak_depot_take_sampled(class);
@@ -472,6 +473,13 @@ static void blocks_for_samples(void)
 		unused++;
 	CU_ASSERT_TRUE_FATAL(unused < HAK_BIN_LARGE);
 	CU_ASSERT_FALSE(hak_cache_keep_spare(&cache, unused, hak_sample_place_number(place[HAK_CACHE_SPARES])));
+	cache.sampler.rate = 0; /* there will be no next one */
+	CU_ASSERT_FALSE(hak_cache_keep_spare(&cache, BIN, hak_sample_place_number(place[HAK_CACHE_SPARES])));
+	cache.sampler.rate = 1;
+	CU_ASSERT_TRUE_FATAL(hak_sample_table_reserve(1024 / 8)); /* other threads keep as much as may be */
+	CU_ASSERT_FALSE(hak_cache_keep_spare(&cache, BIN, hak_sample_place_number(place[HAK_CACHE_SPARES])));
+	hak_sample_table_unreserve(1024 / 8);
+	cache.sampler.rate = 0;
 	void *block = (void *)place[HAK_CACHE_SPARES]->sample.address;
 	hak_sample_place_return(place[HAK_CACHE_SPARES], class);
 	hak_depot_return_sampled(class, block, HAK_RELEASE_DRAIN);

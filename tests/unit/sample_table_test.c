@@ -71,6 +71,19 @@ static void every_place(void)
 		hak_sample_place_return(place[i], HAK_SAMPLE_LARGE);
 }
 
+/* An eighth of the table is for what threads keep. */
+static void reservations(void)
+{
+	make();
+	CU_ASSERT_TRUE(hak_sample_table_reserve(CAPACITY / 8 - 10));
+	CU_ASSERT_FALSE(hak_sample_table_reserve(11));
+	CU_ASSERT_TRUE(hak_sample_table_reserve(10));
+	CU_ASSERT_FALSE(hak_sample_table_reserve(1));
+	hak_sample_table_unreserve(CAPACITY / 8);
+	CU_ASSERT_TRUE(hak_sample_table_reserve(CAPACITY / 8));
+	hak_sample_table_unreserve(CAPACITY / 8);
+}
+
 /* Writes a sample whose words all say the same. */
 static void write_sample(struct hak_sample_place *place, uint64_t number)
 {
@@ -168,4 +181,4 @@ static void while_others_change_it(void)
 	UNIT_EQUAL(hak_sample_table_held(CLASS), 0);
 }
 
-UNIT_MAIN("sample_table", UNIT(without_a_table), UNIT(every_place), UNIT(told_and_untold), UNIT(while_others_change_it))
+UNIT_MAIN("sample_table", UNIT(without_a_table), UNIT(every_place), UNIT(reservations), UNIT(told_and_untold), UNIT(while_others_change_it))
