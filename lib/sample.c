@@ -44,7 +44,8 @@ static unsigned slab_class(const struct hak_sample *sample)
 /* A block from a slab of samples, with its place. NULL if there is no memory for one, or no place. */
 static HAK_NOINLINE struct hak_sample_place *take_new(unsigned class)
 {
-	void *block = hak_depot_take_sampled(class);
+	/* A block that is taken in vain may make a slab come and go with it. */
+	void *block = hak_sample_table_is_full() ? NULL : hak_depot_take_sampled(class);
 	struct hak_sample_place *place = block ? hak_sample_place_take((uintptr_t)block, class) : NULL;
 
 	if (block && !place)

@@ -6,13 +6,16 @@
 #include "lock.h"
 #include "os.h"
 
+#ifndef PARTS /* the model has its own */
 #define PARTS 64u
+#endif
 #define PAGE_CHAINS 1024u
 #define SMALLEST 1024u
 #define NO_PLACE UINT32_MAX
+#define FULL ((uintptr_t)1)
 #define KEPT_PART 8u   /* one place in so many is for blocks that threads keep */
 #define STEPS 64u      /* of a search without a lock: two are the average of a full table */
-#ifndef READ_TRIES /* the model has its own */
+#ifndef READ_TRIES /* the same */
 #define READ_TRIES 100 /* a sample that comes or goes as often meanwhile is not there to be seen */
 #endif
 
@@ -28,6 +31,7 @@ static uint32_t *chains;                /* places plus 1, by hash */
 static uint32_t page_count;             /* of chains, a power of two */
 static uint32_t capacity, used;         /* places that there are, and that some part has had */
 static uint32_t reserved;               /* places that threads may keep */
+static uintptr_t full;                  /* FULL: no part had a free place, and none has come back since. Else whoever looked last */
 
 /* ---- Making it ---- */
 
@@ -171,15 +175,27 @@ static uint32_t take_number(struct part *part)
 static HAK_NOINLINE uint32_t take_elsewhere(void)
 {
 	uint32_t number = NO_PLACE;
+	uintptr_t mine = (uintptr_t)&number; /* nobody else's while we look */
 
+	if (hak_sample_table_is_full())
+		return NO_PLACE;
+	/* Either we find what comes back, or who brings it finds that somebody looks: both are told in one order. */
+	__atomic_store_n(&full, mine, __ATOMIC_SEQ_CST);
 	for (unsigned i = 0; i < PARTS && number == NO_PLACE; i++) {
-		if (!hak_load_relaxed(&parts[i].free)) /* a look before is as good as one with the lock */
+		if (!__atomic_load_n(&parts[i].free, __ATOMIC_SEQ_CST))
 			continue;
 		hak_lock_acquire(&parts[i].lock);
 		number = take_number(&parts[i]);
 		hak_lock_release(&parts[i].lock);
 	}
+	if (number == NO_PLACE) /* unless something came back, or another looks */
+		__atomic_compare_exchange_n(&full, &mine, FULL, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 	return number;
+}
+
+bool hak_sample_table_is_full(void)
+{
+	return hak_load_relaxed(&full) == FULL;
 }
 
 static void count_held(struct part *part, unsigned class, uint32_t by)
@@ -221,7 +237,9 @@ void hak_sample_place_return(struct hak_sample_place *place, unsigned class)
 	hak_store_relaxed(find_link(address), place->next);
 	hak_store_relaxed(&place->sample.address, 0);
 	hak_store_relaxed(&place->next, part->free);
-	hak_store_relaxed(&part->free, hak_sample_place_number(place) + 1);
+	__atomic_store_n(&part->free, hak_sample_place_number(place) + 1, __ATOMIC_SEQ_CST); /* before the look at full */
+	if (HAK_UNLIKELY(__atomic_load_n(&full, __ATOMIC_SEQ_CST)))
+		hak_store_relaxed(&full, (uintptr_t)0);
 	count_held(part, class, -1u);
 	hak_lock_release(&part->lock);
 }

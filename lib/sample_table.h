@@ -44,6 +44,9 @@ void hak_sample_place_return(struct hak_sample_place *place, unsigned class);
 bool hak_sample_table_reserve(uint32_t count);
 void hak_sample_table_unreserve(uint32_t count);
 
+/* Whether no place was free when one was looked for last: the next search would find none either. */
+bool hak_sample_table_is_full(void);
+
 /* The place of the block at `address`; NULL if it has none. For the block's owner: who has it from malloc, or keeps it. */
 struct hak_sample_place *hak_sample_place_find(uintptr_t address);
 

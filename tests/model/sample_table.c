@@ -33,6 +33,7 @@ static void release(void)
 #define hak_os_map(bytes) map()
 #define SAMPLE_WORDS 3 /* the address, and its lengths */
 #define READ_TRIES 2
+#define PARTS 3u
 #include "lib/sample_table.c"
 
 static struct hak_sample_place table[4];
@@ -53,6 +54,7 @@ static void setup_room(uint32_t room)
 	used = 0;
 	held = 0;
 	reserved = 0;
+	full = 0;
 	for (unsigned i = 0; i < PARTS; i++)
 		parts[i].free = 0;
 }
@@ -106,6 +108,76 @@ static void check_two(void)
 static void check_three(void)
 {
 	check_taken(3);
+}
+
+/* ---- Places are looked for everywhere ---- */
+
+static void setup_full(void)
+{
+	setup_room(2);
+	for (unsigned i = 0; i < 2; i++)
+		numbers[i] = hak_sample_place_number(hak_sample_place_take(0x1000 + i * HAK_ALIGNMENT, HAK_SAMPLE_LARGE));
+	numbers[2] = NO_PLACE;
+}
+
+static void look_for_one(void)
+{
+	numbers[2] = take_elsewhere();
+}
+
+static void give_first_back(void)
+{
+	hak_sample_place_return(&table[numbers[0]], HAK_SAMPLE_LARGE);
+}
+
+static void give_both_back(void)
+{
+	give_first_back();
+	hak_sample_place_return(&table[numbers[1]], HAK_SAMPLE_LARGE);
+}
+
+static void give_both_back_and_look(void)
+{
+	give_both_back();
+	numbers[1] = take_elsewhere();
+}
+
+static void check_none_forgotten(void)
+{
+	model_require(numbers[2] != NO_PLACE || take_elsewhere() != NO_PLACE, "what has come back is found by the next one");
+}
+
+/* What one finds doesn't make the other think that there is no more. */
+static void check_both_to_be_had(void)
+{
+	unsigned found = (numbers[2] != NO_PLACE) + (numbers[1] != NO_PLACE);
+
+	while (found < 2 && take_elsewhere() != NO_PLACE)
+		found++;
+	model_require(found == 2, "both are found, now or then");
+}
+
+/* Another who looks doesn't keep one from finding what is there. */
+static void setup_two_free(void)
+{
+	setup_full();
+	give_both_back();
+	numbers[0] = numbers[1] = NO_PLACE;
+}
+
+static void look_0(void)
+{
+	numbers[0] = take_elsewhere();
+}
+
+static void look_1(void)
+{
+	numbers[1] = take_elsewhere();
+}
+
+static void check_both_found(void)
+{
+	model_require(numbers[0] != NO_PLACE && numbers[1] != NO_PLACE, "two who look find two");
 }
 
 /* ---- Blocks are kept ---- */
@@ -244,6 +316,9 @@ int main(void)
 	static const struct model models[] = {
 		{"two take one place", setup_one, {take_0, take_1}, check_two, {0}},
 		{"three take two places", setup_two, {take_0, take_1, take_2}, check_three, {0}},
+		{"a place comes back while one looks for it", setup_full, {look_for_one, give_first_back}, check_none_forgotten, {0}},
+		{"two come back, and another looks", setup_full, {look_for_one, give_both_back_and_look}, check_both_to_be_had, {0}},
+		{"two look where two are", setup_two_free, {look_0, look_1}, check_both_found, {0}},
 		{"two keep blocks", setup_kept, {keep_0, keep_1}, check_kept, {0}},
 		{"a place has two samples, one after the other", setup_sample, {live_twice, read_one}, NULL, {0}},
 		{"the one before it in its chain goes", setup_chain, {look_up, give_other_back}, NULL, {0}},

@@ -46,13 +46,16 @@ static void every_place(void)
 		CU_ASSERT_PTR_EQUAL(hak_sample_place_at(hak_sample_place_number(place[i])), place[i]);
 		CU_ASSERT_TRUE(hak_sample_place_number(place[i]) < hak_sample_table_used());
 	}
+	CU_ASSERT_FALSE(hak_sample_table_is_full()); /* nobody knows of it yet */
 	CU_ASSERT_PTR_NULL(hak_sample_place_take(address_of(CAPACITY), CLASS));
+	CU_ASSERT_TRUE(hak_sample_table_is_full());
 	UNIT_EQUAL(hak_sample_table_used(), CAPACITY);
 	UNIT_EQUAL(hak_sample_table_held(CLASS), CAPACITY / 2);
 	for (unsigned i = 0; i < CAPACITY; i++)
 		CU_ASSERT_PTR_EQUAL(hak_sample_place_find(address_of(i)), place[i]);
 	for (unsigned i = 0; i < CAPACITY; i += 3)
 		hak_sample_place_return(place[i], i % 2 ? CLASS : HAK_SAMPLE_LARGE);
+	CU_ASSERT_FALSE(hak_sample_table_is_full());
 	for (unsigned i = 0; i < CAPACITY; i++)
 		CU_ASSERT_PTR_EQUAL(hak_sample_place_find(address_of(i)), i % 3 == 0 ? NULL : place[i]);
 	for (unsigned i = 0; i < CAPACITY; i++) {

@@ -13,6 +13,7 @@
 #include "lib/inspect.h"
 #include "lib/sample_table.h"
 #include "lib/settings.h"
+#include "lib/stats.h"
 #include "lib/thread.h"
 #include "tests/unit/heap.h"
 
@@ -314,6 +315,15 @@ static void a_full_table(void)
 	UNIT_EQUAL(counts().lost - lost, 100);
 	UNIT_EQUAL(hak_bin_of_address(some[capacity + 50]), hak_bin_of_size(16));
 	CU_ASSERT_PTR_NULL(hak_audit_all());
+	/* No slab of samples is made for a block that can't be one. */
+	uint64_t releases = hak_stat_get(releases);
+	void *other = hak_malloc(5000);
+	UNIT_EQUAL(hak_bin_of_address(other), hak_bin_of_size(5000));
+	UNIT_EQUAL(hak_stat_get(releases), releases);
+	hak_free(other);
+	hak_free(some[0]);
+	some[0] = hak_malloc(10); /* there is room for one again */
+	UNIT_EQUAL(hak_bin_of_address(some[0]), HAK_BIN_SAMPLED);
 	hak_free(some[0]);
 	stop();
 	for (uint64_t i = 1; i < capacity + 100; i++)
