@@ -112,9 +112,9 @@ void *hak_guard_chosen(void *block, size_t bytes)
 	int saved = errno;
 	void *guarded = NULL;
 
-	hak_sample_due = 0;
 	if (hak_trace_busy)
-		return block;
+		return block; /* another one is due */
+	hak_sample_due = 0;
 	/* At level full that is for those that stay ordinary, and a thread may not have met yet that it is switched off. */
 	if ((due & HAK_DUE_GUARD) && hak_load_relaxed(&in_force.level) == HAK_GUARD_SAMPLE)
 		guarded = take(block, bytes);

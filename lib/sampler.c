@@ -3,6 +3,7 @@
 #include "atomic.h"
 #include "poisson.h"
 #include "size_class.h"
+#include "trace.h"
 
 HAK_TLS uint64_t hak_sample_due;
 
@@ -80,7 +81,8 @@ HAK_NOINLINE void hak_sampler_count(struct hak_sampler *sampler, size_t bytes)
 	sampler->large_left -= (double)bytes;
 	if (sampler->large_left > 0)
 		return;
-	hak_sample_due = sampler->rate;
+	if (!hak_trace_busy)
+		hak_sample_due = sampler->rate;
 	sampler->large_left = hak_poisson_bytes(&sampler->random, sampler->rate);
 }
 
@@ -88,8 +90,9 @@ void hak_sampler_choose(struct hak_sampler *sampler, struct hak_drawn *drawn, un
 {
 	bool samples = drawn->next == drawn->sample, guards = drawn->next == drawn->guard;
 
-	hak_sample_due = (samples ? sampler->rate : 0) |
-		(guards && sampler->guarding.level != HAK_GUARD_FULL ? HAK_DUE_GUARD : 0);
+	if (HAK_LIKELY(!hak_trace_busy))
+		hak_sample_due = (samples ? sampler->rate : 0) |
+			(guards && sampler->guarding.level != HAK_GUARD_FULL ? HAK_DUE_GUARD : 0);
 	hak_sampler_draw(sampler, drawn, class, drawn->next,
 		(samples ? HAK_SAMPLER_SAMPLES : 0u) | (guards ? HAK_SAMPLER_GUARDS : 0u));
 }

@@ -39,7 +39,8 @@ struct hak_sampler {
 };
 
 /* Set by the thread's slow path when the block that it returns is chosen: the rate of samples if it is to be one, and the
- * bit if it is to be guarded. */
+ * bit if it is to be guarded. What is allocated for HAKMEM itself (hak_trace_busy) never is, and leaves the word alone: it may
+ * be allocated at the end of a slow path whose block is chosen. */
 #define HAK_DUE_GUARD (1ull << 63)
 extern HAK_HIDDEN HAK_TLS uint64_t hak_sample_due;
 

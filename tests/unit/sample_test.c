@@ -45,7 +45,21 @@ static void on_freed(const struct hak_sample *sample, uint64_t lived_ns, bool is
 		hak_free(hak_malloc(sample->bytes));
 }
 
-static const struct hak_sink sink = {.sample = on_sample, .sample_freed = on_freed};
+static unsigned ticks;
+
+/* What the end of a slow path may do: allocate for HAKMEM itself, of another class and of the same. */
+static void on_tick(void)
+{
+	hak_trace_request_tick(false);
+	hak_trace_busy = true;
+	for (unsigned i = 0; i < 100; i++)
+		hak_free(hak_malloc(i * 40));
+	hak_free(hak_malloc(100000));
+	hak_trace_busy = false;
+	ticks++;
+}
+
+static const struct hak_sink sink = {.tick = on_tick, .sample = on_sample, .sample_freed = on_freed};
 
 static void start(uint64_t rate)
 {
@@ -516,6 +530,25 @@ static void free_pages_are_swept(void)
 	CU_ASSERT_PTR_NULL(hak_audit_all());
 }
 
+/* What is allocated at the end of a slow path is nobody's sample, and the block of that slow path is one all the same. */
+static void ticks_take_no_samples(void)
+{
+	start(1);
+	ticks = 0;
+	for (unsigned i = 0; i < 200; i++) {
+		hak_trace_request_tick(true);
+		blocks[i] = hak_malloc(i * 400);
+		UNIT_EQUAL(hak_bin_of_address(blocks[i]), HAK_BIN_SAMPLED);
+	}
+	UNIT_EQUAL(ticks, 200);
+	UNIT_EQUAL(taken, 200);
+	for (unsigned i = 0; i < 200; i++)
+		hak_free(blocks[i]);
+	UNIT_EQUAL(freed, 200);
+	stop();
+	CU_ASSERT_PTR_NULL(hak_audit_all());
+}
+
 /* A large block grows in place, a slot at a time, and each slot has its chance: as often as one of its length at once. */
 static void growth_is_sampled(void)
 {
@@ -545,5 +578,5 @@ static void growth_is_sampled(void)
 }
 
 UNIT_MAIN("sample", UNIT(growth_is_sampled), UNIT(reallocs), UNIT(every_block), UNIT(temporary_blocks), UNIT(stand_ins), UNIT(alignments), UNIT(misuse_is_reported), UNIT(the_sink_may_allocate),
-	UNIT(a_full_table), UNIT(what_threads_keep_is_bounded), UNIT(other_threads), UNIT(forks), UNIT(free_pages_are_swept),
+	UNIT(a_full_table), UNIT(what_threads_keep_is_bounded), UNIT(ticks_take_no_samples), UNIT(other_threads), UNIT(forks), UNIT(free_pages_are_swept),
 	UNIT(what_a_vanished_thread_kept_goes_back)) /* last: ordinary blocks that it cached stay out of use */
