@@ -138,21 +138,23 @@ void hak_profile_live(struct hak_profile_site *sites, uint32_t count)
 
 /* ---- The document ---- */
 
-/* A number with three decimals at most, of any size that JSON can hold. */
-static void put_number(struct hak_json *json, double number)
+/* A number of any size that JSON can hold, with so many decimals at most, of 6. */
+static void put_decimals(struct hak_json *json, double number, unsigned decimals)
 {
+	static const double scales[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6};
+	double scale = scales[decimals];
 	char text[48], digits[24];
-	unsigned length = 0, count = 0, exponent = 0, decimals = 0;
+	unsigned length = 0, count = 0, exponent = 0;
 	uint64_t whole;
 
 	if (number < 0) {
 		text[length++] = '-';
 		number = -number;
 	}
-	for (; number >= 1e15 && exponent < 300; exponent++)
+	for (; number * scale >= 1e18 && exponent < 300; exponent++)
 		number /= 10;
-	whole = (uint64_t)(number * (exponent ? 1 : 1000) + 0.5);
-	for (decimals = exponent ? 0 : 3; decimals && whole % 10 == 0; decimals--)
+	whole = (uint64_t)(number * (exponent ? 1 : scale) + 0.5);
+	for (decimals = exponent ? 0 : decimals; decimals && whole % 10 == 0; decimals--)
 		whole /= 10;
 	do {
 		if (decimals && count == decimals)
@@ -171,6 +173,11 @@ static void put_number(struct hak_json *json, double number)
 		text[length++] = (char)('0' + exponent % 10);
 	}
 	hak_json_raw(json, text, length);
+}
+
+static void put_number(struct hak_json *json, double number)
+{
+	put_decimals(json, number, 3);
 }
 
 static void encode_names(struct hak_json *json, const char *key, const char *const *names, size_t count)
@@ -251,7 +258,7 @@ static void encode_sample(struct hak_json *json, const struct hak_sample *sample
 	hak_json_u64(json, sample->stack);
 	hak_json_u64(json, sample->tid);
 	hak_json_u64(json, moment->now_us > since_us ? (moment->now_us - since_us) / 1000 : 0);
-	put_number(json, sample->weight);
+	put_decimals(json, sample->weight, 6); /* what the sums say to three: it is multiplied by bytes, and what is above 1 by their square */
 	encode_slab(json, sample, moment);
 	hak_json_end(json);
 }
