@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "viewer/format.h"
+#include "viewer/site_words.h"
 
 #define WIDTH 1200.0
 #define MARGIN 10.0
@@ -155,7 +156,7 @@ static const char script[] =
 void flamegraph_write(FILE *out, const struct profile_source *source, const struct calltree *tree, enum site_value value)
 {
 	struct picture picture = {.out = out, .tree = tree, .kind = value, .whole = site_value_of_node(&tree->nodes[0], value)};
-	char text[FORMAT_MAX];
+	char text[FORMAT_MAX], words[SITE_WORDS];
 	bool empty = !(picture.whole > 0);
 	picture.height = TOP + ROW * (empty ? 1 : rows_of(&picture)) + 8;
 	fprintf(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%d\" "
@@ -164,9 +165,9 @@ void flamegraph_write(FILE *out, const struct profile_source *source, const stru
 	const char *slash = strrchr(source->exe, '/');
 	put_escaped(out, slash != NULL ? slash + 1 : *source->exe != '\0' ? source->exe : source->name, 200);
 	fprintf(out, ": %s by call stack, %s</text>\n", site_value_words(value), amount(text, picture.whole, value));
-	fprintf(out, "<text class=\"faint\" x=\"%.0f\" y=\"46\">%s; estimated, a sample every ", MARGIN,
-		empty ? "nothing to show" : "main at the bottom, what allocates at the top");
-	fprintf(out, "%s%s</text>\n", format_bytes(text, source->profile->rate), empty ? "" : "; a click looks closer, one on all goes back");
+	fprintf(out, "<text class=\"faint\" x=\"%.0f\" y=\"46\">%s; %s%s</text>\n", MARGIN,
+		empty ? "nothing to show" : "main at the bottom, what allocates at the top", site_words_rate(words, source->profile, true),
+		empty ? "" : "; a click looks closer, one on all goes back");
 	fprintf(out, "<text class=\"button\" id=\"search\" x=\"%.0f\" y=\"26\" text-anchor=\"end\">search</text>\n", WIDTH - MARGIN);
 	fprintf(out, "<text class=\"faint\" id=\"found\" x=\"%.0f\" y=\"46\" text-anchor=\"end\"> </text>\n", WIDTH - MARGIN);
 	if (!empty)

@@ -2,8 +2,8 @@
 
 #include "tests/unit/sample_profile.h"
 
-/* What is drawn of the sample; to be freed. */
-static char *picture(enum site_value value, bool empty)
+/* What is drawn of the sample, were its rate that; to be freed. */
+static char *picture_at(uint64_t rate, enum site_value value, bool empty)
 {
 	static const struct binaries_where nowhere = {.folders = NULL};
 	struct profile_source source = {.profile = sample_profile_read(), .exe = "/bin/<\"&>"};
@@ -19,6 +19,7 @@ static char *picture(enum site_value value, bool empty)
 	sites.count = empty ? 0 : sites.count;
 	if (!calltree_make(&tree, &sites, symbols, false))
 		abort();
+	source.profile->rate = rate;
 	flamegraph_write(out, &source, &tree, value);
 	fclose(out);
 	calltree_free(&tree);
@@ -26,6 +27,11 @@ static char *picture(enum site_value value, bool empty)
 	symbols_close(symbols);
 	profile_free(source.profile);
 	return text;
+}
+
+static char *picture(enum site_value value, bool empty)
+{
+	return picture_at(65536, value, empty);
 }
 
 static unsigned count_of(const char *text, const char *wanted)
@@ -64,4 +70,17 @@ static void nothing(void)
 	free(text);
 }
 
-UNIT_MAIN("flamegraph", UNIT(boxes), UNIT(nothing))
+static void rates(void)
+{
+	char *text = picture_at(65536, SITE_VALUE_live, false);
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "; a sample every 64.0K on average; a click"));
+	free(text);
+	text = picture_at(1, SITE_VALUE_live, false);
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "; every block; a click"));
+	free(text);
+	text = picture_at(0, SITE_VALUE_live, true);
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "nothing to show; switched off</text>"));
+	free(text);
+}
+
+UNIT_MAIN("flamegraph", UNIT(boxes), UNIT(nothing), UNIT(rates))
