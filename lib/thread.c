@@ -354,11 +354,13 @@ static void fork_child(void)
 	fork_unlock();
 	hak_os_fork_child();
 	hak_threads.process = getpid();
-	if (hak_cache_mine)
-		hak_thread_mine()->tid = hak_os_tid();
 	for (thread = hak_threads.first; thread; thread = next) {
 		next = thread->next;
-		if (thread != hak_thread_mine())
+		/* Ours is known by its hot parts: in the midst of its end, should a handler of a signal fork there, a thread has no cache
+		 * of its own any more. */
+		if (thread->cache.bins == &hak_bins)
+			thread->tid = hak_os_tid();
+		else
 			adopt_vanished(thread);
 	}
 	hak_guard_fork_child();
