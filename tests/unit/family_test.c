@@ -97,7 +97,8 @@ static void parents_before_children(void)
 	UNIT_EQUAL(inner->parent, first);
 	CU_ASSERT_TRUE(inner == one + 1);
 	CU_ASSERT_TRUE(two->depth == self->depth + 1 && two->last);
-	CU_ASSERT_TRUE(inner->resident_bytes > 0);
+	/* Not of a child that has just begun: the kernel counts some pages behind, and may say that it has none. */
+	CU_ASSERT_TRUE(self->resident_bytes > 0);
 	/* ThreadSanitizer starts a thread of its own, in a child of fork some time later. */
 	CU_ASSERT_TRUE(inner->threads == 1 || (UNIT_TSAN && inner->threads == 2));
 	CU_ASSERT_PTR_NOT_NULL(strstr(inner->command, "family"));
