@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <ucontext.h>
 #include <unistd.h>
-#include <unwind.h>
 
+#include "introspect/gcc.h"
 #include "introspect/library.h"
 #include "introspect/proc.h"
 #include "introspect/stack_bounds.h"
@@ -28,8 +28,7 @@ static uint64_t failures[HAK_STACK_FAILURE_COUNT];
 static uint32_t engine_now = HAK_STACK_NONE; /* enum hak_stack_engine */
 static bool begun;
 static int (*unwind_backtrace)(void **frames, int size);
-static _Unwind_Reason_Code (*gcc_backtrace)(_Unwind_Trace_Fn, void *);
-static __typeof__(_Unwind_GetIP) *gcc_get_ip;
+static bool has_gcc;
 
 static uint32_t capturing; /* threads that are */
 static uint32_t forking;   /* threads that are about to fork, or in it: handlers of several run at a time */
@@ -115,34 +114,12 @@ static bool load_libunwind(void)
 	return warm_libunwind_up(set_policy, *space);
 }
 
-static bool load_gcc(void)
+static bool begin_gcc(bool load)
 {
-	void *library = hak_library_load ? hak_library_load("libgcc_s.so.1") : NULL;
-
-	if (!library)
-		return false;
-	*(void **)&gcc_get_ip = hak_library_symbol(library, "_Unwind_GetIP");
-	if (gcc_get_ip)
-		*(void **)&gcc_backtrace = hak_library_symbol(library, "_Unwind_Backtrace");
-	return gcc_backtrace != NULL;
-}
-
-struct walk {
-	uintptr_t *frames;
-	unsigned count, room;
-};
-
-static _Unwind_Reason_Code take_frame(struct _Unwind_Context *context, void *argument)
-{
-	struct walk *walk = argument;
-
-	if (walk->count == walk->room)
-		return _URC_END_OF_STACK;
-	walk->frames[walk->count] = gcc_get_ip(context);
-	if (!walk->frames[walk->count])
-		return _URC_END_OF_STACK;
-	walk->count++;
-	return _URC_NO_REASON;
+	has_gcc = hak_gcc_walk != NULL;
+	if (has_gcc)
+		hak_gcc_begin(load);
+	return has_gcc;
 }
 
 static HAK_TLS struct hak_stack_bounds bounds; /* of the thread's stack, asked for once */
@@ -155,14 +132,6 @@ static bool on_own_stack(uintptr_t frame, uintptr_t *end)
 	return frame >= bounds.low && frame < bounds.high;
 }
 
-static unsigned walk_with_gcc(uintptr_t *frames, unsigned room)
-{
-	struct walk walk = {.frames = frames, .room = room};
-
-	gcc_backtrace(take_frame, &walk);
-	return walk.count;
-}
-
 static unsigned walk_tables(const struct hak_walk_start *start, uintptr_t *frames, unsigned room)
 {
 	enum hak_cfi_kind last = HAK_CFI_UNKNOWN;
@@ -171,9 +140,9 @@ static unsigned walk_tables(const struct hak_walk_start *start, uintptr_t *frame
 
 	if (on_own_stack(start->sp, &end))
 		count = hak_walk(start, frames, room, end, &last, NULL);
-	else if (!gcc_backtrace)
+	else if (!has_gcc)
 		hak_add_relaxed(&failures[HAK_STACK_FAILED_strange_stack], 1u);
-	return last == HAK_CFI_UNKNOWN && gcc_backtrace ? walk_with_gcc(frames, room) : count;
+	return last == HAK_CFI_UNKNOWN && has_gcc ? hak_gcc_walk(frames, room) : count;
 }
 
 /* Each frame holds its caller's frame pointer and the return address, higher up on the same stack. */
@@ -215,7 +184,7 @@ static unsigned walk_stack(const struct hak_walk_start *start, uintptr_t *frames
 		count = unwind_backtrace((void **)frames, (int)room);
 		return count > 0 ? (unsigned)count : 0;
 	case HAK_STACK_GCC:
-		return walk_with_gcc(frames, room);
+		return hak_gcc_walk(frames, room);
 	case HAK_STACK_FRAME_POINTERS:
 		return walk_frame_pointers(frames, room);
 	case HAK_STACK_NONE:
@@ -264,9 +233,9 @@ bool hak_stack_begin(enum hak_stack_engine wanted, uint32_t stacks_wanted)
 	find_own_code();
 	if (engine == HAK_STACK_LIBUNWIND && !load_libunwind())
 		engine = HAK_STACK_TABLES;
-	if (engine != HAK_STACK_FRAME_POINTERS && !load_gcc() && engine == HAK_STACK_GCC)
+	if (engine != HAK_STACK_FRAME_POINTERS && !begin_gcc(engine == HAK_STACK_GCC) && engine == HAK_STACK_GCC)
 		engine = HAK_STACK_TABLES;
-	if (engine == HAK_STACK_TABLES && !gcc_backtrace && !has_tables())
+	if (engine == HAK_STACK_TABLES && !has_gcc && !has_tables())
 		engine = HAK_STACK_FRAME_POINTERS;
 	begun = true;
 	hak_store_release(&engine_now, engine); /* pairs with the acquire in hak_stack_capture */

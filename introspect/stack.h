@@ -3,7 +3,7 @@
  * Four engines. Ours follows the tables of exceptions and remembers what it found (walk.h). libgcc's _Unwind_Backtrace follows
  * them wherever they lead, ten times slower; ours asks it where it can't go on. libunwind is about as quick as ours, but keeps
  * a pipe in the program's table of descriptors, which it writes to and reads from: it is given up as soon as the pipe is gone.
- * Both are loaded for ourselves alone (RTLD_LOCAL), because libunwind's names would shadow libgcc's and break C++'s throw.
+ * It is loaded for ourselves alone (RTLD_LOCAL), because its names would shadow libgcc's and break C++'s throw.
  * Frame pointers take a few nanoseconds, and lead only through code that keeps them. Nothing is turned into names here: return
  * addresses are what is kept.
  *
@@ -38,8 +38,8 @@ enum hak_stack_failure {
 	HAK_STACK_FAILURE_COUNT
 };
 
-/* Loads `wanted`, or else ours, and makes the table, of `capacity` stacks; once. Returns false if memory is refused. It loads libraries: to be called by the library's constructor or the endpoint's thread, never from
- * within malloc. */
+/* Readies `wanted`, or else ours, and makes the table, of `capacity` stacks; once. Returns false if memory is refused. It loads
+ * libraries: to be called by the library's constructor or the endpoint's thread, never from within malloc. */
 bool hak_stack_begin(enum hak_stack_engine wanted, uint32_t capacity);
 
 /* The engine in use. */

@@ -280,6 +280,25 @@ def extension():
         equal((sum(blocks for blocks, _ in found), sum(size for _, size in found)), (77, 77 * 3000), "what the extension leaked")
 
 
+def beyond_tables():
+    """Stacks that our own engine doesn't follow to their ends, in a C program without libgcc_s: found all the same, and it isn't loaded."""
+    source = SOURCE / "tests/profile/beyond_tables.c"
+    with Folder() as folder:
+        for word, name in {"tables": "tables", "gcc": "unwind_backtrace"}.items():
+            result, profile, modules = profiled([program("beyond_tables")], folder, UNWIND=word)
+            equal(result.stdout, "done\n", "the program's answer")
+            equal((profile["engine"], profile["unwind_failures"]["strange_stack"]), (name, 0), "engine, and what it failed at")
+            frames = dict(profile["frames"])
+            for size, marks in {1111: ("in the handler", "it is raised"), 2222: ("on its own stack", "where that begins")}.items():
+                stacks = {row["stack"] for row in rows(profile, "live") if row["bytes"] == size}
+                equal(len(stacks), 1, f"stacks of the blocks of {size} bytes with {word}")
+                lines = [line_of(modules, frame) for frame in frames[stacks.pop()]]
+                missing = [mark for mark in marks if f"beyond_tables.c:{line_with(source, mark)}" not in lines]
+                check(not missing, f"{missing} missing in {lines} with {word}")
+            loaded = any("libgcc_s" in module["path"] for module in modules)
+            equal(loaded, word == "gcc", f"libgcc_s is loaded with {word}")
+
+
 def crash():
     """What a crash leaves has the profile too, read without locks."""
     with Folder() as folder:
@@ -294,6 +313,6 @@ def crash():
         check((1, 5 << 20) in sums.values(), "the large block is missing")
 
 
-CASES = {case.__name__: case for case in (exceptions, plugin, own_unwinder, unwinding, exact_leaks, report, pinned, run_time, children, static_program, extension, crash, crashed, no_frame_pointers, descriptors)}
+CASES = {case.__name__: case for case in (exceptions, plugin, own_unwinder, unwinding, exact_leaks, report, pinned, run_time, children, static_program, extension, crash, crashed, no_frame_pointers, descriptors, beyond_tables)}
 
 CASES[sys.argv[1]]()
