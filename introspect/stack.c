@@ -13,6 +13,7 @@
 #include "introspect/gcc.h"
 #include "introspect/library.h"
 #include "introspect/proc.h"
+#include "introspect/snapshot.h"
 #include "introspect/stack_bounds.h"
 #include "introspect/stack_table.h"
 #include "introspect/walk.h"
@@ -303,18 +304,29 @@ HAK_INLINE void end_capture(void)
 
 enum kind { WHOLE, TOP, KINDS };
 
-/* What a thread remembers of its walks, by what they kept. One that asks often does: for the others that would be memory wasted. */
-#define WALKS_UNREMEMBERED 500
+/* What a thread remembers of its walks, by what they kept. One that walks often does, so many in so short a time: for the others
+ * that would be memory wasted, some hundred KiB of each thread of a server. */
+#define OFTEN_WALKS 64
+#define OFTEN_MS 100
+#define NEVER UINT8_MAX
 static HAK_TLS struct {
 	struct hak_trails *trails[KINDS];
-	uint16_t walks[KINDS];     /* without them */
 	uint8_t own_frames[KINDS]; /* of this library, that the last walk came by */
+	uint16_t since_ms;         /* when it was that `walks` was 0, the lower half */
+	uint8_t walks;             /* without trails, since then; NEVER: it is to have none */
 	bool quiet_fork;           /* nobody was capturing at this thread's fork. Here, where it takes no room. */
 } memory;
 
 static void begin_to_remember(enum kind kind)
 {
-	if (memory.walks[kind] < WALKS_UNREMEMBERED && ++memory.walks[kind] == WALKS_UNREMEMBERED)
+	if (memory.walks == NEVER)
+		return;
+	if (memory.walks == 0)
+		memory.since_ms = (uint16_t)(hak_snapshot_now_us() / 1000);
+	if (++memory.walks < OFTEN_WALKS)
+		return;
+	memory.walks = 0;
+	if ((uint16_t)(hak_snapshot_now_us() / 1000 - memory.since_ms) < OFTEN_MS)
 		memory.trails[kind] = hak_trails_make();
 }
 
@@ -384,11 +396,11 @@ HAK_NOINLINE uint32_t hak_stack_capture_top(void)
 
 void hak_stack_thread_death(void)
 {
+	memory.walks = NEVER; /* not again, by destructors that come later */
 	for (unsigned kind = 0; kind < KINDS; kind++) {
 		struct hak_trails *trails = memory.trails[kind];
 
 		memory.trails[kind] = NULL;
-		memory.walks[kind] = WALKS_UNREMEMBERED; /* not again, by destructors that come later */
 		if (trails)
 			hak_trails_free(trails);
 	}

@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include "introspect/memory.h"
+#include "introspect/snapshot.h"
 #include "lib/atomic.h"
 #include "tests/unit/unit.h"
 
@@ -175,6 +177,51 @@ static void remembered_stacks(void)
 {
 	char said[1000];
 	UNIT_EQUAL(unit_in_child(check_memory_in_child, NULL, said, sizeof(said)), 0);
+	UNIT_STRING(said, "");
+}
+
+/* Memory for what a thread remembers is taken when it walks often, given back at its end, and not taken after that. */
+static void walk_often(unsigned times)
+{
+	for (unsigned i = 0; i < times; i++)
+		hak_stack_capture();
+}
+
+static int check_thrift(void)
+{
+	if (!hak_stack_begin(HAK_STACK_TABLES, CAPACITY))
+		return 1;
+	uint64_t before = hak_memory_mapped();
+	for (unsigned i = 0; i < 3; i++) {
+		uint64_t began = hak_snapshot_now_us();
+		walk_often(32);
+		while (hak_snapshot_now_us() - began < 110000) /* that long at least: longer does no harm */
+			usleep(1000);
+		walk_often(32);
+		if (hak_memory_mapped() != before)
+			return 2;
+	}
+	for (unsigned i = 0; i < 1000 && hak_memory_mapped() == before; i++)
+		walk_often(64);
+	if (hak_memory_mapped() == before)
+		return 3;
+	hak_stack_thread_death();
+	if (hak_memory_mapped() != before)
+		return 4;
+	walk_often(10000);
+	return hak_memory_mapped() != before ? 5 : 0;
+}
+
+static void check_thrift_in_child(void *ignored)
+{
+	(void)ignored;
+	_exit(check_thrift());
+}
+
+static void memory_is_for_those_who_walk_often(void)
+{
+	char said[1000];
+	UNIT_EQUAL(unit_in_child(check_thrift_in_child, NULL, said, sizeof(said)), 0);
 	UNIT_STRING(said, "");
 }
 
@@ -486,4 +533,4 @@ static void the_stack_of_a_fault(void)
 	munmap(fault.page, 4096);
 }
 
-UNIT_MAIN("stack", UNIT(engines), UNIT(begins_while_a_thread_forks), UNIT(remembered_stacks), UNIT(walks_allocate_nothing), UNIT(the_stack_of_a_fault), UNIT(forks), UNIT(one_number_each), UNIT(a_full_table))
+UNIT_MAIN("stack", UNIT(engines), UNIT(begins_while_a_thread_forks), UNIT(remembered_stacks), UNIT(memory_is_for_those_who_walk_often), UNIT(walks_allocate_nothing), UNIT(the_stack_of_a_fault), UNIT(forks), UNIT(one_number_each), UNIT(a_full_table))
